@@ -1,0 +1,176 @@
+"""Reads an answer: its payload, or the error that it stands for. Pure: no socket, no clock of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from multidict import MultiMapping
+
+from gong_async._convert import from_json
+from gong_async._redaction import Redactor
+from gong_async._retry_after import parse_retry_after
+from gong_async._wire import Request, Response
+from gong_async.errors import (
+    APIStatusError,
+    ConflictError,
+    Delivery,
+    PermissionDeniedError,
+    ProtocolError,
+    RateLimitError,
+    RedirectError,
+    ServerError,
+    reason_phrase,
+    status_error_class,
+)
+
+_MOST_ERRORS = 20
+_SNIPPET = 200
+_OK = frozenset({200, 201, 202, 204})
+_NOT_ANSWERS = frozenset({304})
+_MISSING_SCOPE = re.compile(r"don't have permission to use '([a-z:._-]{1,100})'", re.IGNORECASE)
+
+
+def retry_after(response: Response, now: datetime) -> float | None:
+    """Return the seconds that the answer asks to wait, if it does."""
+    if values := response.headers.getall("Retry-After", []):
+        return parse_retry_after(values, date=response.headers.get("Date"), now=now)
+    return None
+
+
+def request_id(response: Response, payload: object = None) -> str | None:
+    """Return Gong's id of the request: from the body, else from the header that repeats it."""
+    if isinstance(payload, Mapping):
+        given = payload.get("requestId")
+        if isinstance(given, str) and given:
+            return given
+    return response.headers.get("x-traceid")
+
+
+def success_payload(request: Request, response: Response, redact: Redactor) -> dict[str, Any]:
+    """Return the JSON object of a success; an empty one if a change was answered with no body.
+
+    Raises:
+        ProtocolError: this is no success that we can believe.
+    """
+    if response.status not in _OK:
+        raise _unbelievable(
+            f"unexpected status {response.status}", response, redact, flaw="unexpected"
+        )
+    body = response.body.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not body:
+        if request.effect in {"replace", "delete"}:
+            return {}
+        raise _unbelievable("an answer without a body", response, redact)
+    # What begins as JSON and does not parse was cut on its way; anything else is no API's answer.
+    flaw: Any = "cut" if body[:1] in {b"{", b"["} or b"\x00" in body[:4] else "content"
+    try:
+        payload = from_json(response.body)
+    except ValueError as error:
+        cut = flaw == "cut" and not str(error).endswith("is not JSON")
+        problem = "JSON that breaks off or is broken" if cut else "something other than JSON"
+        payload, broken = (
+            None,
+            _unbelievable(problem, response, redact, flaw=flaw if cut else "content"),
+        )
+    else:
+        broken = None
+    if broken is not None:
+        raise broken
+    if not isinstance(payload, dict):
+        raise _unbelievable("JSON that is not an object", response, redact, flaw="shape")
+    return payload
+
+
+def status_error(
+    response: Response, redact: Redactor, now: datetime
+) -> APIStatusError | ProtocolError:
+    """Return the error that an answer without success stands for."""
+    status = response.status
+    if status in _NOT_ANSWERS or status < 200 or status >= 600:  # noqa: PLR2004
+        return _unbelievable(f"unexpected status {status}", response, redact, flaw="unexpected")
+    payload = _error_payload(response)
+    errors, omitted = _error_texts(payload, redact)
+    facts: dict[str, Any] = {
+        "status": status,
+        "errors": errors,
+        "errors_omitted": omitted,
+        "request_id": _clean(request_id(response, payload), redact),
+    }
+    said = "; ".join(errors) or _snippet(response, payload, redact)
+    message = f"Gong answered {status} {reason_phrase(status)}".rstrip()
+    message = redact(f"{message}: {said}", 2 * _SNIPPET + 100) if said else message
+    cls = status_error_class(status)
+    if status == 401 and (scope := _MISSING_SCOPE.search("\n".join(errors))):  # noqa: PLR2004
+        return PermissionDeniedError(message, missing_scope=scope[1], **facts)
+    if issubclass(cls, ConflictError):
+        return ConflictError(message, **_conflict_facts(payload, redact), **facts)
+    if issubclass(cls, RedirectError):
+        return RedirectError(message, location=_origin(response.headers, redact), **facts)
+    if issubclass(cls, RateLimitError):
+        wait = retry_after(response, now)
+        at = None if wait is None else now + timedelta(seconds=wait)
+        return RateLimitError(message, retry_after=wait, retry_at=at, **facts)
+    if issubclass(cls, ServerError):
+        return ServerError(message, retry_after=retry_after(response, now), **facts)
+    return cls(message, **facts)
+
+
+def _unbelievable(
+    problem: str, response: Response, redact: Redactor, *, flaw: Any = "content"
+) -> ProtocolError:
+    kind = redact(response.headers.get("Content-Type", "no content type"), 80)
+    snippet = redact(response.body[: 4 * _SNIPPET].decode(errors="replace"), _SNIPPET)
+    return ProtocolError(
+        f"Gong's answer is {problem} ({kind}): {snippet}" if snippet else f"Gong sent {problem}",
+        flaw=flaw,
+        status=response.status,
+        request_id=_clean(request_id(response), redact),
+        delivery=Delivery.MAYBE,
+    )
+
+
+def _error_payload(response: Response) -> Mapping[str, Any]:
+    try:
+        payload = from_json(response.body)
+    except ValueError:
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def _error_texts(payload: Mapping[str, Any], redact: Redactor) -> tuple[tuple[str, ...], int]:
+    errors = payload.get("errors")
+    texts = errors if isinstance(errors, list) else [errors] if isinstance(errors, str) else []
+    kept = tuple(redact(str(text)) for text in texts[:_MOST_ERRORS])
+    return kept, max(0, len(texts) - _MOST_ERRORS)
+
+
+def _snippet(response: Response, payload: Mapping[str, Any], redact: Redactor) -> str:
+    if payload or not response.body:
+        return ""
+    return redact(response.body[: 4 * _SNIPPET].decode(errors="replace"), _SNIPPET)
+
+
+def _conflict_facts(payload: Mapping[str, Any], redact: Redactor) -> dict[str, str | None]:
+    return {
+        "user_facing_error": _clean(payload.get("userFacingError"), redact),
+        "fix_url": _clean(payload.get("fixUrl"), redact),
+        "help_url": _clean(payload.get("helpUrl"), redact),
+    }
+
+
+def _clean(value: object, redact: Redactor) -> str | None:
+    return redact(value) if isinstance(value, str) and value else None
+
+
+def _origin(headers: MultiMapping[str], redact: Redactor) -> str | None:
+    """Return where a redirect points, without path and query, which may hold tokens."""
+    try:
+        parts = urlsplit(headers.get("Location", ""))
+        host = parts.hostname
+    except ValueError:
+        return None
+    return redact(f"{parts.scheme}://{host}") if host else None

@@ -1,0 +1,280 @@
+"""The client: builds the parts, owns the connections, wears the operations as attributes."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, SupportsIndex, TypeVar, overload
+
+from attrs import evolve
+
+from gong_async._base_url import DEFAULT_BASE_URL, base_url as checked_base_url
+from gong_async._convert import make_converter
+from gong_async._lifeline import Lifeline
+from gong_async._pipeline import Pipeline
+from gong_async._redaction import Redactor
+from gong_async._transport import BaseConnector, ClientSession, SessionPool
+from gong_async._version import __version__
+from gong_async._wire import Endpoint
+from gong_async.auth import Auth, auth_from_env
+from gong_async.bulk.engine import Engine, Outcome
+from gong_async.errors import ConfigurationError, ValidationError
+from gong_async.hooks.events import Hook
+from gong_async.limits.gates import Limiter, Limits
+from gong_async.limits.local import LocalLimiter
+from gong_async.models._shared import Answer
+from gong_async.models.meetings import MeetingChange, MeetingUpdate, UpdatedMeeting
+from gong_async.resources.meetings import Meetings
+from gong_async.retry import RetryPolicy
+
+T = TypeVar("T")
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds for one attempt, from its turn to the last byte of the answer."""
+
+SETTLE_SECONDS = 30.0
+"""Seconds that a later change of a meeting waits after an earlier one of unknown outcome."""
+
+Change = MeetingChange | tuple[str | SupportsIndex, MeetingUpdate]
+"""One item of `GongClient.update_many`."""
+
+
+class GongClient:
+    """A client of Gong's API for one company.
+
+    It may be built anywhere, also at import: nothing belongs to an event loop before the first
+    call, and each loop gets connections of its own. Close it, or use it as an async context
+    manager.
+
+    Args:
+        auth: `BasicAuth` or `BearerAuth`.
+        base_url: where your company's API is: see "API" in Gong's company settings. A path is kept.
+        limits: what Gong allows your company, calls a second and a day.
+        retry: how often and how long calls are repeated.
+        timeout: seconds for one attempt, counted from its turn, not from its place in the queue.
+        session: an aiohttp session of your own. It is used as it is and never closed; its
+            cookies, proxy and TLS settings are yours, its middlewares are not run.
+        connector: an aiohttp connector of your own, for a private CA or a proxy. Never closed.
+        user_agent: replaces the name that this library gives itself.
+        hooks: called with the events of `gong_async.hooks.events`.
+
+    Raises:
+        ConfigurationError: one of these cannot work.
+    """
+
+    meetings: Meetings
+    """The operations on meetings."""
+
+    def __init__(
+        self,
+        auth: Auth,
+        *,
+        base_url: str = DEFAULT_BASE_URL,
+        limits: Limits | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        session: ClientSession | None = None,
+        connector: BaseConnector | None = None,
+        user_agent: str | None = None,
+        hooks: Iterable[Hook] = (),
+    ) -> None:
+        if session is not None and connector is not None:
+            msg = "session and connector are both given; a session has its connector already"
+            raise ConfigurationError(msg)
+        limits = limits or Limits()
+        limiter: Limiter = LocalLimiter(limits)
+        self._max_in_flight = limits.max_in_flight
+        self._pool = SessionPool(
+            max_connections=limits.max_in_flight, session=session, connector=connector
+        )
+        self._owner = True
+        self._wear(
+            Pipeline(
+                base_url=checked_base_url(base_url),
+                user_agent=_user_agent(user_agent),
+                auth=auth,
+                limiter=limiter,
+                transport=self._pool,
+                retry=retry or RetryPolicy(),
+                timeout=_timeout(timeout),
+                converter=make_converter(),
+                redact=Redactor(auth.secrets),
+                lifeline=Lifeline(),
+                hooks=tuple(hooks),
+            )
+        )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
+        """Build a client from `GONG_ACCESS_KEY` and `GONG_ACCESS_KEY_SECRET`, or `GONG_BEARER_TOKEN`.
+
+        `GONG_BASE_URL` is taken too if it is set. `options` are those of the class.
+
+        Raises:
+            ConfigurationError: a variable is missing, or two contradict each other.
+        """
+        given = os.environ if environ is None else environ
+        if base_url := given.get("GONG_BASE_URL"):
+            options.setdefault("base_url", base_url)
+        return cls(auth_from_env(given), **options)
+
+    def with_options(
+        self, *, timeout: float | None = None, retry: RetryPolicy | None = None
+    ) -> GongClient:
+        """Return a client with another timeout or retry policy, on the same connections and limits.
+
+        It lives as long as this one: closing it does nothing, closing this one closes both.
+        """
+        twin = object.__new__(type(self))
+        twin._max_in_flight, twin._pool, twin._owner = self._max_in_flight, self._pool, False
+        changes: dict[str, Any] = {}
+        if timeout is not None:
+            changes["timeout"] = _timeout(timeout)
+        if retry is not None:
+            changes["retry"] = retry
+        twin._wear(evolve(self._call, **changes))
+        return twin
+
+    @overload
+    async def request(
+        self,
+        endpoint: str,
+        *,
+        path: Mapping[str, str | int] | None = None,
+        query: Mapping[str, str | int | float | bool] | None = None,
+        body: object = None,
+    ) -> Answer: ...
+
+    @overload
+    async def request(
+        self,
+        endpoint: Endpoint[T],
+        *,
+        path: Mapping[str, str | int] | None = None,
+        query: Mapping[str, str | int | float | bool] | None = None,
+        body: object = None,
+    ) -> T: ...
+
+    async def request(
+        self,
+        endpoint: Endpoint[Any] | str,
+        *,
+        path: Mapping[str, str | int] | None = None,
+        query: Mapping[str, str | int | float | bool] | None = None,
+        body: object = None,
+    ) -> Any:
+        """Call an operation that is not modelled here, with the same limits, retries and errors.
+
+        Args:
+            endpoint: an `Endpoint`, or its method and route: `"GET /v2/users"`.
+            path: what stands for each `{variable}` of the route.
+            query: the query's parameters.
+            body: anything with a JSON form, or an attrs class with Python names.
+        """
+        if isinstance(endpoint, str):
+            method, _, route = endpoint.partition(" ")
+            endpoint = Endpoint(method, route, Answer)
+        plain = {name: str(value) for name, value in (path or {}).items()}
+        return await self._call(endpoint, path=plain, query=query, body=body)
+
+    async def update_many(
+        self,
+        changes: Iterable[Change] | AsyncIterable[Change],
+        *,
+        max_in_flight: int | None = None,
+    ) -> AsyncGenerator[Outcome[Change, UpdatedMeeting], None]:
+        """Update many meetings; yield what became of each, in the order in which they finish.
+
+        The source is pulled as calls become free, so that a million changes take no more memory
+        than a hundred. Two changes of one meeting are never under way together and land in the
+        order given; after an update of unknown outcome, the next one of that meeting waits 30 s.
+        One failed change stops nothing: its outcome carries the error.
+
+        To leave early, use `contextlib.aclosing` or read the outcomes to the end of a source that
+        you stop: an update that is cancelled may still be applied.
+
+        Args:
+            changes: `MeetingChange`s, or pairs of an id and a `MeetingUpdate`.
+            max_in_flight: updates under way at the same time; as in `limits` unless given.
+
+        Raises:
+            Exception: what the source raised, after everything pulled before has finished.
+        """
+        if max_in_flight is not None and max_in_flight < 1:
+            raise ConfigurationError(f"max_in_flight must be at least 1, got {max_in_flight}")
+        engine = Engine(
+            source=changes,
+            operation=self._update_one,
+            key=_meeting_key,
+            attempts=_attempts,
+            max_in_flight=max_in_flight or self._max_in_flight,
+            settle_seconds=SETTLE_SECONDS,
+        )
+        outcomes = engine.outcomes()
+        try:
+            async for outcome in outcomes:
+                yield outcome
+        finally:
+            await outcomes.aclose()
+
+    async def close(self) -> None:
+        """End the calls under way and close the connections. A second close does nothing."""
+        if self._owner:
+            await self._call.lifeline.cut()
+            await self._pool.close()
+
+    async def __aenter__(self) -> Self:
+        self._call.lifeline.check()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._call.base_url}>"
+
+    def _wear(self, call: Pipeline) -> None:
+        self._call = call
+        self.meetings = Meetings(call)
+
+    async def _update_one(self, change: Change) -> UpdatedMeeting:
+        match change:
+            case MeetingChange():
+                return await self.meetings.update(change.meeting_id, change.update)
+            case (id, update):
+                return await self.meetings.update(id, update)
+        problem = f"expected a MeetingChange or (id, MeetingUpdate), got {type(change).__name__}"
+        raise ValidationError("change", problem)
+
+
+def _meeting_key(change: Change) -> str:
+    if isinstance(change, MeetingChange):
+        return change.meeting_id
+    # Whatever else it is, the update itself will say what is wrong with it.
+    return str(change[0]) if isinstance(change, tuple) and change else ""
+
+
+def _attempts(result: UpdatedMeeting) -> int:
+    return result.meta.attempts
+
+
+def _timeout(value: float) -> float:
+    if not 0 < value < float("inf"):
+        raise ConfigurationError(f"timeout must be a number of seconds above 0, got {value}")
+    return float(value)
+
+
+def _user_agent(value: str | None) -> str:
+    if value is None:
+        return f"gong_async/{__version__} Python/{platform.python_version()}"
+    if not value or not value.isascii() or not value.isprintable():
+        msg = "user_agent must be printable ASCII text"
+        raise ConfigurationError(msg)
+    return value

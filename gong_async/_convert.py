@@ -1,0 +1,209 @@
+"""Between our models and Gong's JSON: camelCase, times, what to leave out, what must be there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any, NoReturn, TypeVar
+
+import attrs
+from cattrs import AttributeValidationNote, ClassValidationError, Converter
+from cattrs import IterableValidationError, IterableValidationNote
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from gong_async.errors import DecodeError
+from gong_async.models._shared import Answer, Result, isoformat
+
+T = TypeVar("T")
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_OURS = frozenset({"extra", "meta"})
+
+
+@cache
+def camel(name: str) -> str:
+    """Return the name that Gong gives to one of our fields."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def make_converter() -> Converter:
+    """Return the converter of one client."""
+    converter = Converter(prefer_attrib_converters=True)
+    converter.register_unstructure_hook(datetime, isoformat)
+    converter.register_structure_hook(str, _structure_str)
+    converter.register_structure_hook(bool, _structure_bool)
+    converter.register_structure_hook(Answer, _structure_answer)
+    converter.register_unstructure_hook_factory(attrs.has, lambda cls: _writer(cls, converter))
+    converter.register_structure_hook_factory(_is_model, lambda cls: _reader(cls, converter))
+    return converter
+
+
+def to_json(converter: Converter, body: object) -> bytes:
+    """Return `body` as the bytes that are sent: UTF-8, compact, no NaN.
+
+    Raises:
+        TypeError: something in it has no JSON form.
+        ValueError: NaN, an infinite number, or a lone surrogate.
+    """
+    plain = converter.unstructure(body)
+    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode()
+
+
+def from_json(body: bytes) -> object:
+    """Return what a body says. Numbers keep all digits; the last of equal keys wins.
+
+    Raises:
+        ValueError: not JSON, or JSON that no honest server sends (NaN, endless nesting).
+    """
+    try:
+        parsed: object = json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        msg = "nested too deeply"
+        raise ValueError(msg) from None
+    # `\ud83d` alone is legal JSON but no legal text: it would break every file it is written to.
+    return _replace_surrogates(parsed) if b"\\ud" in body.lower() else parsed
+
+
+def structure(converter: Converter, payload: Mapping[str, Any], cls: type[T]) -> T:
+    """Return `payload` as an instance of `cls`.
+
+    Raises:
+        DecodeError: something that we rely on is missing or of another type.
+    """
+    failure: DecodeError | None = None
+    try:
+        return converter.structure(payload, cls)
+    except ClassValidationError as error:
+        paths = tuple(_paths(error, "$"))
+        failure = DecodeError(f"Gong's answer has another shape: {'; '.join(paths)}", paths=paths)
+    # Raised here and not in the handler: the handler's exception holds the payload.
+    raise failure
+
+
+def _is_model(cls: Any) -> bool:
+    return isinstance(cls, type) and attrs.has(cls)
+
+
+def _writer(cls: type[Any], converter: Converter) -> Callable[[Any], Any]:
+    # None is our word for "not set": Gong tells absent from null nowhere in what we send.
+    names = {
+        attribute.name: override(rename=camel(attribute.name), omit_if_default=True)
+        for attribute in attrs.fields(cls)
+    }
+    return make_dict_unstructure_fn(cls, converter, **names)  # type: ignore[arg-type]
+
+
+def _reader(cls: type[Any], converter: Converter) -> Callable[[Any, Any], Any]:
+    attributes = attrs.fields(cls)
+    names = {
+        attribute.name: override(omit=True)
+        if attribute.name in _OURS
+        else override(rename=camel(attribute.name))
+        for attribute in attributes
+    }
+    optional = {
+        camel(attribute.name) for attribute in attributes if attribute.default is not attrs.NOTHING
+    }
+    known = {camel(attribute.name) for attribute in attributes}
+    read = make_dict_structure_fn(cls, converter, **names)  # type: ignore[arg-type]
+    keeps_extra = issubclass(cls, Result)
+
+    def structure_model(payload: Any, target: Any) -> Any:
+        if not isinstance(payload, Mapping):
+            msg = f"expected an object, got {_json_type(payload)}"
+            raise TypeError(msg)
+        # null stands for "absent" wherever a field may be absent.
+        given = {
+            key: value for key, value in payload.items() if value is not None or key not in optional
+        }
+        model = read(given, target)
+        if keeps_extra and not known.issuperset(given):
+            extra = {key: value for key, value in payload.items() if key not in known}
+            model = attrs.evolve(model, extra=extra)
+        return model
+
+    return structure_model
+
+
+def _structure_answer(payload: Any, _: Any) -> Answer:
+    request_id = payload.get("requestId")
+    return Answer(request_id=request_id if isinstance(request_id, str) else None, data=payload)
+
+
+def _structure_str(value: Any, _: Any) -> str:
+    if isinstance(value, str):
+        return value
+    # Gong's ids are strings in some answers and integers in others; Python keeps every digit.
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    msg = f"expected a string, got {_json_type(value)}"
+    raise TypeError(msg)
+
+
+def _structure_bool(value: Any, _: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    msg = f"expected true or false, got {_json_type(value)}"
+    raise TypeError(msg)
+
+
+def _json_type(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case str():
+            return "a string"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def _paths(error: BaseException, path: str) -> list[str]:
+    """Name every place that is wrong, in Gong's own spelling."""
+    if isinstance(error, ClassValidationError | IterableValidationError):
+        found: list[str] = []
+        for child in error.exceptions:
+            found.extend(_paths(child, path + _step(child)))
+        return found
+    if isinstance(error, KeyError):
+        return [f"{path}.{error.args[0]}: missing"]
+    return [f"{path}: {error}" if isinstance(error, TypeError) else f"{path}: not as expected"]
+
+
+def _step(error: BaseException) -> str:
+    for note in getattr(error, "__notes__", ()):
+        if isinstance(note, AttributeValidationNote):
+            # A missing key names itself.
+            return "" if isinstance(error, KeyError) else f".{camel(note.name)}"
+        if isinstance(note, IterableValidationNote):
+            return f"[{note.index}]"
+    return ""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
+def _replace_surrogates(value: Any) -> Any:
+    match value:
+        case str():
+            return _LONE_SURROGATE.sub("\ufffd", value)
+        case list():
+            return [_replace_surrogates(item) for item in value]
+        case dict():
+            return {
+                _replace_surrogates(key): _replace_surrogates(item) for key, item in value.items()
+            }
+        case _:
+            return value

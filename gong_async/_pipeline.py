@@ -1,0 +1,392 @@
+"""The one road that every call takes: prepare, attempt, read; again if it may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+from attrs import define, field, frozen
+from cattrs import Converter
+
+from gong_async._answer import request_id, retry_after, status_error, success_payload
+from gong_async._convert import structure, to_json
+from gong_async._lifeline import Lifeline
+from gong_async._redaction import Redactor
+from gong_async._secret import Secret
+from gong_async._transport import Transport
+from gong_async._wire import Endpoint, Progress, Request, Response
+from gong_async.auth import Auth
+from gong_async.errors import (
+    APITimeoutError,
+    Delivery,
+    GongError,
+    ProtocolError,
+    ServerError,
+    UsageError,
+    ValidationError,
+)
+from gong_async.hooks.events import (
+    AttemptFinished,
+    CallFinished,
+    CallsHeld,
+    CallStarted,
+    Event,
+    Hook,
+    RetryPlanned,
+)
+from gong_async.hooks.log import log_event
+from gong_async.limits.gates import Limiter
+from gong_async.models._shared import Answer, Meta, Result, meeting_id, utc_now
+from gong_async.retry import Action, Again, RetryBudget, RetryPolicy, decide
+
+T = TypeVar("T")
+
+_VARIABLE = re.compile(r"\{(\w+)\}")
+_TOO_MANY_REQUESTS = 429
+_GATEWAY_TIMEOUT = 504
+_UNSENT = frozenset({"queue", "pool", "connect", "tls"})
+
+
+@frozen(kw_only=True, eq=False)
+class Pipeline:
+    """Everything that a call needs, put together by the client."""
+
+    base_url: str
+    user_agent: str
+    auth: Auth
+    limiter: Limiter
+    transport: Transport
+    retry: RetryPolicy
+    timeout: float
+    converter: Converter
+    redact: Redactor
+    lifeline: Lifeline
+    budget: RetryBudget = field(factory=RetryBudget)
+    hooks: tuple[Hook, ...] = ()
+
+    async def __call__(
+        self,
+        endpoint: Endpoint[T],
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Mapping[str, str | int | float | bool] | None = None,
+        body: object = None,
+    ) -> T:
+        """Make one call and return its typed answer."""
+        request = self._prepare(endpoint, path or {}, query, body)
+        self.lifeline.check()
+        self.budget.earn()
+        return await _Course(self, endpoint, request).run()
+
+    def _prepare(
+        self,
+        endpoint: Endpoint[Any],
+        path: Mapping[str, str],
+        query: Mapping[str, str | int | float | bool] | None,
+        body: object,
+    ) -> Request:
+        filled = _VARIABLE.sub(lambda match: _path_part(match[1], path), endpoint.route)
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": self.user_agent,
+        }
+        return Request(
+            endpoint.method,
+            self.base_url + filled + _query(query),
+            endpoint.route,
+            endpoint.effect,
+            headers,
+            None if body is None else self._bytes(body),
+            path.get("meetingId"),
+        )
+
+    def _bytes(self, body: object) -> bytes:
+        problem: str
+        try:
+            return to_json(self.converter, body)
+        except (TypeError, ValueError) as error:
+            problem = f"has no JSON form: {self.redact(str(error))}"
+        raise ValidationError("body", problem)
+
+    def tell(self, event: Event) -> None:
+        """Tell every hook; what a hook raises must not change what becomes of the call."""
+        for hook in self.hooks:
+            try:
+                hook(event)
+            except Exception:
+                logging.getLogger("gong_async").exception(
+                    "a hook failed at %s", type(event).__name__
+                )
+
+    def warn(self, event: RetryPlanned | CallsHeld) -> None:
+        """Tell what an operator wants to read in the log even if nobody listens."""
+        if log_event not in self.hooks:
+            log_event(event)
+        self.tell(event)
+
+
+@define(eq=False)
+class _Course(Generic[T]):
+    """One call on its way: what has happened to it so far."""
+
+    road: Pipeline
+    endpoint: Endpoint[T]
+    request: Request
+    scope: asyncio.Timeout | None = None
+    progress: Progress = field(factory=Progress)
+    attempts: int = 0
+    failures: int = 0
+    refusals: int = 0
+    waited: float = 0.0
+    on_wire: float = 0.0
+    renewed: bool = False
+    doubtful: bool = False
+    """An attempt that may have been applied has lost its answer. Only a success ends the doubt."""
+
+    async def run(self) -> T:
+        """Attempt until there is a result, an error that stays, or no time left."""
+        road = self.road
+        error: GongError | None = None
+        finished = False
+        if road.hooks:
+            road.tell(CallStarted(**self._subject()))
+        try:
+            async with road.lifeline.scope(road.retry.deadline) as self.scope:
+                result = await road.retry.run(self._attempt)
+            finished = True
+            return result
+        except GongError as failed:
+            error = failed
+            raise
+        except TimeoutError:
+            if self.scope is None or not self.scope.expired():
+                raise
+            error = self._cut_off()
+        finally:
+            if road.hooks:
+                cancelled = not finished and error is None
+                road.tell(self._finished(error, cancelled=cancelled))
+        raise error
+
+    async def _attempt(self) -> T:
+        self.progress = Progress()
+        self.road.lifeline.check()
+        authorization = await self.road.auth.authorization()
+        error: GongError
+        try:
+            response = await self._send(authorization)
+            return self._read(response)
+        except GongError as failed:
+            error = failed
+        self._locate(error)
+        raise await self._judge(error, authorization)
+
+    async def _send(self, authorization: Secret) -> Response:
+        """Wait for a turn and send once. The turn is given back before anything else is done."""
+        road, loop = self.road, asyncio.get_running_loop()
+        turn_wait, sent_at, response, error = 0.0, None, None, None
+        try:
+            async with road.limiter.turn(patience=road.retry.max_wait) as turn:
+                turn_wait = turn.waited
+                self.waited += turn_wait
+                self.attempts += 1
+                sent_at = loop.time()
+                try:
+                    response = await road.transport.send(
+                        self.request, authorization, timeout=road.timeout, progress=self.progress
+                    )
+                finally:
+                    self.on_wire += loop.time() - sent_at
+                if response.status == _TOO_MANY_REQUESTS:
+                    hold = road.retry.after_refusal(
+                        retry_after(response, utc_now()), self.refusals + 1
+                    )
+                    turn.refused(hold)
+                    road.warn(CallsHeld(hold=hold, request_id=request_id(response)))
+                else:
+                    turn.accepted()
+        except GongError as failed:
+            error = failed
+            raise
+        finally:
+            if road.hooks and sent_at is not None:
+                wire = loop.time() - sent_at
+                road.tell(self._attempt_finished(response, error, turn_wait, wire))
+        return response
+
+    def _read(self, response: Response) -> T:
+        """Return what the answer says, or raise what it stands for."""
+        road, request = self.road, self.request
+        if not 200 <= response.status < 300:  # noqa: PLR2004
+            raise status_error(response, road.redact, utc_now())
+        payload = success_payload(request, response, road.redact)
+        if issubclass(self.endpoint.returns, Result) and self.endpoint.returns is not Answer:
+            self._check(payload, response)
+        result = structure(road.converter, payload, self.endpoint.returns)
+        if isinstance(result, Result):
+            self._stamp(result, response, payload)
+        return result
+
+    def _check(self, payload: dict[str, Any], response: Response) -> None:
+        """Refuse an answer that contradicts itself or the request."""
+        facts: dict[str, Any] = {"status": response.status, "delivery": Delivery.MAYBE}
+        facts["request_id"] = request_id(response, payload)
+        if errors := payload.get("errors"):
+            said = self.road.redact(str(errors))
+            msg = f"Gong answered {response.status} and reported errors: {said}"
+            raise ProtocolError(msg, flaw="content", **facts)
+        if (echo := self.endpoint.echo) is None:
+            return
+        expected = self.request.meeting_id
+        given = payload.setdefault(echo, expected)
+        if given is None:
+            payload[echo] = expected
+        elif str(given) != expected:
+            self.road.transport.distrust()
+            msg = f"Gong's answer is about {echo} {self.road.redact(str(given), 40)}, not about this one"
+            raise ProtocolError(msg, flaw="mismatch", **facts)
+
+    def _stamp(self, result: Result, response: Response, payload: Mapping[str, Any]) -> None:
+        given = request_id(response, payload)
+        meta = Meta(
+            status=response.status,
+            request_id=given,
+            attempts=self.attempts,
+            seconds_waited=self.waited,
+            seconds_on_wire=self.on_wire,
+        )
+        # The result was made a moment ago and nobody has seen it: it is not changed, but finished.
+        object.__setattr__(result, "meta", meta)
+        object.__setattr__(result, "request_id", given)
+
+    async def _judge(self, error: GongError, authorization: Secret) -> Again | GongError:
+        """Return what to raise after `error`: itself, or the order to go on."""
+        policy = self.road.retry
+        decision = decide(error, self.request.effect, resend_creates=policy.resend_creates)
+        error.outcome_unknown = self.doubtful = self.doubtful or decision.outcome_unknown
+        wait: float | None = None
+        match decision.action:
+            case Action.WAIT:
+                self.refusals += 1
+                asked = getattr(error, "retry_after", None) or 0.0
+                if self.refusals <= policy.max_refusals and asked <= policy.max_wait:
+                    wait = 0.0  # the limiter holds everybody, this call too
+            case Action.RENEW:
+                if not self.renewed and await self.road.auth.renew(authorization):
+                    self.renewed, wait = True, 0.0
+            case Action.RETRY | Action.RETRY_ONCE:
+                self.failures += 1
+                most = policy.max_attempts if decision.action is Action.RETRY else 2
+                if self.failures < min(most, policy.max_attempts):
+                    wait = self._pause(error)
+            case Action.FAIL:
+                pass
+        if wait is None or self._too_late(wait):
+            return error
+        self.road.warn(
+            RetryPlanned(**self._subject(), attempt=self.attempts, wait=wait, error=error)
+        )
+        self.waited += wait
+        self.progress = Progress()
+        return Again(wait)
+
+    def _pause(self, error: GongError) -> float | None:
+        """Return the seconds before a repetition; None if there shall be none."""
+        policy = self.road.retry
+        wait = policy.backoff(self.failures)
+        if error.status == _GATEWAY_TIMEOUT:
+            wait = max(wait, 1.0)  # the change may still be on its way behind the gateway
+        if isinstance(error, ServerError) and error.retry_after is not None:
+            if error.retry_after > policy.max_wait:
+                return None
+            wait = max(wait, policy.after_refusal(error.retry_after, self.failures))
+        if not self.road.budget.spend(error):
+            error.message += " (not repeated: too many calls of this client fail at present)"
+            return None
+        return wait
+
+    def _too_late(self, wait: float) -> bool:
+        until = self.scope.when() if self.scope else None
+        return until is not None and asyncio.get_running_loop().time() + wait >= until
+
+    def _cut_off(self) -> GongError:
+        """Return the error of a call that the lifeline ended, at whatever point it was."""
+        unsent = self.progress.phase in _UNSENT
+        delivery = Delivery.NOT_SENT if unsent else Delivery.MAYBE
+        maybe_applied = not unsent and self.request.effect != "read"
+        error: GongError
+        if self.road.lifeline.closed:
+            error = UsageError("the client was closed while the call was under way")
+        elif self.attempts == 0:
+            msg = f"no turn within the deadline of {self.road.retry.deadline:g} s; nothing was sent"
+            error = APITimeoutError(msg, phase="queue")
+        else:
+            msg = f"no result within the deadline of {self.road.retry.deadline:g} s"
+            error = APITimeoutError(msg, phase="total")
+        error.delivery = delivery
+        error.outcome_unknown = self.doubtful or maybe_applied
+        return self._locate(error)
+
+    def _locate(self, error: GongError) -> GongError:
+        """Say in the error which call it ended."""
+        error.method, error.route = self.request.method, self.request.route
+        error.meeting_id, error.attempts = self.request.meeting_id, self.attempts
+        return error
+
+    def _subject(self) -> dict[str, Any]:
+        request = self.request
+        return {
+            "method": request.method,
+            "route": request.route,
+            "meeting_id": request.meeting_id,
+        }
+
+    def _attempt_finished(
+        self, response: Response | None, error: GongError | None, waited: float, wire: float
+    ) -> AttemptFinished:
+        return AttemptFinished(
+            **self._subject(),
+            attempt=self.attempts,
+            status=response.status if response else None,
+            request_id=request_id(response) if response else None,
+            seconds_waited=waited,
+            seconds_on_wire=wire,
+            error=error,
+        )
+
+    def _finished(self, error: GongError | None, *, cancelled: bool) -> CallFinished:
+        return CallFinished(
+            **self._subject(),
+            attempts=self.attempts,
+            seconds_waited=self.waited,
+            seconds_on_wire=self.on_wire,
+            error=error,
+            cancelled=cancelled,
+        )
+
+
+def _path_part(name: str, path: Mapping[str, str]) -> str:
+    """Return a path variable as it stands in a URL; nothing in it can leave its place."""
+    if name not in path:
+        raise ValidationError(name, "the route needs this path variable")
+    value = path[name]
+    if name == "meetingId":
+        return meeting_id(value)
+    if not value or value in {".", ".."} or not value.isprintable():
+        raise ValidationError(name, "empty, a dot, or a control character; not a path variable")
+    return quote(value, safe="")
+
+
+def _query(query: Mapping[str, str | int | float | bool] | None) -> str:
+    if not query:
+        return ""
+    plain = {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in query.items()
+    }
+    return "?" + urlencode(plain, quote_via=quote)

@@ -1,0 +1,70 @@
+"""Text from outside made safe to show: no secrets, no control characters, no endless lines."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+from gong_async._secret import MASK, Secret
+
+TEXT_LIMIT = 500
+"""The most characters of one foreign text that an error keeps."""
+
+_SHORTEST_SECRET = 4
+
+
+def _spellings(secret: str) -> set[str]:
+    """The ways in which a server or a proxy may echo a secret."""
+    raw = secret.encode()
+    return {
+        secret,
+        base64.b64encode(raw).decode(),
+        base64.b64encode(raw).decode().rstrip("="),
+        base64.urlsafe_b64encode(raw).decode().rstrip("="),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+    }
+
+
+def _visible(character: str) -> str:
+    # Cc: C0 and C1 controls (terminal escapes, line breaks); Cf: bidi overrides and other
+    # invisible marks; Cs: lone surrogates, which no file could be written with.
+    if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
+        return f"\\u{ord(character):04x}"
+    return character
+
+
+class Redactor:
+    """Cleans foreign text for errors and logs of one client."""
+
+    __slots__ = ("_pattern", "_secrets")
+
+    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
+        self._secrets = tuple(secrets)
+        self._pattern: re.Pattern[str] | None = None
+
+    def __call__(self, text: str, limit: int = TEXT_LIMIT) -> str:
+        """Return `text` with secrets masked, controls escaped, at most `limit` characters."""
+        masked = self._mask(text)
+        shown = "".join(map(_visible, masked[: limit + 1]))
+        return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+    def _mask(self, text: str) -> str:
+        if not self._secrets:
+            return text
+        if self._pattern is None:
+            found = {
+                spelling
+                for secret in self._secrets
+                for spelling in _spellings(secret.reveal())
+                if len(spelling) >= _SHORTEST_SECRET
+            }
+            # Longest first, so that the pair is masked before its halves.
+            ordered = sorted(found, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, ordered)) or r"(?!)", re.IGNORECASE)
+        return self._pattern.sub(MASK, text)

@@ -1,0 +1,106 @@
+"""What travels: an operation's description, a request, an answer, and the protocol of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from attrs import define, field, frozen
+from multidict import MultiMapping
+
+from gong_async.errors import ConfigurationError, Phase
+
+T = TypeVar("T")
+
+Effect = Literal["read", "replace", "delete", "create"]
+"""What a call does at Gong, which decides whether it may be repeated when its answer is lost."""
+
+_EFFECTS: dict[str, Effect] = {
+    "GET": "read",
+    "HEAD": "read",
+    "PUT": "replace",
+    "DELETE": "delete",
+    "POST": "create",
+    "PATCH": "create",
+}
+
+
+def _default_effect(endpoint: Endpoint[Any]) -> Effect:
+    # PATCH counts as "create": whether it may be applied twice, nobody says.
+    return _EFFECTS[endpoint.method]
+
+
+def _method(endpoint: object, attribute: object, value: str) -> None:
+    if value not in _EFFECTS:
+        raise ConfigurationError(f"method {value!r} is not one of {', '.join(_EFFECTS)}")
+
+
+def _route(endpoint: object, attribute: object, value: str) -> None:
+    if not value.startswith("/") or "?" in value or "#" in value or not value.isprintable():
+        problem = f"route {value!r} must start with '/' and hold no query; see the `query` argument"
+        raise ConfigurationError(problem)
+
+
+@frozen
+class Endpoint(Generic[T]):
+    """One operation of Gong's API.
+
+    `method` and `route` are as in Gong's reference, `/v2/meetings/{meetingId}` for example;
+    `returns` is the class of the answer; `effect` says what a call does at Gong (taken from the
+    method unless given: a POST that only reads should say "read"). `echo` names the path variable
+    that a true answer repeats; an answer that repeats another value is refused.
+    """
+
+    method: str = field(validator=_method)
+    route: str = field(validator=_route)
+    returns: type[T]
+    effect: Effect = field(kw_only=True)
+    echo: str | None = field(default=None, kw_only=True)
+
+    @effect.default
+    def _effect(self) -> Effect:
+        return _default_effect(self)
+
+
+@frozen
+class Request:
+    """One request, ready to be sent as often as needed: the bytes never change."""
+
+    method: str
+    url: str = field(repr=False)  # may hold a query with personal data
+    route: str
+    effect: Effect
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    meeting_id: str | None = None
+
+
+@frozen
+class Response:
+    """One complete answer: status, headers, and the body after decompression."""
+
+    status: int
+    headers: MultiMapping[str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@define
+class Progress:
+    """How far the current attempt has come; the transport writes it while it goes."""
+
+    phase: Phase = "queue"
+
+
+class Call(Protocol):
+    """What a resource needs to do its work."""
+
+    async def __call__(
+        self,
+        endpoint: Endpoint[T],
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Mapping[str, str | int | float | bool] | None = None,
+        body: object = None,
+    ) -> T:
+        """Make one call and return its typed answer."""
+        ...

@@ -1,0 +1,1 @@
+"""What a client tells while it works, and who listens."""

@@ -1,0 +1,59 @@
+"""Events as log lines of the standard library: ids and request ids, no names, no titles."""
+
+from __future__ import annotations
+
+import logging
+
+from gong_async.hooks.events import (
+    AttemptFinished,
+    CallFinished,
+    CallsHeld,
+    CallStarted,
+    Event,
+    RetryPlanned,
+)
+
+
+def log_event(event: Event) -> None:
+    """Write `event` to the logger `gong_async`: held calls as warnings, retries as infos, else debug."""
+    logger = logging.getLogger("gong_async")
+    match event:
+        case CallsHeld():
+            logger.warning(
+                "Gong's limit refused a call (request id %s); all calls wait %.1f s",
+                event.request_id,
+                event.hold,
+            )
+        case RetryPlanned():
+            logger.info(
+                "%s %s meeting=%s attempt %d failed, again in %.1f s: %s",
+                event.method,
+                event.route,
+                event.meeting_id,
+                event.attempt,
+                event.wait,
+                type(event.error).__name__,
+            )
+        case AttemptFinished():
+            logger.debug(
+                "%s %s meeting=%s attempt %d status=%s request_id=%s waited %.3f s, %.3f s on the wire",
+                event.method,
+                event.route,
+                event.meeting_id,
+                event.attempt,
+                event.status,
+                event.request_id,
+                event.seconds_waited,
+                event.seconds_on_wire,
+            )
+        case CallStarted():
+            logger.debug("%s %s meeting=%s", event.method, event.route, event.meeting_id)
+        case CallFinished():
+            logger.debug(
+                "%s %s meeting=%s finished after %d attempts: %s",
+                event.method,
+                event.route,
+                event.meeting_id,
+                event.attempts,
+                type(event.error).__name__ if event.error else "ok",
+            )

@@ -1,0 +1,1 @@
+"""What goes to Gong and what comes back."""

@@ -1,0 +1,170 @@
+"""What all models share: checks of single values, and what every answer carries."""
+
+from __future__ import annotations
+
+import operator
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, SupportsIndex
+
+from attrs import Attribute, field, frozen
+
+from gong_async.errors import ValidationError
+
+_MOST_DIGITS = 20
+_MEETING_ID = re.compile(rf"[0-9]{{1,{_MOST_DIGITS}}}", re.ASCII)
+_MOST_SHOWN = 40
+
+
+def meeting_id(value: str | SupportsIndex) -> str:
+    """Return a meeting id as the string that Gong uses.
+
+    Ids are 1 to 20 ASCII digits; they are text, because programs that read them as numbers lose
+    their last digits. An `int` is taken, `bool` and `float` are not.
+
+    Raises:
+        ValidationError: `value` is not a meeting id.
+    """
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, bool):
+        raise ValidationError("meeting_id", "a bool is not a meeting id")
+    else:
+        try:
+            number = operator.index(value)
+        except TypeError:
+            problem = f"expected a string of digits, got {type(value).__name__}"
+            raise ValidationError("meeting_id", problem) from None
+        if not 0 <= number < 10**_MOST_DIGITS:
+            raise ValidationError("meeting_id", "expected a number of 1 to 20 digits")
+        text = str(number)
+    if _MEETING_ID.fullmatch(text) is None:
+        shown = ascii(text[:_MOST_SHOWN])
+        raise ValidationError("meeting_id", f"expected 1 to 20 digits (0-9), got {shown}")
+    return text
+
+
+def check_text(name: str, value: object) -> None:
+    """Refuse what cannot be sent as text: other types, and lone surrogates."""
+    if not isinstance(value, str):
+        raise ValidationError(name, f"expected text, got {type(value).__name__}")
+    if value.isascii():
+        return
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        problem = f"the character at position {error.start} is a lone surrogate"
+        raise ValidationError(name, f"{problem} and cannot be sent") from None
+
+
+def check_email(name: str, value: object) -> None:
+    """Refuse what no mail system would take: not one @, an empty side, blanks, controls."""
+    check_text(name, value)
+    assert isinstance(value, str)
+    local, at, domain = value.partition("@")
+    if not at or "@" in domain:
+        raise ValidationError(name, "expected exactly one @")
+    if not local or not domain:
+        raise ValidationError(name, "nothing stands before or after the @")
+    for position, character in enumerate(value):
+        if character.isspace() or unicodedata.category(character) in {"Cc", "Zl", "Zp"}:
+            problem = f"blank or control character at position {position}"
+            raise ValidationError(name, problem)
+
+
+def check_time(name: str, value: object) -> None:
+    """Refuse naive times and offsets that ISO-8601 cannot tell."""
+    if not isinstance(value, datetime):
+        raise ValidationError(name, f"expected a datetime, got {type(value).__name__}")
+    offset = value.utcoffset()
+    if offset is None:
+        problem = "the time has no zone; give it one, for example tzinfo=ZoneInfo('Europe/Berlin')"
+        raise ValidationError(name, problem)
+    if offset % timedelta(minutes=1):
+        raise ValidationError(name, f"the UTC offset {offset} is not a whole number of minutes")
+
+
+def instant(value: datetime) -> timedelta:
+    """Return an aware time as the time passed since year 1, UTC, whole seconds.
+
+    Two times of one zone compare by their clock faces in Python, which is wrong in the hour that
+    a clock is set back; and `astimezone` fails at the ends of the calendar. This does neither.
+    """
+    offset = value.utcoffset() or timedelta()
+    return value.replace(tzinfo=None, microsecond=0) - datetime.min - offset
+
+
+def isoformat(value: datetime) -> str:
+    """Return an aware time as Gong reads it: whole seconds, with `Z` or an offset."""
+    text = value.replace(microsecond=0).isoformat()
+    return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
+
+
+def text(_: Any, attribute: Attribute[Any], value: object) -> None:
+    """Validate a required text field of an attrs class."""
+    check_text(attribute.name, value)
+
+
+def optional_text(_: Any, attribute: Attribute[Any], value: object) -> None:
+    """Validate an optional text field of an attrs class."""
+    if value is not None:
+        check_text(attribute.name, value)
+
+
+def email(_: Any, attribute: Attribute[Any], value: object) -> None:
+    """Validate a required email field of an attrs class."""
+    check_email(attribute.name, value)
+
+
+def optional_email(_: Any, attribute: Attribute[Any], value: object) -> None:
+    """Validate an optional email field of an attrs class."""
+    if value is not None:
+        check_email(attribute.name, value)
+
+
+def aware_time(_: Any, attribute: Attribute[Any], value: object) -> None:
+    """Validate a time field of an attrs class."""
+    check_time(attribute.name, value)
+
+
+@frozen(kw_only=True)
+class Meta:
+    """How a call went."""
+
+    status: int = 0
+    """HTTP status of the answer; 0 if nothing had to be asked."""
+    request_id: str | None = None
+    """Gong's id of the request, to quote to Gong's support."""
+    attempts: int = 0
+    """Requests that went out for this call."""
+    seconds_waited: float = 0.0
+    """Seconds spent waiting: for a turn, and between attempts."""
+    seconds_on_wire: float = 0.0
+    """Seconds between sending and the end of the answer, all attempts together."""
+
+
+@frozen(kw_only=True)
+class Result:
+    """What every answer of Gong carries."""
+
+    request_id: str | None = None
+    """Gong's id of the request, to quote to Gong's support."""
+    extra: Mapping[str, Any] = field(factory=dict, repr=False)
+    """Fields of the answer that this version does not know, under Gong's own names."""
+    meta: Meta = field(factory=Meta, eq=False, repr=False)
+    """How the call went."""
+
+
+@frozen(kw_only=True)
+class Answer(Result):
+    """The answer to an operation that is not modelled: see `GongClient.request`."""
+
+    data: Mapping[str, Any] = field(factory=dict, repr=False)
+    """The whole JSON object, under Gong's own names."""
+
+
+def utc_now() -> datetime:
+    """Return the wall-clock time, for telling people when; never for measuring."""
+    return datetime.now(UTC)

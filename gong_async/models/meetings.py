@@ -1,0 +1,165 @@
+"""Meetings: what is written, and what Gong answers.
+
+What we write and what we read are different classes: written data is checked before it leaves,
+read data is taken as Gong gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import SupportsIndex
+
+from attrs import field, frozen
+
+from gong_async.errors import ValidationError
+from gong_async.models import _shared
+from gong_async.models._shared import Result
+
+
+@frozen(kw_only=True)
+class Invitee:
+    """Somebody invited to a meeting. The organizer is not an invitee."""
+
+    email: str | None = field(default=None, validator=_shared.optional_email)
+    display_name: str | None = field(default=None, validator=_shared.optional_text)
+    first_name: str | None = field(default=None, validator=_shared.optional_text)
+    last_name: str | None = field(default=None, validator=_shared.optional_text)
+
+    def __attrs_post_init__(self) -> None:
+        if self.email is None and not (self.display_name or self.first_name or self.last_name):
+            raise ValidationError("email", "an invitee needs an email or a name")
+
+
+def _invitees(value: Iterable[Invitee]) -> tuple[Invitee, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        problem = f"expected a list of Invitee, got {type(value).__name__}"
+        raise ValidationError("invitees", problem)
+    invitees = tuple(value)
+    for position, invitee in enumerate(invitees):
+        if not isinstance(invitee, Invitee):
+            problem = f"expected an Invitee, got {type(invitee).__name__}"
+            raise ValidationError(f"invitees[{position}]", problem)
+    return invitees
+
+
+@frozen(kw_only=True)
+class _WrittenMeeting:
+    start_time: datetime = field(validator=_shared.aware_time)
+    """When the meeting starts; needs a zone. Fractions of a second are dropped."""
+    end_time: datetime = field(validator=_shared.aware_time)
+    """When it ends; after the start."""
+    organizer_email: str = field(validator=_shared.email)
+    """The Gong user who owns the meeting."""
+    invitees: tuple[Invitee, ...] = field(converter=_invitees, repr=False)
+    """Everybody invited, without the organizer. May be empty as far as we know."""
+    title: str | None = field(default=None, validator=_shared.optional_text)
+    external_id: str | None = field(default=None, validator=_shared.optional_text)
+    """The meeting's id in your own system."""
+    provider: str | None = field(default=None, validator=_shared.optional_text)
+    """The conferencing provider, `zoom` for example; Gong takes the organizer's default if unset."""
+
+    def __attrs_post_init__(self) -> None:
+        if _shared.instant(self.end_time) <= _shared.instant(self.start_time):
+            raise ValidationError("end_time", "the meeting must end after it starts")
+
+
+@frozen(kw_only=True)
+class NewMeeting(_WrittenMeeting):
+    """A meeting to create: `POST /v2/meetings`.
+
+    Raises:
+        ValidationError: a field cannot be right; `field` and `problem` say which and why.
+    """
+
+
+@frozen(kw_only=True)
+class MeetingUpdate(_WrittenMeeting):
+    """The new state of a meeting: `PUT /v2/meetings/{meetingId}`.
+
+    This replaces the meeting. Gong does not say what becomes of an optional field that is left
+    out, nor of invitees who are no longer listed: send everything that shall be there afterwards.
+
+    Raises:
+        ValidationError: a field cannot be right; `field` and `problem` say which and why.
+    """
+
+
+def _meeting_id(value: str | SupportsIndex) -> str:
+    return _shared.meeting_id(value)
+
+
+@frozen(kw_only=True)
+class MeetingChange:
+    """One line of a bulk update: which meeting, and its new state.
+
+    Raises:
+        ValidationError: the id is not 1 to 20 digits.
+    """
+
+    meeting_id: str = field(converter=_meeting_id)
+    update: MeetingUpdate
+
+
+@frozen(kw_only=True)
+class AdditionalInvitee:
+    """Somebody whom the caller has to add to the calendar invitation, so that Gong can record."""
+
+    email: str | None = None
+    display_name: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+
+
+@frozen(kw_only=True)
+class CreatedMeeting(Result):
+    """Gong's answer to a new meeting."""
+
+    meeting_id: str
+    meeting_url: str | None = None
+    """The link that takes invitees through Gong's consent page."""
+    additional_invitees: tuple[AdditionalInvitee, ...] = ()
+    """People to add to the calendar invitation yourself: Gong does not invite them."""
+
+
+@frozen(kw_only=True)
+class UpdatedMeeting(Result):
+    """Gong's answer to an update. It repeats nothing of what was written."""
+
+    meeting_id: str
+
+
+@frozen(kw_only=True)
+class DeletedMeeting(Result):
+    """Gong's answer to a deletion.
+
+    `already_gone` is True when an earlier attempt of the same call lost its answer and the
+    repetition found nothing: the meeting is gone either way.
+    """
+
+    meeting_id: str
+    organizer_email: str | None = None
+    already_gone: bool = False
+
+
+@frozen(kw_only=True)
+class UserIntegration:
+    """Whether one organizer's meetings can be created and updated."""
+
+    email: str
+    exists: bool
+    """Gong knows a user with this email."""
+    valid: bool
+    """The user's meeting settings work."""
+    user_facing_error: str | None = None
+    """Gong's words on what is wrong, for the user."""
+    fix_url: str | None = None
+    """Where the user can set it right."""
+    help_url: str | None = None
+
+
+@frozen(kw_only=True)
+class IntegrationStatus(Result):
+    """Whether organizers' meetings can be created and updated."""
+
+    users: tuple[UserIntegration, ...] = ()

@@ -1,0 +1,213 @@
+"""Whether a failed attempt is repeated, and after how long.
+
+`decide` is the whole policy of what may be repeated, as one pure function. `RetryPolicy` says how
+often and how long, `RetryBudget` keeps all calls of a client together from multiplying the load.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Generator
+from enum import Enum, auto
+from typing import Any, TypeVar
+
+import backoff
+from attrs import define, field, frozen
+
+from gong_async._wire import Effect
+from gong_async.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    ConfigurationError,
+    Delivery,
+    GongError,
+    ProtocolError,
+    RateLimitError,
+    ServerError,
+    TLSError,
+)
+
+T = TypeVar("T")
+
+
+class Action(Enum):
+    """What to do after a failed attempt."""
+
+    FAIL = auto()
+    RETRY = auto()
+    RETRY_ONCE = auto()
+    WAIT = auto()
+    """Repeat when the limit allows; a refusal by the limit is not counted as an attempt."""
+    RENEW = auto()
+    """Repeat once with a renewed credential."""
+
+
+@frozen
+class Decision:
+    """What to do after a failed attempt, and what is known if it was the last one."""
+
+    action: Action
+    outcome_unknown: bool = False
+
+
+_NOT_PROCESSED = frozenset({421, 423, 425})
+_NEVER_HEALS = frozenset({501, 505})
+_SEE_OTHER = 303
+_REQUEST_TIMEOUT = 408
+
+
+def decide(error: GongError, effect: Effect, *, resend_creates: bool = False) -> Decision:
+    """Return what to do after `error` ended an attempt of a call with `effect`.
+
+    A request that provably never left is repeated whatever it does. One that may have arrived is
+    repeated only if a second application changes nothing: reads, full replacements, deletions.
+    A creation is not, unless the caller said that it may be.
+    """
+    writes = effect != "read"
+    repeatable = effect != "create" or resend_creates
+    if isinstance(error, APIStatusError):
+        return _decide_status(error, writes=writes, repeatable=repeatable)
+    if isinstance(error, TLSError):
+        return Decision(Action.FAIL)
+    if isinstance(error, APIConnectionError | APITimeoutError):
+        if isinstance(error, APITimeoutError) and error.phase in {"queue", "total"}:
+            unknown = writes and error.delivery is Delivery.MAYBE
+            return Decision(Action.FAIL, outcome_unknown=unknown)
+        if error.delivery is Delivery.NOT_SENT:
+            gone = isinstance(error, APIConnectionError) and error.reason == "dns"
+            return Decision(Action.RETRY_ONCE if gone else Action.RETRY)
+        return Decision(Action.RETRY if repeatable else Action.FAIL, outcome_unknown=writes)
+    if isinstance(error, ProtocolError):
+        healing = error.flaw in {"cut", "not_http"}
+        action = Action.RETRY_ONCE if healing and repeatable else Action.FAIL
+        if error.flaw == "cut" and effect == "read":
+            action = Action.RETRY
+        return Decision(action, outcome_unknown=writes)
+    return Decision(Action.FAIL)
+
+
+def _decide_status(error: APIStatusError, *, writes: bool, repeatable: bool) -> Decision:
+    status = error.status or 0
+    if isinstance(error, RateLimitError):
+        # Not answered: an earlier refusal holds this call for longer than it cares to wait.
+        answered = error.delivery is Delivery.ANSWERED
+        return Decision(Action.WAIT if answered else Action.FAIL)
+    if isinstance(error, AuthenticationError):
+        return Decision(Action.RENEW)
+    if status in _NOT_PROCESSED:
+        return Decision(Action.RETRY)
+    if status in _NEVER_HEALS:
+        return Decision(Action.FAIL)
+    if isinstance(error, ServerError) or status == _REQUEST_TIMEOUT:
+        # Something in front of Gong may answer for it while the change is still being applied.
+        return Decision(Action.RETRY if repeatable else Action.FAIL, outcome_unknown=writes)
+    # "See other" is said after the work was done.
+    return Decision(Action.FAIL, outcome_unknown=writes and status == _SEE_OTHER)
+
+
+class Again(Exception):  # noqa: N818 - a signal to the loop below, never seen by callers
+    """The attempt failed with `error` and shall be repeated after `wait` seconds."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(wait)
+        self.wait = wait
+
+
+def _wait_as_told() -> Generator[float, Any, None]:
+    """Yield the wait that each `Again` carries; `backoff` sends us the exception."""
+    again = yield 0.0
+    while True:
+        again = yield again.wait
+
+
+def _positive(instance: object, attribute: Any, value: float) -> None:
+    if not value > 0:
+        raise ConfigurationError(f"{attribute.name} must be above 0, got {value}")
+
+
+def _not_negative(instance: object, attribute: Any, value: float) -> None:
+    if not value >= 0:
+        raise ConfigurationError(f"{attribute.name} must not be below 0, got {value}")
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How often and how long a call is repeated.
+
+    Raises:
+        ConfigurationError: a number cannot be meant.
+    """
+
+    max_attempts: int = field(default=4, validator=_positive)
+    """Requests of one call at the most. Refusals by Gong's limit (429) are not counted."""
+    max_refusals: int = field(default=10, validator=_not_negative)
+    """Refusals by Gong's limit (429) that one call sits out."""
+    max_wait: float = field(default=60.0, validator=_not_negative)
+    """Seconds: a longer wait demanded by Gong is not slept but raised, with `retry_at`."""
+    deadline: float | None = None
+    """Seconds for the whole call: turns, attempts and waits. None means no limit."""
+    backoff_base: float = field(default=0.5, validator=_not_negative)
+    """Seconds: the first wait between attempts is drawn from 0 to this; it doubles each time."""
+    backoff_cap: float = field(default=20.0, validator=_not_negative)
+    """Seconds: where the doubling ends."""
+    backoff_floor: float = field(default=0.1, validator=_not_negative)
+    """Seconds: the shortest wait between attempts."""
+    resend_creates: bool = False
+    """Repeat a creation whose answer was lost. It may then be created twice."""
+
+    _run: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]] = field(
+        init=False, repr=False, eq=False
+    )
+
+    @_run.default
+    def _build_run(self) -> Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]:
+        # Wrapped once per policy: wrapping costs more than a call. No jitter: a wait that Gong
+        # demanded must not become shorter, and ours is drawn in `backoff`.
+        return backoff.on_exception(_wait_as_told, Again, jitter=None, logger=None)(_once)
+
+    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Run `attempt` until it returns, or raises anything other than `Again`."""
+        result: T = await self._run(attempt)
+        return result
+
+    def backoff(self, failures: int) -> float:
+        """Return the seconds to wait after `failures` failed attempts: full jitter."""
+        ceiling = min(self.backoff_cap, self.backoff_base * 2.0 ** min(failures - 1, 62))
+        return max(self.backoff_floor, backoff.full_jitter(ceiling))
+
+    def after_refusal(self, retry_after: float | None, refusals: int) -> float:
+        """Return the seconds to hold all calls after Gong's limit refused one: never too few."""
+        if retry_after is None:
+            return max(1.0, self.backoff(refusals))
+        # On top, never below: programs that were told the same instant must not return together.
+        return retry_after + random.uniform(0.0, min(0.25 * retry_after, 1.0))  # noqa: S311
+
+
+async def _once(attempt: Callable[[], Awaitable[T]]) -> T:
+    return await attempt()
+
+
+@define
+class RetryBudget:
+    """Keeps retries a small share of all calls of a client, so that an outage is not doubled.
+
+    Every call earns `ratio` of a retry, up to `ceiling`; a retry costs 1, after a timeout 2.
+    """
+
+    tokens: float = 10.0
+    ratio: float = 0.2
+    ceiling: float = 100.0
+
+    def earn(self) -> None:
+        """Count a call."""
+        self.tokens = min(self.ceiling, self.tokens + self.ratio)
+
+    def spend(self, error: GongError) -> bool:
+        """Pay for a retry after `error`; say whether there was enough."""
+        cost = 2.0 if isinstance(error, APITimeoutError) else 1.0
+        if self.tokens < cost:
+            return False
+        self.tokens -= cost
+        return True

@@ -1,0 +1,111 @@
+"""Puts an answer on the wire: as the HTTP server would, or in one of the wrong ways."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+from attrs import evolve
+
+from gong_async.testing.answers import Answer
+from gong_async.testing.faults import Fault, Then, Wire
+
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+_BLOCK = 64 * 1024
+
+
+async def deliver(
+    request: web.BaseRequest, answer: Answer, fault: Fault | None, closed: asyncio.Event
+) -> tuple[web.StreamResponse, int | None]:
+    """Send the answer and say which status the caller was told, None for no answer.
+
+    `closed` is set when the connection is gone.
+    """
+    if fault is None:
+        return _response(answer), answer.status
+    if fault.size is not None:
+        return await _stream_padded(request, answer, fault.size), answer.status
+    if fault.wire is not None:
+        return await _send_past(request, answer, fault.wire, closed)
+    if fault.afterwards:
+        response = await _send_twice(request, answer, fault)
+        return response, answer.status
+    return _response(answer), answer.status
+
+
+def _response(answer: Answer) -> web.Response:
+    return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+
+
+async def _stream_padded(request: web.BaseRequest, answer: Answer, size: int) -> web.StreamResponse:
+    headers = {**answer.headers, "Content-Length": str(max(size, len(answer.body)))}
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    await response.prepare(request)
+    # Blanks after the value leave the JSON valid, so that only the size can be objected to.
+    await response.write(answer.body)
+    async for block in _blanks(size - len(answer.body)):
+        await response.write(block)
+    await response.write_eof()
+    return response
+
+
+async def _blanks(missing: int) -> AsyncIterator[bytes]:
+    block = b" " * _BLOCK
+    while missing > 0:
+        yield block[:missing]
+        missing -= _BLOCK
+
+
+async def _send_twice(request: web.BaseRequest, answer: Answer, fault: Fault) -> web.Response:
+    response = _response(answer)
+    await response.prepare(request)
+    await response.write_eof()
+    await asyncio.sleep(fault.pause)
+    if (transport := request.transport) is not None:
+        transport.write(fault.afterwards)
+    return response
+
+
+async def _send_past(
+    request: web.BaseRequest, answer: Answer, wire: Wire, closed: asyncio.Event
+) -> tuple[web.StreamResponse, int | None]:
+    told = None
+    if wire.data is None:
+        told = answer.status
+        answer = evolve(answer, headers={**answer.headers, "Connection": "close"})
+        data = answer.head() + answer.body[: wire.body_bytes]
+    else:
+        data = wire.data
+    await _write(request.transport, data, wire)
+    if wire.then == "keep":
+        await closed.wait()
+    else:
+        _hang_up(request.transport, wire.then)
+    # Never sent: the server finds the connection closed and lets it be.
+    return web.Response(), told
+
+
+async def _write(transport: asyncio.Transport | None, data: bytes, wire: Wire) -> None:
+    step = wire.chunk or max(1, len(data))
+    for start in range(0, len(data), step):
+        if transport is None or transport.is_closing():
+            return
+        transport.write(data[start : start + step])
+        if wire.chunk:
+            await asyncio.sleep(wire.interval)
+
+
+def _hang_up(transport: asyncio.Transport | None, then: Then) -> None:
+    if transport is None:
+        return
+    if then == "close":
+        transport.close()
+        return
+    # With a linger time of zero the kernel sends RST in place of FIN.
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+    transport.abort()

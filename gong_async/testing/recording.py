@@ -1,0 +1,148 @@
+"""What the fake remembers of the requests that reached it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve, frozen
+
+from gong_async.testing.operations import Operation
+
+NO_ANSWER = 0
+"""Stands in the counts for requests that were given no answer."""
+
+
+@frozen(kw_only=True)
+class ReceivedRequest:
+    """One request as it reached the server.
+
+    Attributes:
+        index: Its place among all requests, from 0.
+        at: When its headers arrived, in seconds of the server's loop.
+        path: As sent, with the prefix and without the query.
+        query: The last value of every name.
+        headers: Under lower-case names; of `authorization` only the scheme is kept.
+        body: The bytes; empty until they were read.
+        json: The body as read from JSON; None when it is not JSON.
+        meeting_id: The id in the path, if there is one.
+        status: The status answered; None when none was, or not yet.
+        fault: The name of the scripted fault that struck, if one did.
+        connection: The number of the TCP connection, from 1.
+    """
+
+    index: int
+    at: float
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    operation: Operation
+    meeting_id: str | None
+    connection: int
+    body: bytes = b""
+    json: Any = None
+    status: int | None = None
+    fault: str | None = None
+
+
+@frozen(kw_only=True)
+class Applied:
+    """One change that took effect.
+
+    Attributes:
+        meeting_id: The id in the path, or the one that was given to a new meeting.
+        body: The request's body as read from JSON.
+        raw: The same body, byte for byte.
+        sha256: The digest of `raw`, in hexadecimal.
+        at: When it took effect, in seconds of the server's loop.
+        request: The index of the request that caused it.
+    """
+
+    operation: Operation
+    meeting_id: str
+    body: Mapping[str, Any]
+    raw: bytes
+    sha256: str
+    at: float
+    request: int
+
+
+class Recording:
+    """Requests and changes in order, all of them or only the last; the counts of all, always.
+
+    `keep` is "all", "last:N" or "counts".
+    """
+
+    def __init__(self, keep: str) -> None:
+        self._most = _most(keep)
+        self._requests: dict[int, ReceivedRequest] = {}
+        self._changes: dict[int, Applied] = {}
+        self.arrivals = 0
+        self.applied_count = 0
+        self.by_status: Counter[int] = Counter()
+        self.by_operation: Counter[tuple[Operation, int]] = Counter()
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """The remembered requests; a copy, safe to read from another thread."""
+        return list(self._requests.values())
+
+    @property
+    def changes(self) -> list[Applied]:
+        """The remembered changes; a copy, safe to read from another thread."""
+        return list(self._changes.values())
+
+    def arrived(self, request: ReceivedRequest) -> None:
+        """Remember a request whose headers are in."""
+        self.arrivals += 1
+        self._requests[request.index] = request
+        _trim(self._requests, self._most)
+
+    def learned(self, request: ReceivedRequest, **more: Any) -> ReceivedRequest:
+        """Fill in what is known of a request by now."""
+        fuller = evolve(request, **more)
+        if fuller.index in self._requests:
+            self._requests[fuller.index] = fuller
+        return fuller
+
+    def finished(self, request: ReceivedRequest, status: int | None) -> None:
+        """Fill in what was answered, and count it."""
+        self.learned(request, status=status)
+        self.by_status[status or NO_ANSWER] += 1
+        self.by_operation[request.operation, status or NO_ANSWER] += 1
+
+    def applied(self, request: ReceivedRequest, *, meeting_id: str, at: float) -> None:
+        """Remember a change that took effect."""
+        number = self.applied_count
+        self.applied_count += 1
+        if not self._most:
+            return
+        self._changes[number] = Applied(
+            operation=request.operation,
+            meeting_id=meeting_id,
+            body=request.json,
+            raw=request.body,
+            sha256=hashlib.sha256(request.body).hexdigest(),
+            at=at,
+            request=request.index,
+        )
+        _trim(self._changes, self._most)
+
+
+def _trim(kept: dict[int, Any], most: float) -> None:
+    while len(kept) > most:
+        del kept[next(iter(kept))]
+
+
+def _most(keep: str) -> float:
+    name, _, number = keep.partition(":")
+    if keep == "all":
+        return float("inf")
+    if keep == "counts":
+        return 0
+    if name == "last" and number.isascii() and number.isdigit() and int(number):
+        return int(number)
+    raise ValueError(f'record must be "all", "last:N" or "counts", not {keep!r}')

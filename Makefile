@@ -1,0 +1,69 @@
+# The same doors for people and for CI. Every target does its own set-up.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SOURCES := gong_async tests benchmarks examples
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format test-all wheel clean
+
+help:  ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.created:
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; give it with PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.created pyproject.toml
+	@$(PIP) install --editable '.[cli]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.created pyproject.toml
+	@$(PIP) install --editable '.[cli,xlsx]' --group test
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	@$(PIP) install --group lint
+	@touch $@
+
+demo: $(VENV)/.demo  ## Update a few hundred meetings from a file, against the embedded fake Gong
+	@$(BIN)/python examples/demo/demo.py
+
+test: $(VENV)/.test  ## Run the tests
+	@$(BIN)/python -X dev -m pytest
+
+check: $(VENV)/.lint  ## Format, lint and type checks
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/pyright --pythonpath $(BIN)/python
+	@$(MAKE) --no-print-directory wheel
+
+# The package lies flat beside the tests, so what is shipped is checked where nothing else is.
+wheel: $(VENV)/.lint  ## Build the wheel, import it from an empty folder, verify that it is fully typed
+	@rm -rf build/wheel && mkdir -p build/wheel/empty
+	@$(PIP) wheel --no-deps --wheel-dir build/wheel .
+	@$(PYTHON) -m venv build/wheel/venv
+	@build/wheel/venv/bin/python -m pip --quiet --disable-pip-version-check install build/wheel/*.whl
+	@cd build/wheel/empty && ../venv/bin/python -c 'import gong_async; print("the wheel imports:", gong_async.__version__)'
+	@cd build/wheel/empty && VIRTUAL_ENV="$$PWD/../venv" PATH="$$PWD/../venv/bin:$$PATH" \
+		"$(abspath $(BIN))/pyright" --verifytypes gong_async --ignoreexternal | grep -E 'error|score'
+
+format: $(VENV)/.lint  ## Format the code and mend what ruff can mend
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix $(SOURCES)
+
+test-all:  ## Run the tests on every Python that is supported
+	@for version in 3.11 3.12 3.13; do \
+		found=$$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python 2>/dev/null | tail -n 1); \
+		echo "== Python $$version"; \
+		$(MAKE) --no-print-directory test VENV=.venvs/$$version PYTHON="$${found:-python$$version}" || exit 1; \
+	done
+
+clean:  ## Remove what was made
+	@rm -rf .venv .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

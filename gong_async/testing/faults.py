@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Literal, Self
 
 from attrs import Factory, field, frozen
@@ -136,7 +137,7 @@ class Fault:
     @classmethod
     def empty(cls, status: int = 200) -> Self:
         """Answer without a body; a 2xx means that the operation took effect."""
-        applies = 200 <= status <= 299
+        applies = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
         return cls(name="empty", applies=applies, substitute=Substitute(status=status, body=b""))
 
     @classmethod

@@ -7,6 +7,7 @@ import base64
 import json
 import random
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Protocol, cast
 
 from aiohttp import web
@@ -155,7 +156,7 @@ class Handler:
             body=received.json,
             request_id=exchange.request_id,
         )
-        if answer.status == 200 and operation in WRITES:
+        if answer.status == HTTPStatus.OK and operation in WRITES:
             meeting_id = received.meeting_id or json.loads(answer.body)["meetingId"]
             now = asyncio.get_running_loop().time()
             self.recording.applied(received, meeting_id=meeting_id, at=now)

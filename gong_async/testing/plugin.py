@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @async_fixture
 async def fake_gong(request: pytest.FixtureRequest) -> AsyncIterator[FakeGong]:
     """Run a FakeGong."""
-    from gong_async.testing import FakeGong
+    from gong_async.testing import FakeGong  # noqa: PLC0415 - see above
 
     mark = request.node.get_closest_marker("fake_gong")
     async with FakeGong(**(mark.kwargs if mark else {})) as fake:
@@ -52,7 +52,7 @@ async def fake_gong(request: pytest.FixtureRequest) -> AsyncIterator[FakeGong]:
 @async_fixture
 async def gong(fake_gong: FakeGong) -> AsyncIterator[GongClient]:
     """Make a GongClient that talks to `fake_gong`."""
-    from gong_async import BasicAuth, GongClient
+    from gong_async import BasicAuth, GongClient  # noqa: PLC0415 - see above
 
     auth = BasicAuth(fake_gong.access_key, fake_gong.access_key_secret)
     async with GongClient(auth, base_url=fake_gong.url) as client:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,10 +78,10 @@ class Recording:
 
     def __init__(self, keep: str) -> None:
         self._most = _most(keep)
-        self._requests: dict[int, ReceivedRequest] = {}
-        self._changes: dict[int, Applied] = {}
-        self.arrivals = 0
-        self.applied_count = 0
+        self._requests: OrderedDict[int, ReceivedRequest] = OrderedDict()
+        self._changes: OrderedDict[int, Applied] = OrderedDict()
+        self.arrivals: int = 0
+        self.applied_count: int = 0
         self.by_status: Counter[int] = Counter()
         self.by_operation: Counter[tuple[Operation, int]] = Counter()
 
@@ -132,9 +132,9 @@ class Recording:
         _trim(self._changes, self._most)
 
 
-def _trim(kept: dict[int, Any], most: float) -> None:
+def _trim(kept: OrderedDict[int, Any], most: float) -> None:
     while len(kept) > most:
-        del kept[next(iter(kept))]
+        kept.popitem(last=False)
 
 
 def _most(keep: str) -> float:

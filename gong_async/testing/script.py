@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections import deque
@@ -122,12 +123,24 @@ class Script:
             del self._by_meeting[meeting_id or ""]
 
 
-def _with_int(make: Callable[[int], Fault]) -> Callable[[str], Fault]:
-    return lambda text: make(int(text))
+def _number(make: Callable[[int], Fault], *, least: int) -> Callable[[str], Fault]:
+    def read(text: str) -> Fault:
+        number = int(text)
+        if number < least:
+            raise ValueError(text)
+        return make(number)
+
+    return read
 
 
-def _with_seconds(make: Callable[[float], Fault]) -> Callable[[str], Fault]:
-    return lambda text: make(float(text))
+def _seconds(make: Callable[[float], Fault]) -> Callable[[str], Fault]:
+    def read(text: str) -> Fault:
+        seconds = float(text)
+        if not 0 <= seconds < math.inf:
+            raise ValueError(text)
+        return make(seconds)
+
+    return read
 
 
 _BARE: Mapping[str, Callable[[], Fault]] = {
@@ -152,25 +165,25 @@ _BARE: Mapping[str, Callable[[], Fault]] = {
     "surplus": Fault.surplus,
 }
 _WITH_ARGUMENT: Mapping[str, Callable[[str], Fault]] = {
-    "status": _with_int(Fault.status),
+    "status": _number(Fault.status, least=200),
     "rate_limited": Fault.rate_limited,
     "conflict": Fault.conflict,
-    "html": _with_int(Fault.html),
+    "html": _number(Fault.html, least=200),
     "redirect": Fault.redirect,
-    "empty": _with_int(Fault.empty),
+    "empty": _number(Fault.empty, least=200),
     "wrong_id": Fault.wrong_id,
-    "oversized": _with_int(Fault.oversized),
-    "latency": _with_seconds(Fault.latency),
-    "stall": _with_seconds(Fault.stall),
-    "applied_late": _with_seconds(Fault.applied_late),
-    "slow_drip": _with_int(Fault.slow_drip),
-    "truncate": _with_int(Fault.truncate),
+    "oversized": _number(Fault.oversized, least=0),
+    "latency": _seconds(Fault.latency),
+    "stall": _seconds(Fault.stall),
+    "applied_late": _seconds(Fault.applied_late),
+    "slow_drip": _number(Fault.slow_drip, least=1),
+    "truncate": _number(Fault.truncate, least=0),
 }
 
 FAULT_NAMES: tuple[str, ...] = tuple(_BARE)
 """Every name that `parse_fault` and `fault_rates` know."""
 
-_WHEN = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<percent>%?)", re.ASCII)
+_WHEN = re.compile(r"(?P<nth>[0-9]+)|(?P<percent>[0-9]+(?:\.[0-9]+)?)%", re.ASCII)
 
 
 def make_fault(name: str, argument: str | None = None) -> Fault:
@@ -198,24 +211,20 @@ def parse_fault(text: str) -> FaultRule:
     Raises:
         ValueError: When the spelling is wrong; the message says what would be right.
     """
-    rest, at, when = text.strip().rpartition("@")
-    if not at:
-        rest, when = when, ""
-    elif not _WHEN.fullmatch(when) and "=" in rest:
-        # An "@" inside of an argument, such as a URL's.
-        rest, when = text.strip(), ""
-    name, equals, argument = rest.partition("=")
+    spelled, at, when = text.rpartition("@")
+    match = _WHEN.fullmatch(when.strip()) if at else None
+    if match is None:
+        if at and "=" not in spelled:
+            raise ValueError(f"{text!r}: after the @ comes a whole number or a percentage")
+        # Any other "@" belongs to the argument, such as a URL.
+        spelled = text
+    name, equals, argument = spelled.partition("=")
     fault = make_fault(name.strip(), argument.strip() if equals else None)
-    if not at or not when:
-        if at and not equals:
-            raise ValueError(f"{text!r}: after the @ comes a number or a percentage")
+    if match is None:
         return FaultRule(fault=fault)
-    match = _WHEN.fullmatch(when)
-    if match is None or (not match["percent"] and "." in match["number"]):
-        raise ValueError(f"{text!r}: after the @ comes a number or a percentage")
-    if match["percent"]:
-        return FaultRule(fault=fault, share=float(match["number"]) / 100)
-    return FaultRule(fault=fault, nth=int(match["number"]))
+    if match["percent"] is not None:
+        return FaultRule(fault=fault, share=float(match["percent"]) / 100)
+    return FaultRule(fault=fault, nth=int(match["nth"]))
 
 
 def make_rules(rates: Mapping[str, float]) -> Iterable[FaultRule]:

@@ -17,8 +17,8 @@ from gong_async.testing.algorithms import AlgorithmName
 from gong_async.testing.connections import Connections, CountingServer
 from gong_async.testing.faults import Fault
 from gong_async.testing.handler import Handler
-from gong_async.testing.operations import Operation, User, make_company
 from gong_async.testing.observed import Observed
+from gong_async.testing.operations import Operation, User, make_company
 from gong_async.testing.quotas import Quota
 from gong_async.testing.recording import Recording
 from gong_async.testing.script import FaultRule, Script, make_rules
@@ -84,7 +84,7 @@ class FakeGong(Observed):
         keepalive_timeout: float = 75.0,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self.quota = Quota(
+        self.quota: Quota = Quota(
             per_second=per_second,
             per_day=per_day,
             algorithm=algorithm,

@@ -1,4 +1,4 @@
-"""The fake across a real socket, with plain aiohttp as the client: what it does when all is well."""
+"""The fake across a real socket, with plain aiohttp as the client, when all is well."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import json
+import ssl
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+import trustme
 from attrs import frozen
 from yarl import URL
 
@@ -198,9 +200,7 @@ async def test_users_come_in_pages(caller: Caller) -> None:
         ({"title": 5}, "title"),
     ],
 )
-async def test_a_bad_meeting_is_refused(
-    caller: Caller, changes: dict[str, object], word: str
-) -> None:
+async def test_a_bad_meeting_is_refused(caller: Caller, changes: dict[str, Any], word: str) -> None:
     """400 with a text that names the trouble; nothing is applied."""
     reply = await caller.update(**changes)
 
@@ -451,7 +451,7 @@ async def test_connections_are_counted_out(caller: Caller) -> None:
     """A connection that the client closes is no longer open."""
     await caller.update()
     await caller.session.close()
-    while caller.fake.connections_open:
+    while caller.fake.connections_open:  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0)
 
     assert (caller.fake.connections_open, caller.fake.connections_total) == (0, 1)
@@ -493,6 +493,26 @@ async def test_a_prefix_stands_before_every_path() -> None:
     assert fake.url.endswith("/gateway")
     assert (within.status, fake.received[0].path) == (200, "/gateway/v2/meetings/42")
     assert status == 404
+
+
+async def test_a_certificate_makes_it_https() -> None:
+    """With a TLS context the URL is https, and only those who trust the certificate get in."""
+    authority = trustme.CA()
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server_side)
+    client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(client_side)
+    connector = aiohttp.TCPConnector(ssl=client_side)
+    async with (
+        FakeGong(ssl_context=server_side) as fake,
+        aiohttp.ClientSession(connector=connector) as trusting,
+        aiohttp.ClientSession() as stranger,
+    ):
+        reply = await Caller(fake, trusting).update()
+        with pytest.raises(aiohttp.ClientSSLError):
+            await Caller(fake, stranger).update()
+
+    assert (fake.url.partition(":")[0], reply.status) == ("https", 200)
 
 
 @pytest.mark.looptime
@@ -547,7 +567,7 @@ async def test_closing_does_not_wait_for_the_stalled() -> None:
         fake.script(Fault.stall(), times=None)
         fake.script(Fault.stall(60))
         stalled = [asyncio.create_task(caller.update(str(n))) for n in range(3)]
-        while fake.received_count < 8:
+        while fake.received_count < 8:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0)
         start = time.monotonic()
         await fake.close()

@@ -1,49 +1,58 @@
-"""Async Python client for the Gong API: typed meeting updates, one at a time or fifty thousand."""
+"""Async Python client for the Gong API: typed meeting updates, one at a time or fifty thousand.
 
-from gong_async._client import Change, GongClient
-from gong_async._secret import Secret
+Names are loaded when they are first used, so that the command line and the pytest plugin, which
+live in this package, do not pay for aiohttp before they need it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from gong_async._version import __version__
-from gong_async._wire import Endpoint
-from gong_async.auth import Auth, BasicAuth, BearerAuth
-from gong_async.bulk.engine import Outcome
-from gong_async.errors import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    ConflictError,
-    DailyQuotaExceededError,
-    DecodeError,
-    Delivery,
-    GongError,
-    NotFoundError,
-    PermissionDeniedError,
-    ProtocolError,
-    RateLimitError,
-    RedirectError,
-    RequestRejectedError,
-    ServerError,
-    TLSError,
-    UsageError,
-    ValidationError,
-)
-from gong_async.limits.gates import Limits
-from gong_async.models._shared import Answer, Meta, Result
-from gong_async.models.meetings import (
-    AdditionalInvitee,
-    CreatedMeeting,
-    DeletedMeeting,
-    IntegrationStatus,
-    Invitee,
-    MeetingChange,
-    MeetingUpdate,
-    NewMeeting,
-    UpdatedMeeting,
-    UserIntegration,
-)
-from gong_async.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from gong_async._client import Change, GongClient
+    from gong_async._secret import Secret
+    from gong_async._wire import Endpoint
+    from gong_async.auth import Auth, BasicAuth, BearerAuth
+    from gong_async.bulk.engine import Outcome
+    from gong_async.errors import (
+        APIConnectionError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ConfigurationError,
+        ConflictError,
+        DailyQuotaExceededError,
+        DecodeError,
+        Delivery,
+        GongError,
+        NotFoundError,
+        PermissionDeniedError,
+        ProtocolError,
+        RateLimitError,
+        RedirectError,
+        RequestRejectedError,
+        ServerError,
+        TLSError,
+        UsageError,
+        ValidationError,
+    )
+    from gong_async.limits.gates import Limits
+    from gong_async.models._shared import Answer, Meta, Result
+    from gong_async.models.meetings import (
+        AdditionalInvitee,
+        CreatedMeeting,
+        DeletedMeeting,
+        IntegrationStatus,
+        Invitee,
+        MeetingChange,
+        MeetingUpdate,
+        NewMeeting,
+        UpdatedMeeting,
+        UserIntegration,
+    )
+    from gong_async.retry import RetryPolicy
 
 __all__ = [
     "APIConnectionError",
@@ -92,3 +101,73 @@ __all__ = [
     "ValidationError",
     "__version__",
 ]
+
+_HOMES = {
+    "gong_async._client": (
+        "Change",
+        "GongClient",
+    ),
+    "gong_async._secret": ("Secret",),
+    "gong_async._wire": ("Endpoint",),
+    "gong_async.auth": (
+        "Auth",
+        "BasicAuth",
+        "BearerAuth",
+    ),
+    "gong_async.bulk.engine": ("Outcome",),
+    "gong_async.errors": (
+        "APIConnectionError",
+        "APIStatusError",
+        "APITimeoutError",
+        "AuthenticationError",
+        "BadRequestError",
+        "ConfigurationError",
+        "ConflictError",
+        "DailyQuotaExceededError",
+        "DecodeError",
+        "Delivery",
+        "GongError",
+        "NotFoundError",
+        "PermissionDeniedError",
+        "ProtocolError",
+        "RateLimitError",
+        "RedirectError",
+        "RequestRejectedError",
+        "ServerError",
+        "TLSError",
+        "UsageError",
+        "ValidationError",
+    ),
+    "gong_async.limits.gates": ("Limits",),
+    "gong_async.models._shared": (
+        "Answer",
+        "Meta",
+        "Result",
+    ),
+    "gong_async.models.meetings": (
+        "AdditionalInvitee",
+        "CreatedMeeting",
+        "DeletedMeeting",
+        "IntegrationStatus",
+        "Invitee",
+        "MeetingChange",
+        "MeetingUpdate",
+        "NewMeeting",
+        "UpdatedMeeting",
+        "UserIntegration",
+    ),
+    "gong_async.retry": ("RetryPolicy",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(home), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,4 +1,4 @@
-"""Reads an answer: its payload, or the error that it stands for. Pure: no socket, no clock of its own."""
+"""Reads an answer: its payload, or the error that it stands for. No socket, no clock."""
 
 from __future__ import annotations
 
@@ -65,21 +65,18 @@ def success_payload(request: Request, response: Response, redact: Redactor) -> d
         if request.effect in {"replace", "delete"}:
             return {}
         raise _unbelievable("an answer without a body", response, redact)
-    # What begins as JSON and does not parse was cut on its way; anything else is no API's answer.
-    flaw: Any = "cut" if body[:1] in {b"{", b"["} or b"\x00" in body[:4] else "content"
+    broken: ProtocolError
     try:
-        payload = from_json(response.body)
+        return _object(from_json(response.body), response, redact)
     except ValueError as error:
-        cut = flaw == "cut" and not str(error).endswith("is not JSON")
-        problem = "JSON that breaks off or is broken" if cut else "something other than JSON"
-        payload, broken = (
-            None,
-            _unbelievable(problem, response, redact, flaw=flaw if cut else "content"),
-        )
-    else:
-        broken = None
-    if broken is not None:
-        raise broken
+        # What begins as JSON and does not parse was cut on its way, or was never meant for us.
+        cut = body[:1] in {b"{", b"["} and not str(error).endswith("is not JSON")
+        problem = "JSON that breaks off" if cut else "something other than JSON"
+        broken = _unbelievable(problem, response, redact, flaw="cut" if cut else "content")
+    raise broken
+
+
+def _object(payload: object, response: Response, redact: Redactor) -> dict[str, Any]:
     if not isinstance(payload, dict):
         raise _unbelievable("JSON that is not an object", response, redact, flaw="shape")
     return payload

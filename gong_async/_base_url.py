@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
+import re
+from urllib.parse import unquote, urlsplit
 
 from gong_async.errors import ConfigurationError
 
 DEFAULT_BASE_URL = "https://api.gong.io"
 _PORTS = range(1, 65_536)
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?", re.ASCII)
+_PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 
 
 def base_url(value: str) -> str:
@@ -41,7 +44,8 @@ def base_url(value: str) -> str:
         msg = f"base_url {value!r} must begin with https:// (http:// only for this machine)"
         raise ConfigurationError(msg)
     path = parts.path.rstrip("/").removesuffix("/v2").rstrip("/")
-    if any(part in {"", ".", ".."} for part in path.split("/")[1:]) or "\\" in path:
+    steps = unquote(path).split("/")[1:]
+    if _PATH.fullmatch(path) is None or any(step in {"", ".", ".."} for step in steps):
         msg = f"base_url {value!r} has an unclear path"
         raise ConfigurationError(msg)
     return f"{parts.scheme}://{_ascii_host(host)}{f':{port}' if port else ''}{path}"
@@ -60,7 +64,10 @@ def _ascii_host(host: str) -> str:
     if ":" in host:
         return f"[{host}]"
     try:
-        return host if host.isascii() else host.encode("idna").decode()
+        name = host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
-        msg = "base_url has a host name that cannot be written in ASCII"
-        raise ConfigurationError(msg) from None
+        name = ""
+    if _HOST.fullmatch(name) is None:
+        msg = "base_url has a host name that cannot be one; copy it again"
+        raise ConfigurationError(msg)
+    return name.removesuffix(".")  # legal in a URL, but in no certificate

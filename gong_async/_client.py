@@ -10,7 +10,8 @@ from typing import Any, Self, SupportsIndex, TypeVar, overload
 
 from attrs import evolve
 
-from gong_async._base_url import DEFAULT_BASE_URL, base_url as checked_base_url
+from gong_async._base_url import DEFAULT_BASE_URL
+from gong_async._base_url import base_url as checked_base_url
 from gong_async._convert import make_converter
 from gong_async._lifeline import Lifeline
 from gong_async._pipeline import Pipeline
@@ -108,9 +109,10 @@ class GongClient:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
-        """Build a client from `GONG_ACCESS_KEY` and `GONG_ACCESS_KEY_SECRET`, or `GONG_BEARER_TOKEN`.
+        """Build a client from the environment.
 
-        `GONG_BASE_URL` is taken too if it is set. `options` are those of the class.
+        `GONG_ACCESS_KEY` and `GONG_ACCESS_KEY_SECRET`, or `GONG_BEARER_TOKEN`; and
+        `GONG_BASE_URL` if it is set. `options` are those of the class.
 
         Raises:
             ConfigurationError: a variable is missing, or two contradict each other.
@@ -255,10 +257,13 @@ class GongClient:
 
 
 def _meeting_key(change: Change) -> str:
-    if isinstance(change, MeetingChange):
-        return change.meeting_id
-    # Whatever else it is, the update itself will say what is wrong with it.
-    return str(change[0]) if isinstance(change, tuple) and change else ""
+    # Whatever else a change is, the update itself will say what is wrong with it.
+    match change:
+        case MeetingChange():
+            return change.meeting_id
+        case (id, _):
+            return str(id)
+    return ""
 
 
 def _attempts(result: UpdatedMeeting) -> int:

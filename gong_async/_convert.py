@@ -7,20 +7,27 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_origin
 
 import attrs
-from cattrs import AttributeValidationNote, ClassValidationError, Converter
-from cattrs import IterableValidationError, IterableValidationNote
+from cattrs import (
+    AttributeValidationNote,
+    ClassValidationError,
+    Converter,
+    IterableValidationError,
+    IterableValidationNote,
+)
+from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from gong_async.errors import DecodeError
-from gong_async.models._shared import Answer, Result, isoformat
+from gong_async.models._shared import Answer, Result, check_time, isoformat
 
 T = TypeVar("T")
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_OURS = frozenset({"extra", "meta"})
+_OURS = frozenset({"already_gone", "extra", "meta"})
+"""Fields of results that tell of the call; Gong knows nothing of them."""
 
 
 @cache
@@ -33,12 +40,13 @@ def camel(name: str) -> str:
 def make_converter() -> Converter:
     """Return the converter of one client."""
     converter = Converter(prefer_attrib_converters=True)
-    converter.register_unstructure_hook(datetime, isoformat)
+    converter.register_unstructure_hook(datetime, _write_time)
     converter.register_structure_hook(str, _structure_str)
     converter.register_structure_hook(bool, _structure_bool)
     converter.register_structure_hook(Answer, _structure_answer)
     converter.register_unstructure_hook_factory(attrs.has, lambda cls: _writer(cls, converter))
     converter.register_structure_hook_factory(_is_model, lambda cls: _reader(cls, converter))
+    converter.register_structure_hook_factory(_is_list, lambda cls: _list_reader(cls, converter))
     return converter
 
 
@@ -47,10 +55,15 @@ def to_json(converter: Converter, body: object) -> bytes:
 
     Raises:
         TypeError: something in it has no JSON form.
-        ValueError: NaN, an infinite number, or a lone surrogate.
+        ValueError: NaN, an infinite number, a lone surrogate, a time without a zone, or something
+            that holds itself.
     """
-    plain = converter.unstructure(body)
-    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        plain = converter.unstructure(body)
+        text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except RecursionError:
+        msg = "nested too deeply, or holding itself"
+        raise ValueError(msg) from None
     return text.encode()
 
 
@@ -89,6 +102,28 @@ def _is_model(cls: Any) -> bool:
     return isinstance(cls, type) and attrs.has(cls)
 
 
+def _is_list(cls: Any) -> bool:
+    return get_origin(cls) is tuple
+
+
+def _list_reader(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    read = homogenous_tuple_structure_factory(cls, converter)
+
+    def structure_list(payload: Any, target: Any) -> Any:
+        # Texts and objects can be iterated over too, and would be wrong item by item.
+        if not isinstance(payload, list):
+            msg = f"expected a list, got {_json_type(payload)}"
+            raise TypeError(msg)
+        return read(payload, target)
+
+    return structure_list
+
+
+def _write_time(value: datetime) -> str:
+    check_time("time", value)
+    return isoformat(value)
+
+
 def _writer(cls: type[Any], converter: Converter) -> Callable[[Any], Any]:
     # None is our word for "not set": Gong tells absent from null nowhere in what we send.
     names = {
@@ -109,7 +144,7 @@ def _reader(cls: type[Any], converter: Converter) -> Callable[[Any, Any], Any]:
     optional = {
         camel(attribute.name) for attribute in attributes if attribute.default is not attrs.NOTHING
     }
-    known = {camel(attribute.name) for attribute in attributes}
+    known = {camel(attribute.name) for attribute in attributes if attribute.name not in _OURS}
     read = make_dict_structure_fn(cls, converter, **names)  # type: ignore[arg-type]
     keeps_extra = issubclass(cls, Result)
 

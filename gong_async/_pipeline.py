@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
@@ -166,57 +167,52 @@ class _Course(Generic[T]):
         except TimeoutError:
             if self.scope is None or not self.scope.expired():
                 raise
-            error = self._cut_off()
+            error = cut_off = self._cut_off()
         finally:
             if road.hooks:
                 cancelled = not finished and error is None
                 road.tell(self._finished(error, cancelled=cancelled))
-        raise error
+        raise cut_off
 
     async def _attempt(self) -> T:
-        self.progress = Progress()
-        self.road.lifeline.check()
-        authorization = await self.road.auth.authorization()
-        error: GongError
+        """Sign, take a turn, send, read: once."""
+        road = self.road
+        road.lifeline.check()
+        authorization = await road.auth.authorization()
+        error: GongError | None = None
+        response: Response | None = None
+        before = (self.attempts, self.waited, self.on_wire)
         try:
             response = await self._send(authorization)
             return self._read(response)
         except GongError as failed:
-            error = failed
-        self._locate(error)
-        raise await self._judge(error, authorization)
+            error = failure = self._locate(failed)
+        finally:
+            if road.hooks and self.attempts > before[0]:
+                road.tell(self._attempt_finished(response, error, before))
+        raise await self._judge(failure, authorization)
 
     async def _send(self, authorization: Secret) -> Response:
-        """Wait for a turn and send once. The turn is given back before anything else is done."""
+        """Wait for a turn and send. The turn is given back before anything else is done."""
         road, loop = self.road, asyncio.get_running_loop()
-        turn_wait, sent_at, response, error = 0.0, None, None, None
-        try:
-            async with road.limiter.turn(patience=road.retry.max_wait) as turn:
-                turn_wait = turn.waited
-                self.waited += turn_wait
-                self.attempts += 1
-                sent_at = loop.time()
-                try:
-                    response = await road.transport.send(
-                        self.request, authorization, timeout=road.timeout, progress=self.progress
-                    )
-                finally:
-                    self.on_wire += loop.time() - sent_at
-                if response.status == _TOO_MANY_REQUESTS:
-                    hold = road.retry.after_refusal(
-                        retry_after(response, utc_now()), self.refusals + 1
-                    )
-                    turn.refused(hold)
-                    road.warn(CallsHeld(hold=hold, request_id=request_id(response)))
-                else:
-                    turn.accepted()
-        except GongError as failed:
-            error = failed
-            raise
-        finally:
-            if road.hooks and sent_at is not None:
-                wire = loop.time() - sent_at
-                road.tell(self._attempt_finished(response, error, turn_wait, wire))
+        patience = min(road.retry.patience, self._time_left())
+        async with road.limiter.turn(patience=patience) as turn:
+            self.waited += turn.waited
+            self.attempts += 1
+            sent_at = loop.time()
+            try:
+                response = await road.transport.send(
+                    self.request, authorization, timeout=road.timeout, progress=self.progress
+                )
+            finally:
+                self.on_wire += loop.time() - sent_at
+            if response.status == _TOO_MANY_REQUESTS:
+                asked = retry_after(response, utc_now())
+                hold = road.retry.after_refusal(asked, self.refusals + 1)
+                turn.refused(hold)
+                road.warn(CallsHeld(hold=hold, request_id=request_id(response)))
+            else:
+                turn.accepted()
         return response
 
     def _read(self, response: Response) -> T:
@@ -248,7 +244,8 @@ class _Course(Generic[T]):
             payload[echo] = expected
         elif str(given) != expected:
             self.road.transport.distrust()
-            msg = f"Gong's answer is about {echo} {self.road.redact(str(given), 40)}, not about this one"
+            other = self.road.redact(str(given), 40)
+            msg = f"Gong's answer is about {echo} {other}, not about this one"
             raise ProtocolError(msg, flaw="mismatch", **facts)
 
     def _stamp(self, result: Result, response: Response, payload: Mapping[str, Any]) -> None:
@@ -267,6 +264,8 @@ class _Course(Generic[T]):
     async def _judge(self, error: GongError, authorization: Secret) -> Again | GongError:
         """Return what to raise after `error`: itself, or the order to go on."""
         policy = self.road.retry
+        # The attempt is over: whatever ends the call from here on does not cut it short.
+        self.progress = Progress()
         decision = decide(error, self.request.effect, resend_creates=policy.resend_creates)
         error.outcome_unknown = self.doubtful = self.doubtful or decision.outcome_unknown
         wait: float | None = None
@@ -274,7 +273,8 @@ class _Course(Generic[T]):
             case Action.WAIT:
                 self.refusals += 1
                 asked = getattr(error, "retry_after", None) or 0.0
-                if self.refusals <= policy.max_refusals and asked <= policy.max_wait:
+                patient = asked <= policy.max_wait and not self._too_late(asked)
+                if self.refusals <= policy.max_refusals and patient:
                     wait = 0.0  # the limiter holds everybody, this call too
             case Action.RENEW:
                 if not self.renewed and await self.road.auth.renew(authorization):
@@ -292,7 +292,6 @@ class _Course(Generic[T]):
             RetryPlanned(**self._subject(), attempt=self.attempts, wait=wait, error=error)
         )
         self.waited += wait
-        self.progress = Progress()
         return Again(wait)
 
     def _pause(self, error: GongError) -> float | None:
@@ -311,12 +310,17 @@ class _Course(Generic[T]):
         return wait
 
     def _too_late(self, wait: float) -> bool:
+        return wait >= self._time_left()
+
+    def _time_left(self) -> float:
         until = self.scope.when() if self.scope else None
-        return until is not None and asyncio.get_running_loop().time() + wait >= until
+        return math.inf if until is None else until - asyncio.get_running_loop().time()
 
     def _cut_off(self) -> GongError:
         """Return the error of a call that the lifeline ended, at whatever point it was."""
-        unsent = self.progress.phase in _UNSENT
+        # Without a body nothing tells when the request leaves: only in the queue it surely has not.
+        stages = _UNSENT if self.request.body is not None else {"queue"}
+        unsent = self.progress.phase in stages
         delivery = Delivery.NOT_SENT if unsent else Delivery.MAYBE
         maybe_applied = not unsent and self.request.effect != "read"
         error: GongError
@@ -347,15 +351,18 @@ class _Course(Generic[T]):
         }
 
     def _attempt_finished(
-        self, response: Response | None, error: GongError | None, waited: float, wire: float
+        self,
+        response: Response | None,
+        error: GongError | None,
+        before: tuple[int, float, float],
     ) -> AttemptFinished:
         return AttemptFinished(
             **self._subject(),
             attempt=self.attempts,
             status=response.status if response else None,
             request_id=request_id(response) if response else None,
-            seconds_waited=waited,
-            seconds_on_wire=wire,
+            seconds_waited=self.waited - before[1],
+            seconds_on_wire=self.on_wire - before[2],
             error=error,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 import unicodedata
@@ -25,9 +26,11 @@ def _spellings(secret: str) -> set[str]:
         base64.b64encode(raw).decode(),
         base64.b64encode(raw).decode().rstrip("="),
         base64.urlsafe_b64encode(raw).decode().rstrip("="),
+        quote(secret),
         quote(secret, safe=""),
         quote_plus(secret),
         json.dumps(secret)[1:-1],
+        html.escape(secret),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 MASK = "***"
 
@@ -36,9 +36,10 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        mine, theirs = (secret._value.encode(errors="surrogatepass") for secret in (self, other))
+        return hmac.compare_digest(mine, theirs)
 
-    __hash__ = None  # type: ignore[assignment]  # a hash would help to guess short secrets
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # a hash would help to guess short secrets
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         msg = "a secret cannot be pickled or copied out of this process"

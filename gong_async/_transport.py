@@ -8,11 +8,13 @@ import socket
 import ssl
 from contextvars import ContextVar
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 from aiohttp import BaseConnector, ClientSession
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from attrs import define, field
 from yarl import URL
 
@@ -40,7 +42,15 @@ _KEEPALIVE_SECONDS = 15.0  # below the idle time of the usual load balancers (60
 _CHUNK = 64 * 1024
 _UNSENT_PHASES = frozenset({"queue", "pool", "connect", "tls"})
 
-_current: ContextVar[Progress | None] = ContextVar("gong_async_progress", default=None)
+@define(eq=False)
+class _Attempt:
+    """What the parts that aiohttp calls back need to know of the attempt that they serve."""
+
+    progress: Progress
+    connections: WeakSet[ResponseHandler]
+
+
+_current: ContextVar[_Attempt | None] = ContextVar("gong_async_attempt", default=None)
 
 
 class Transport(Protocol):
@@ -67,6 +77,25 @@ class _Lost(aiohttp.ClientError):
     def __init__(self, original: Exception) -> None:
         super().__init__()
         self.original = original
+
+
+class _Stale(aiohttp.ClientError):
+    """The connection cannot be trusted. Nothing was sent on it, and aiohttp closes it."""
+
+
+class _Request(aiohttp.ClientRequest):
+    """Refuses a pooled connection on which something waits that nobody asked for.
+
+    aiohttp would take it for the answer to this request, whatever it answers.
+    """
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        attempt, protocol = _current.get(), conn.protocol
+        if attempt is not None and protocol is not None:
+            if protocol.should_close:
+                raise _Stale
+            attempt.connections.add(protocol)
+        return await super().send(conn)
 
 
 async def _no_resend(
@@ -106,9 +135,9 @@ class _TLSContext(ssl.SSLContext):
     """Tells a handshake from a connect, which aiohttp does not."""
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
-        progress = _current.get()
-        if progress is not None and progress.phase == "connect":
-            progress.phase = "tls"
+        attempt = _current.get()
+        if attempt is not None and attempt.progress.phase == "connect":
+            attempt.progress.phase = "tls"
         return super().wrap_bio(*args, **kwargs)
 
 
@@ -120,10 +149,11 @@ def _tls_context() -> ssl.SSLContext:
 
 
 @define(eq=False)
-class _Session:
-    session: ClientSession
-    in_flight: int = 0
-    retired: bool = False
+class _Loop:
+    """What belongs to one event loop."""
+
+    sessions: dict[bool, ClientSession] = field(factory=dict)
+    connections: WeakSet[ResponseHandler] = field(factory=WeakSet)
 
 
 @define(eq=False)
@@ -138,7 +168,7 @@ class SessionPool:
     max_connections: int
     session: ClientSession | None = None
     connector: BaseConnector | None = None
-    _sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bool, _Session]] = field(
+    _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = field(
         factory=WeakKeyDictionary, init=False, repr=False
     )
     _pid: int = field(factory=os.getpid, init=False)
@@ -148,26 +178,27 @@ class SessionPool:
         self, request: Request, authorization: Secret, *, timeout: float, progress: Progress
     ) -> Response:
         """Send `request` once and return the whole answer, whatever its status."""
-        pooled = self._session_for(request)
-        progress.phase = "connect"
-        token = _current.set(progress)
-        pooled.in_flight += 1
+        here = self._here()
+        session = self._session_for(request, here)
+        token = _current.set(_Attempt(progress, here.connections))
         failure: GongError
         try:
-            return await _exchange(pooled.session, request, authorization, timeout, progress)
+            while True:
+                progress.phase = "connect"
+                try:
+                    return await _exchange(session, request, authorization, timeout, progress)
+                except _Stale:
+                    continue
         except GongError:
             raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             failure = _explain(error, request, timeout, progress)
         except RuntimeError:
-            if not pooled.session.closed:
+            if not session.closed:
                 raise
             failure = UsageError("the connections were closed while the call was under way")
         finally:
             _current.reset(token)
-            pooled.in_flight -= 1
-            if pooled.retired and not pooled.in_flight:
-                await pooled.session.close()
         # Raised outside the handler: aiohttp's exceptions hold our headers.
         raise failure
 
@@ -176,37 +207,37 @@ class SessionPool:
 
         An answer that belongs to another request may leave its own behind on the connection.
         """
-        for pooled in self._sessions.pop(asyncio.get_running_loop(), {}).values():
-            pooled.retired = True
+        for connection in self._here().connections:
+            connection.force_close()
 
     async def close(self) -> None:
         """Close the sessions of this loop, and drop those of loops that are closed."""
         here = asyncio.get_running_loop()
-        for loop, sessions in list(self._sessions.items()):
+        for loop, own in list(self._loops.items()):
             if loop is here or loop.is_closed():
-                del self._sessions[loop]
-                for pooled in sessions.values():
-                    await pooled.session.close()
+                del self._loops[loop]
+                for session in own.sessions.values():
+                    await session.close()
 
-    def _session_for(self, request: Request) -> _Session:
-        loop = asyncio.get_running_loop()
+    def _here(self) -> _Loop:
         if self._pid != os.getpid():
             # After a fork the parent's sockets are the parent's: forget them without a goodbye.
-            self._sessions = WeakKeyDictionary()
+            self._loops = WeakKeyDictionary()
             self._pid = os.getpid()
+        return self._loops.setdefault(asyncio.get_running_loop(), _Loop())
+
+    def _session_for(self, request: Request, here: _Loop) -> ClientSession:
         if self.session is not None:
-            _check_own(self.session, loop)
-            return _Session(self.session)
+            _check_own(self.session, asyncio.get_running_loop())
+            return self.session
         # A creation must not be repeated when its answer is lost, and its answer names nothing
         # that we could check: it gets a connection that nobody used before.
         fresh = request.effect == "create"
-        sessions = self._sessions.setdefault(loop, {})
-        pooled = sessions.get(fresh)
-        if pooled is None or pooled.session.closed:
-            pooled = sessions[fresh] = _Session(
-                self._open(fresh=fresh, https=request.url.startswith("https:"))
-            )
-        return pooled
+        session = here.sessions.get(fresh)
+        if session is None or session.closed:
+            session = self._open(fresh=fresh, https=request.url.startswith("https:"))
+            here.sessions[fresh] = session
+        return session
 
     def _open(self, *, fresh: bool, https: bool) -> ClientSession:
         connector = self.connector
@@ -226,6 +257,7 @@ class SessionPool:
             connector_owner=self.connector is None,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            request_class=_Request,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 from multidict import MultiMapping
 
 from gong_async.errors import ConfigurationError, Phase
@@ -54,12 +54,8 @@ class Endpoint(Generic[T]):
     method: str = field(validator=_method)
     route: str = field(validator=_route)
     returns: type[T]
-    effect: Effect = field(kw_only=True)
+    effect: Effect = field(kw_only=True, default=Factory(_default_effect, takes_self=True))
     echo: str | None = field(default=None, kw_only=True)
-
-    @effect.default
-    def _effect(self) -> Effect:
-        return _default_effect(self)
 
 
 @frozen

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from gong_async._secret import Secret
 from gong_async.errors import ConfigurationError
@@ -28,24 +28,33 @@ class Auth(Protocol):
         ...
 
     async def renew(self, refused: Secret) -> bool:
-        """Replace `refused`, a value that Gong answered with 401; say whether there is a new one."""
+        """Replace `refused`, which Gong answered with 401; say whether there is a new one."""
         ...
 
 
-def _credential(name: str) -> object:
-    def validate(_: object, __: object, value: Secret) -> None:
-        text = value.reveal()
-        if not text:
-            raise ConfigurationError(f"{name} is empty")
-        if not text.isascii() or not text.isprintable():
-            problem = "a line break or a control character" if text.isascii() else "non-ASCII text"
-            raise ConfigurationError(f"{name} holds {problem}; copy it again")
-        if text != text.strip() or text[0] in "\"'" or text[-1] in "\"'":
-            raise ConfigurationError(
-                f"{name} begins or ends with a blank or a quote; copy it again"
-            )
+def _secret(value: str | Secret) -> Secret:
+    return Secret.of(value)
 
-    return validate
+
+def _credential(_: object, attribute: Attribute[Any], value: Secret) -> None:
+    # Judged in a function of its own: this frame is shown in tracebacks, and holds no plain text.
+    if problem := _problem(value):
+        raise ConfigurationError(f"{attribute.name} {problem}")
+
+
+def _problem(value: Secret) -> str:
+    text: object = value.reveal()
+    if not isinstance(text, str):
+        return f"must be text, not {type(text).__name__}"
+    if not text:
+        return "is empty"
+    if not text.isascii():
+        return "holds non-ASCII text; copy it again"
+    if not text.isprintable():
+        return "holds a line break or a control character; copy it again"
+    if text != text.strip() or text[0] in "\"'" or text[-1] in "\"'":
+        return "begins or ends with a blank or a quote; copy it again"
+    return ""
 
 
 def _access_key(_: object, __: object, value: Secret) -> None:
@@ -62,12 +71,8 @@ class BasicAuth:
         ConfigurationError: one of the two cannot be a credential. The value is never shown.
     """
 
-    access_key: Secret = field(
-        converter=Secret.of, validator=[_credential("access_key"), _access_key]
-    )
-    access_key_secret: Secret = field(
-        converter=Secret.of, validator=_credential("access_key_secret")
-    )
+    access_key: Secret = field(converter=_secret, validator=[_credential, _access_key])
+    access_key_secret: Secret = field(converter=_secret, validator=_credential)
 
     @property
     def secrets(self) -> Iterable[Secret]:
@@ -94,7 +99,7 @@ class BearerAuth:
         ConfigurationError: this cannot be a token. The value is never shown.
     """
 
-    token: Secret = field(converter=Secret.of, validator=_credential("token"))
+    token: Secret = field(converter=_secret, validator=_credential)
 
     @property
     def secrets(self) -> Iterable[Secret]:
@@ -118,9 +123,10 @@ def auth_from_env(environ: Mapping[str, str]) -> BasicAuth | BearerAuth:
     Raises:
         ConfigurationError: none, half of one, or both are set.
     """
-    key = environ.get("GONG_ACCESS_KEY")
-    secret = environ.get("GONG_ACCESS_KEY_SECRET")
-    token = environ.get("GONG_BEARER_TOKEN")
+    key = _from_env(environ, "GONG_ACCESS_KEY")
+    secret = _from_env(environ, "GONG_ACCESS_KEY_SECRET")
+    token = _from_env(environ, "GONG_BEARER_TOKEN")
+    del environ  # a traceback shows the locals of every frame
     if token and (key or secret):
         msg = "GONG_BEARER_TOKEN and GONG_ACCESS_KEY are both set; unset one of them"
         raise ConfigurationError(msg)
@@ -129,5 +135,12 @@ def auth_from_env(environ: Mapping[str, str]) -> BasicAuth | BearerAuth:
     if key and secret:
         return BasicAuth(key, secret)
     missing = "GONG_ACCESS_KEY_SECRET" if key else "GONG_ACCESS_KEY"
-    msg = f"{missing} is not set; set GONG_ACCESS_KEY and GONG_ACCESS_KEY_SECRET, or GONG_BEARER_TOKEN"
-    raise ConfigurationError(msg)
+    raise ConfigurationError(
+        f"{missing} is not set; "
+        "set GONG_ACCESS_KEY and GONG_ACCESS_KEY_SECRET, or GONG_BEARER_TOKEN"
+    )
+
+
+def _from_env(environ: Mapping[str, str], name: str) -> Secret | None:
+    value = environ.get(name)
+    return Secret(value) if value else None

@@ -1,10 +1,10 @@
 """Everything that can go wrong, as one tree.
 
     GongError
-    ├── ConfigurationError         a setting cannot work; nothing was sent (also a ValueError)
-    ├── ValidationError            the data of a call cannot be right; nothing was sent (also a ValueError)
-    ├── UsageError                 the client was used in a way that cannot work (also a RuntimeError)
-    ├── DailyQuotaExceededError    our own count of the day is used up; nothing was sent
+    ├── ConfigurationError         a setting cannot work (also a ValueError)
+    ├── ValidationError            the data of a call cannot be right (also a ValueError)
+    ├── UsageError                 used in a way that cannot work (also a RuntimeError)
+    ├── DailyQuotaExceededError    our own count of the day is used up
     ├── APIConnectionError         no answer: refused, unresolvable, reset, cut
     │   └── TLSError               no trust: certificate, protocol, or no TLS at all
     ├── APITimeoutError            no answer in time; `phase` says where (also a TimeoutError)
@@ -21,8 +21,8 @@
         │   └── RateLimitError         429
         └── ServerError            5xx
 
-Errors hold plain data only: no request, no response, no body, no secret. They survive `pickle`,
-`copy.copy` and `copy.deepcopy`.
+The first four are raised before anything is sent. Errors hold plain data only: no request, no
+response, no body, no secret. They survive `pickle`, `copy.copy` and `copy.deepcopy`.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class GongError(Exception):
         """HTTP status of the last answer, if there was one."""
         self.request_id = request_id
         """Gong's id of the request, to quote to Gong's support."""
-        self.errors = tuple(errors)
+        self.errors: tuple[str, ...] = tuple(errors)
         """Gong's own words, cleaned and capped."""
         self.delivery = delivery
         """How far the last attempt came."""
@@ -223,8 +223,9 @@ class DecodeError(ProtocolError):
     hint = "Gong's API may have changed; look for a newer version of this library"
 
     def __init__(self, message: str = "", *, paths: Sequence[str] = (), **context: Any) -> None:
-        super().__init__(message, **{"flaw": "shape", **context})
-        self.paths = tuple(paths)
+        context.setdefault("flaw", "shape")
+        super().__init__(message, **context)
+        self.paths: tuple[str, ...] = tuple(paths)
 
 
 class APIStatusError(GongError):
@@ -234,7 +235,8 @@ class APIStatusError(GongError):
     """
 
     def __init__(self, message: str = "", *, errors_omitted: int = 0, **context: Any) -> None:
-        super().__init__(message, **{"delivery": Delivery.ANSWERED, **context})
+        context.setdefault("delivery", Delivery.ANSWERED)
+        super().__init__(message, **context)
         self.errors_omitted = errors_omitted
 
 

@@ -52,6 +52,7 @@ class Decision:
     outcome_unknown: bool = False
 
 
+_MOST_ON_TOP = 1.0
 _NOT_PROCESSED = frozenset({421, 423, 425})
 _NEVER_HEALS = frozenset({501, 505})
 _SEE_OTHER = 303
@@ -127,6 +128,11 @@ def _positive(instance: object, attribute: Any, value: float) -> None:
         raise ConfigurationError(f"{attribute.name} must be above 0, got {value}")
 
 
+def _positive_if_set(instance: object, attribute: Any, value: float | None) -> None:
+    if value is not None:
+        _positive(instance, attribute, value)
+
+
 def _not_negative(instance: object, attribute: Any, value: float) -> None:
     if not value >= 0:
         raise ConfigurationError(f"{attribute.name} must not be below 0, got {value}")
@@ -146,7 +152,7 @@ class RetryPolicy:
     """Refusals by Gong's limit (429) that one call sits out."""
     max_wait: float = field(default=60.0, validator=_not_negative)
     """Seconds: a longer wait demanded by Gong is not slept but raised, with `retry_at`."""
-    deadline: float | None = None
+    deadline: float | None = field(default=None, validator=_positive_if_set)
     """Seconds for the whole call: turns, attempts and waits. None means no limit."""
     backoff_base: float = field(default=0.5, validator=_not_negative)
     """Seconds: the first wait between attempts is drawn from 0 to this; it doubles each time."""
@@ -158,14 +164,8 @@ class RetryPolicy:
     """Repeat a creation whose answer was lost. It may then be created twice."""
 
     _run: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]] = field(
-        init=False, repr=False, eq=False
+        init=False, repr=False, eq=False, factory=lambda: _repeating(_once)
     )
-
-    @_run.default
-    def _build_run(self) -> Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]:
-        # Wrapped once per policy: wrapping costs more than a call. No jitter: a wait that Gong
-        # demanded must not become shorter, and ours is drawn in `backoff`.
-        return backoff.on_exception(_wait_as_told, Again, jitter=None, logger=None)(_once)
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Run `attempt` until it returns, or raises anything other than `Again`."""
@@ -182,11 +182,25 @@ class RetryPolicy:
         if retry_after is None:
             return max(1.0, self.backoff(refusals))
         # On top, never below: programs that were told the same instant must not return together.
-        return retry_after + random.uniform(0.0, min(0.25 * retry_after, 1.0))  # noqa: S311
+        return retry_after + random.uniform(0.0, min(0.25 * retry_after, _MOST_ON_TOP))  # noqa: S311
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a refusal by Gong's limit may hold a call: `max_wait`, and what we add."""
+        return self.max_wait + _MOST_ON_TOP
 
 
 async def _once(attempt: Callable[[], Awaitable[T]]) -> T:
     return await attempt()
+
+
+def _repeating(once: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Return `once`, repeated for as long as it raises `Again`.
+
+    Done once per policy, because wrapping costs more than a call. No jitter: a wait that Gong
+    demanded must not become shorter, and ours is drawn in `RetryPolicy.backoff`.
+    """
+    return backoff.on_exception(_wait_as_told, Again, jitter=None, logger=None)(once)
 
 
 @define

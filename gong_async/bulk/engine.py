@@ -18,7 +18,7 @@ from collections.abc import (
 )
 from typing import Generic, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from gong_async.errors import GongError
 

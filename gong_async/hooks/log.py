@@ -15,7 +15,7 @@ from gong_async.hooks.events import (
 
 
 def log_event(event: Event) -> None:
-    """Write `event` to the logger `gong_async`: held calls as warnings, retries as infos, else debug."""
+    """Write `event` to the logger `gong_async`: holds as warnings, retries as infos, else debug."""
     logger = logging.getLogger("gong_async")
     match event:
         case CallsHeld():
@@ -36,7 +36,7 @@ def log_event(event: Event) -> None:
             )
         case AttemptFinished():
             logger.debug(
-                "%s %s meeting=%s attempt %d status=%s request_id=%s waited %.3f s, %.3f s on the wire",
+                "%s %s meeting=%s attempt %d status=%s request_id=%s waited=%.3fs wire=%.3fs",
                 event.method,
                 event.route,
                 event.meeting_id,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from datetime import timedelta
 from types import TracebackType
-from weakref import WeakKeyDictionary
+from typing import Self
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from gong_async.errors import DailyQuotaExceededError, Delivery, RateLimitError
 from gong_async.limits.day import DayCount
 from gong_async.limits.gates import Limits
 from gong_async.models._shared import utc_now
+
+_WHEN = "%Y-%m-%d %H:%M:%SZ"
 
 
 @define(eq=False)
@@ -48,6 +51,10 @@ class _Desk:
             return  # that loop is closed, and so nobody sleeps in it
 
 
+def _new_day(limiter: LocalLimiter) -> DayCount:
+    return DayCount(limiter.limits.per_day)
+
+
 @define(eq=False)
 class LocalLimiter:
     """Enforces `Limits` in one process, over any number of clients, threads and loops.
@@ -60,23 +67,20 @@ class LocalLimiter:
 
     limits: Limits = field(factory=Limits)
     _mutex: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
-    _desks: WeakKeyDictionary[asyncio.AbstractEventLoop, _Desk] = field(
-        factory=WeakKeyDictionary, init=False, repr=False
-    )
+    _desks: dict[asyncio.AbstractEventLoop, _Desk] = field(factory=dict, init=False, repr=False)
+    _pid: int = field(factory=os.getpid, init=False, repr=False)
     _next: float = field(default=float("-inf"), init=False)
-    _day: DayCount = field(init=False)
+    _day: DayCount = field(init=False, default=Factory(_new_day, takes_self=True))
     _held_until: float | None = field(default=None, init=False)
     _probing: bool = field(default=False, init=False)
-
-    @_day.default
-    def _new_day(self) -> DayCount:
-        return DayCount(self.limits.per_day)
 
     def turn(self, *, patience: float) -> LocalTurn:
         """Wait for the right to send one request: see `Limiter.turn`."""
         return LocalTurn(self, patience)
 
     def _desk(self) -> _Desk:
+        if self._pid != os.getpid():
+            self._leave_parent()
         loop = asyncio.get_running_loop()
         desk = self._desks.get(loop)
         if desk is None:
@@ -85,51 +89,45 @@ class LocalLimiter:
             places = asyncio.Semaphore(self.limits.max_in_flight)
             desk = _Desk(loop, places, clock_offset=offset)
             with self._mutex:
+                for known in [known for known in self._desks if known.is_closed()]:
+                    del self._desks[known]
                 self._desks[loop] = desk
         return desk
+
+    def _leave_parent(self) -> None:
+        """After a fork: what the parent has under way is the parent's, the probe too."""
+        self._mutex = threading.Lock()  # another thread of the parent may have held the old one
+        self._desks = {}
+        self._probing = False
+        self._pid = os.getpid()
+
+    def _refuse_early(self, now: float, patience: float) -> None:
+        """Raise at once, ahead of any queue, what the queue could only lead to."""
+        with self._mutex:
+            self._check(now, patience)
+
+    def _check(self, now: float, patience: float) -> None:
+        hold = (self._held_until or now) - now
+        if hold > 0 and hold > patience:
+            raise _hold_is_too_long(hold)
+        if (wait := self._day.wait(now)) > 0:
+            raise _day_is_over(wait, self._day.limit or 0)
 
     def _take(self, now: float, patience: float) -> tuple[float | None, bool]:
         """Take the next turn if it is due: (0, whether it probes); else the seconds to wait."""
         with self._mutex:
+            self._check(now, patience)
             probes = self._held_until is not None
-            if self._held_until is not None:
-                if now < self._held_until:
-                    self._lose_patience(self._held_until - now, patience)
-                    return self._held_until - now, False
-                if self._probing:
-                    return None, False
-            if (wait := self._day.wait(now)) > 0:
-                raise self._day_is_over(wait)
+            if self._held_until is not None and now < self._held_until:
+                return self._held_until - now, False
+            if self._probing:
+                return None, False
             if now < self._next:
                 return self._next - now, False
             self._next = now + self.limits.interval
             self._day.add(now)
-            self._probing = self._probing or probes
+            self._probing = probes
             return 0.0, probes
-
-    def _lose_patience(self, hold: float, patience: float) -> None:
-        if hold > patience:
-            retry_at = utc_now() + timedelta(seconds=hold)
-            msg = f"Gong refused an earlier call and asked to wait until {retry_at:%Y-%m-%d %H:%M:%SZ}"
-            raise RateLimitError(
-                msg,
-                status=429,
-                retry_after=hold,
-                retry_at=retry_at,
-                delivery=Delivery.NOT_SENT,
-            )
-
-    def _day_is_over(self, wait: float) -> DailyQuotaExceededError:
-        reset_at = utc_now() + timedelta(seconds=wait)
-        per_day = self.limits.per_day or 0
-        msg = f"all {per_day:,} calls of 24 hours are used; the next is free at {reset_at:%Y-%m-%d %H:%M:%SZ}"
-        return DailyQuotaExceededError(
-            msg,
-            per_day=per_day,
-            reset_at=reset_at,
-            retry_after=wait,
-            delivery=Delivery.NOT_SENT,
-        )
 
     def _settle(self, now: float, *, probed: bool, accepted: bool, hold: float | None) -> None:
         """Take note of how a turn ended, and let everybody look again if it matters to them."""
@@ -147,6 +145,28 @@ class LocalLimiter:
             desk.wake()
 
 
+def _hold_is_too_long(hold: float) -> RateLimitError:
+    retry_at = utc_now() + timedelta(seconds=hold)
+    return RateLimitError(
+        f"Gong refused an earlier call and asked to wait until {retry_at:{_WHEN}}",
+        status=429,
+        retry_after=hold,
+        retry_at=retry_at,
+        delivery=Delivery.NOT_SENT,
+    )
+
+
+def _day_is_over(wait: float, per_day: int) -> DailyQuotaExceededError:
+    reset_at = utc_now() + timedelta(seconds=wait)
+    return DailyQuotaExceededError(
+        f"all {per_day:,} calls of 24 hours are used; the next is free at {reset_at:{_WHEN}}",
+        per_day=per_day,
+        reset_at=reset_at,
+        retry_after=wait,
+        delivery=Delivery.NOT_SENT,
+    )
+
+
 class LocalTurn:
     """One turn of a `LocalLimiter`: `async with limiter.turn(patience=60) as turn`."""
 
@@ -159,7 +179,7 @@ class LocalTurn:
         self._probes = False
         self._accepted = False
         self._hold: float | None = None
-        self.waited = 0.0
+        self.waited: float = 0.0
 
     def accepted(self) -> None:
         """Tell that the request was not refused by Gong's limit."""
@@ -169,9 +189,10 @@ class LocalTurn:
         """Tell that Gong's limit refused the request: hold everybody for `hold` seconds."""
         self._hold = hold
 
-    async def __aenter__(self) -> LocalTurn:
+    async def __aenter__(self) -> Self:
         desk = self._desk
         asked = desk.now()
+        self._limiter._refuse_early(asked, self._patience)  # noqa: SLF001
         await desk.places.acquire()
         try:
             async with desk.queue:

@@ -57,7 +57,7 @@ class _WrittenMeeting:
     external_id: str | None = field(default=None, validator=_shared.optional_text)
     """The meeting's id in your own system."""
     provider: str | None = field(default=None, validator=_shared.optional_text)
-    """The conferencing provider, `zoom` for example; Gong takes the organizer's default if unset."""
+    """The conferencing provider, `zoom` for example; unset, it is the organizer's default."""
 
     def __attrs_post_init__(self) -> None:
         if _shared.instant(self.end_time) <= _shared.instant(self.start_time):

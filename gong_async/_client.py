@@ -36,7 +36,7 @@ DEFAULT_TIMEOUT = 30.0
 """Seconds for one attempt, from its turn to the last byte of the answer."""
 
 SETTLE_SECONDS = 30.0
-"""Seconds that a later change of a meeting waits after an earlier one of unknown outcome."""
+"""Seconds that a change of a meeting waits while an attempt of an earlier one may be on its way."""
 
 Change = MeetingChange | tuple[str | SupportsIndex, MeetingUpdate]
 """One item of `GongClient.update_many`."""
@@ -117,10 +117,11 @@ class GongClient:
         Raises:
             ConfigurationError: a variable is missing, or two contradict each other.
         """
-        given = os.environ if environ is None else environ
-        if base_url := given.get("GONG_BASE_URL"):
+        # No name for the environment here: a traceback may show the locals of every frame.
+        auth = auth_from_env(os.environ if environ is None else environ)
+        if base_url := (os.environ if environ is None else environ).get("GONG_BASE_URL"):
             options.setdefault("base_url", base_url)
-        return cls(auth_from_env(given), **options)
+        return cls(auth, **options)
 
     def with_options(
         self, *, timeout: float | None = None, retry: RetryPolicy | None = None
@@ -191,7 +192,8 @@ class GongClient:
 
         The source is pulled as calls become free, so that a million changes take no more memory
         than a hundred. Two changes of one meeting are never under way together and land in the
-        order given; after an update of unknown outcome, the next one of that meeting waits 30 s.
+        order given; after an update that had to be repeated, or whose outcome is unknown, the next
+        one of that meeting waits 30 s.
         One failed change stops nothing: its outcome carries the error.
 
         To leave early, use `contextlib.aclosing` or read the outcomes to the end of a source that

@@ -20,12 +20,23 @@ from cattrs import (
 from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from gong_async.errors import DecodeError
-from gong_async.models._shared import Answer, Result, check_time, isoformat
+from gong_async.errors import DecodeError, ValidationError
+from gong_async.models._shared import (
+    Answer,
+    MeetingId,
+    Result,
+    check_time,
+    isoformat,
+    meeting_id,
+)
+
+# `Converter` is named here for everybody else: this file is the only door to cattrs.
+__all__ = ["Converter", "camel", "from_json", "make_converter", "structure", "to_json"]
 
 T = TypeVar("T")
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _OURS = frozenset({"already_gone", "extra", "meta"})
 """Fields of results that tell of the call; Gong knows nothing of them."""
 
@@ -42,6 +53,7 @@ def make_converter() -> Converter:
     converter = Converter(prefer_attrib_converters=True)
     converter.register_unstructure_hook(datetime, _write_time)
     converter.register_structure_hook(str, _structure_str)
+    converter.register_structure_hook(MeetingId, _structure_meeting_id)
     converter.register_structure_hook(bool, _structure_bool)
     converter.register_structure_hook(Answer, _structure_answer)
     converter.register_unstructure_hook_factory(attrs.has, lambda cls: _writer(cls, converter))
@@ -73,13 +85,15 @@ def from_json(body: bytes) -> object:
     Raises:
         ValueError: not JSON, or JSON that no honest server sends (NaN, endless nesting).
     """
+    # Decoded here, because `json` lets bytes pass that are half a character.
+    text = body.decode(json.detect_encoding(body))
     try:
-        parsed: object = json.loads(body, parse_constant=_refuse_constant)
+        parsed: object = json.loads(text, parse_constant=_refuse_constant)
+        # `\ud83d` alone is legal JSON but no legal text: it would break whatever it is written to.
+        return _replace_surrogates(parsed) if _ESCAPED_SURROGATE.search(text) else parsed
     except RecursionError:
         msg = "nested too deeply"
         raise ValueError(msg) from None
-    # `\ud83d` alone is legal JSON but no legal text: it would break every file it is written to.
-    return _replace_surrogates(parsed) if b"\\ud" in body.lower() else parsed
 
 
 def structure(converter: Converter, payload: Mapping[str, Any], cls: type[T]) -> T:
@@ -94,7 +108,9 @@ def structure(converter: Converter, payload: Mapping[str, Any], cls: type[T]) ->
     except ClassValidationError as error:
         paths = tuple(_paths(error, "$"))
         failure = DecodeError(f"Gong's answer has another shape: {'; '.join(paths)}", paths=paths)
-    # Raised here and not in the handler: the handler's exception holds the payload.
+    # Raised here and not in the handler: the handler's exception holds the payload, and tracebacks
+    # may be shown with the locals of their frames.
+    del payload
     raise failure
 
 
@@ -178,6 +194,15 @@ def _structure_str(value: Any, _: Any) -> str:
         return str(value)
     msg = f"expected a string, got {_json_type(value)}"
     raise TypeError(msg)
+
+
+def _structure_meeting_id(value: Any, _: Any) -> str:
+    # An id that no later call could use would be lost with its meeting: better an error now.
+    try:
+        return meeting_id(_structure_str(value, _))
+    except ValidationError:
+        msg = "expected 1 to 20 digits"
+        raise TypeError(msg) from None
 
 
 def _structure_bool(value: Any, _: Any) -> bool:

@@ -30,6 +30,7 @@ def _spellings(secret: str) -> set[str]:
         quote(secret, safe=""),
         quote_plus(secret),
         json.dumps(secret)[1:-1],
+        repr(secret)[1:-1],
         html.escape(secret),
     }
 
@@ -45,11 +46,12 @@ def _visible(character: str) -> str:
 class Redactor:
     """Cleans foreign text for errors and logs of one client."""
 
-    __slots__ = ("_pattern", "_secrets")
+    __slots__ = ("_longest", "_pattern", "_secrets")
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         self._secrets = tuple(secrets)
         self._pattern: re.Pattern[str] | None = None
+        self._longest = 1
 
     def __call__(self, text: str, limit: int = TEXT_LIMIT) -> str:
         """Return `text` with secrets masked, controls escaped, at most `limit` characters."""
@@ -57,9 +59,18 @@ class Redactor:
         shown = "".join(map(_visible, masked[: limit + 1]))
         return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
+    def excerpt(self, body: bytes, limit: int) -> str:
+        """Return the beginning of a body, cleaned; a secret is never cut before it is masked."""
+        self._compile()
+        # So much that its masked text is longer than what is shown, were it nothing but secrets:
+        # of one that lies across the end nothing is left then. A character takes up to 4 bytes.
+        enough = 4 * (limit + 1) * self._longest
+        return self(body[:enough].decode(errors="replace"), limit)
+
     def _mask(self, text: str) -> str:
-        if not self._secrets:
-            return text
+        return self._compile().sub(MASK, text)
+
+    def _compile(self) -> re.Pattern[str]:
         if self._pattern is None:
             found = {
                 spelling
@@ -69,5 +80,6 @@ class Redactor:
             }
             # Longest first, so that the pair is masked before its halves.
             ordered = sorted(found, key=len, reverse=True)
+            self._longest = max(map(len, found), default=1)
             self._pattern = re.compile("|".join(map(re.escape, ordered)) or r"(?!)", re.IGNORECASE)
-        return self._pattern.sub(MASK, text)
+        return self._pattern

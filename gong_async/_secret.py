@@ -36,7 +36,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        mine, theirs = (secret._value.encode(errors="surrogatepass") for secret in (self, other))
+        mine, theirs = (one.reveal().encode(errors="surrogatepass") for one in (self, other))
         return hmac.compare_digest(mine, theirs)
 
     __hash__: ClassVar[None]  # type: ignore[assignment]  # a hash would help to guess short secrets

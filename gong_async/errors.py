@@ -117,6 +117,7 @@ class GongError(Exception):
 
 def _rebuild(cls: type[GongError], args: tuple[Any, ...], state: dict[str, Any]) -> GongError:
     error = cls.__new__(cls, *args)
+    error.args = args  # `TimeoutError.__new__` does not keep them
     error.__dict__.update(state)
     return error
 
@@ -210,7 +211,7 @@ class ProtocolError(GongError):
     hint = "If it happens again, look for a proxy or a login page between you and Gong"
 
     def __init__(self, message: str = "", *, flaw: Flaw = "content", **context: Any) -> None:
-        super().__init__(message, **context)
+        super().__init__(message, **{"delivery": Delivery.MAYBE, **context})
         self.flaw: Flaw = flaw
 
 

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, SupportsIndex
+from typing import Any, NewType, SupportsIndex
 
 from attrs import Attribute, field, frozen
 
@@ -17,6 +17,10 @@ _MOST_DIGITS = 20
 _MEETING_ID = re.compile(rf"[0-9]{{1,{_MOST_DIGITS}}}", re.ASCII)
 _MOST_SHOWN = 40
 _YEAR_ONE = datetime.min  # noqa: DTZ901 - only a difference is taken from it
+
+
+MeetingId = NewType("MeetingId", str)
+"""A meeting's id as Gong gave it: a string that can be used in a later call."""
 
 
 def meeting_id(value: str | SupportsIndex) -> str:

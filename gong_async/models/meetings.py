@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from gong_async.errors import ValidationError
 from gong_async.models import _shared
-from gong_async.models._shared import Result
+from gong_async.models._shared import MeetingId, Result
 
 
 @frozen(kw_only=True)
@@ -89,16 +89,22 @@ def _meeting_id(value: str | SupportsIndex) -> str:
     return _shared.meeting_id(value)
 
 
+def _update(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, MeetingUpdate):
+        problem = f"expected a MeetingUpdate, got {type(value).__name__}"
+        raise ValidationError(attribute.name, problem)
+
+
 @frozen(kw_only=True)
 class MeetingChange:
     """One line of a bulk update: which meeting, and its new state.
 
     Raises:
-        ValidationError: the id is not 1 to 20 digits.
+        ValidationError: the id is not 1 to 20 digits, or the update is none.
     """
 
     meeting_id: str = field(converter=_meeting_id)
-    update: MeetingUpdate
+    update: MeetingUpdate = field(validator=_update)
 
 
 @frozen(kw_only=True)
@@ -115,7 +121,7 @@ class AdditionalInvitee:
 class CreatedMeeting(Result):
     """Gong's answer to a new meeting."""
 
-    meeting_id: str
+    meeting_id: MeetingId
     meeting_url: str | None = None
     """The link that takes invitees through Gong's consent page."""
     additional_invitees: tuple[AdditionalInvitee, ...] = ()

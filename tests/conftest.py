@@ -1,0 +1,175 @@
+"""What all tests share: no blocking calls in the loop, and no secret in anything that is written.
+
+The fixtures `fake_gong` and `gong` come from the plugin `gong_async.testing.plugin`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import inspect
+import json
+import logging
+import re
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from blockbuster import BlockBuster
+
+from gong_async.testing.server import (
+    FAKE_ACCESS_KEY,
+    FAKE_ACCESS_KEY_SECRET,
+    FAKE_BEARER_TOKEN,
+)
+
+HERE = str(Path(__file__).parent)
+WIRE = Path(HERE, "wire")
+
+
+def spellings(secret: str) -> dict[str, str]:
+    """Return the ways in which a secret may be written, by their names."""
+    return {
+        "raw": secret,
+        "base64": base64.b64encode(secret.encode()).decode().rstrip("="),
+        "URL-encoded": quote(secret, safe=""),
+        "JSON-escaped": json.dumps(secret)[1:-1],
+    }
+
+
+class LeakSearch:
+    """Finds secrets in texts, and names them without showing them."""
+
+    def __init__(self, secrets: dict[str, str]) -> None:
+        self._names = {
+            spelling: f"{name} ({way})"
+            for name, secret in secrets.items()
+            for way, spelling in reversed(spellings(secret).items())
+        }
+        self._pattern = re.compile("|".join(map(re.escape, self._names)))
+
+    def __call__(self, *texts: str) -> list[str]:
+        """Return the names of the secrets that occur."""
+        return [self._names[found] for text in texts for found in self._pattern.findall(text)]
+
+
+def traceback_text(error: BaseException) -> str:
+    """Return everything that an error tracker would show of an exception, locals included.
+
+    Frames of tests are left out: these know the secrets that they look for.
+    """
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    chain: list[traceback.TracebackException | None] = [shown]
+    while chain:
+        if link := chain.pop():
+            link.stack[:] = [frame for frame in link.stack if not frame.filename.startswith(HERE)]
+            chain += [link.__cause__, link.__context__]
+    return "".join(shown.format())
+
+
+class SecretWatch(logging.Handler):
+    """Reads every log record and every failure of the run, and fails the run if one shows a secret.
+
+    Only where a secret was found is kept, never the text.
+    """
+
+    def __init__(self, search: LeakSearch) -> None:
+        super().__init__(logging.DEBUG)
+        self.search = search
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Search a log record."""
+        texts = [str(record.msg), record.getMessage(), repr(record.args)]
+        if record.exc_info and record.exc_info[1] is not None:
+            texts.append(traceback_text(record.exc_info[1]))
+        self._note(f"log record of {record.name}, {record.pathname}:{record.lineno}", texts)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Search what is shown of a failure."""
+        if report.longrepr is not None:
+            self._note(f"failure of {report.nodeid}", [report.longreprtext])
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail the run if anything was found."""
+        logging.getLogger().removeHandler(self)
+        if self.found and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say where."""
+        if self.found:
+            terminalreporter.section("secrets were written", red=True)
+            for where in self.found:
+                terminalreporter.line(where)
+
+    def _note(self, where: str, texts: Iterable[str]) -> None:
+        self.found.extend(f"{where}: {name}" for name in sorted(set(self.search(*texts))))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch the whole run; make the marks known."""
+    config.addinivalue_line(
+        "markers", "may_block(reason): this async test may call what blocks the event loop."
+    )
+    pair = f"{FAKE_ACCESS_KEY}:{FAKE_ACCESS_KEY_SECRET}"
+    watch = SecretWatch(
+        LeakSearch(
+            {
+                "the fake's key and secret": pair,
+                "the fake's access key": FAKE_ACCESS_KEY,
+                "the fake's access key secret": FAKE_ACCESS_KEY_SECRET,
+                "the fake's bearer token": FAKE_BEARER_TOKEN,
+            }
+        )
+    )
+    config.pluginmanager.register(watch, "secret-watch")
+    root = logging.getLogger()
+    root.addHandler(watch)
+    root.setLevel(logging.DEBUG)
+    # looptime asks for the current loop also in sync tests; unless somebody has set one (or none),
+    # asyncio makes one for the asking, and nobody closes it.
+    asyncio.set_event_loop(None)
+
+
+@pytest.fixture(scope="session")
+def blockbuster() -> BlockBuster:
+    """Find calls that block, when they are made on behalf of the package in an event loop."""
+    return BlockBuster("gong_async", excluded_modules=["gong_async.testing"])
+
+
+@pytest.fixture(autouse=True)
+def no_blocking(request: pytest.FixtureRequest, blockbuster: BlockBuster) -> Iterator[None]:
+    """Let an async test fail that blocks its event loop."""
+    is_async = inspect.iscoroutinefunction(getattr(request, "function", None))
+    if not is_async or request.node.get_closest_marker("may_block"):
+        yield
+        return
+    blockbuster.activate()
+    yield
+    blockbuster.deactivate()
+
+
+@pytest.fixture
+def wire() -> Callable[[str], Any]:
+    """Read a sample of what travels, written by hand from Gong's documentation."""
+
+    def read(name: str) -> Any:
+        return json.loads((WIRE / name).read_text(encoding="utf-8"))
+
+    return read
+
+
+@pytest.fixture
+def leaks_of() -> Callable[[dict[str, str]], LeakSearch]:
+    """Make a search for secrets, given by name."""
+    return LeakSearch
+
+
+@pytest.fixture
+def shown() -> Callable[[BaseException], str]:
+    """Show an exception as an error tracker does, with the locals of every frame."""
+    return traceback_text

@@ -1,0 +1,363 @@
+"""Between models and JSON, what is tolerated, what is refused, and where it says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gong_async import (
+    Answer,
+    CreatedMeeting,
+    DecodeError,
+    GongClient,
+    IntegrationStatus,
+    Invitee,
+    MeetingUpdate,
+    NewMeeting,
+    ProtocolError,
+    UserIntegration,
+    ValidationError,
+)
+from gong_async._convert import camel, from_json, make_converter, structure
+from gong_async.testing import FakeGong, Fault
+
+Wire = Callable[[str], Any]
+
+MEETING: dict[str, Any] = {
+    "start_time": datetime(2026, 11, 24, 15, 0, tzinfo=UTC),
+    "end_time": datetime(2026, 11, 24, 15, 45, tzinfo=UTC),
+    "organizer_email": "dana@example.com",
+    "invitees": [Invitee(email="lee@customer.example")],
+}
+UPDATE = MeetingUpdate(title="Renewal 日本 🎉", **MEETING)
+NEW = NewMeeting(**MEETING)
+REQUEST_ID = "4al018gzaztcr8nbukw"
+
+
+def answering(payload: object, status: int = 200) -> Fault:
+    """Make the fake answer with this JSON; bytes go out as they are."""
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    headers = {"x-traceid": REQUEST_ID}
+    return Fault.status(status, body=body, headers=headers, content_type="application/json")
+
+
+async def test_json_is_utf8_and_says_so(gong: GongClient, fake_gong: FakeGong) -> None:
+    """Text travels as UTF-8, not as escapes, under the content type of JSON."""
+    await gong.meetings.update("42", UPDATE)
+
+    assert "日本 🎉".encode() in fake_gong.received[0].body
+    assert fake_gong.received[0].headers["content-type"] == "application/json"
+
+
+async def test_new_fields_are_kept(gong: GongClient, fake_gong: FakeGong) -> None:
+    """A field that this version does not know is no error, and is not lost."""
+    new = {"shiny": {"deep": [1, 2]}, "nothing": None, "extra": 1, "meta": 2, "alreadyGone": True}
+    fake_gong.script(answering({"requestId": "r", "meetingId": "42", **new}))
+
+    updated = await gong.meetings.update("42", UPDATE)
+
+    assert updated.extra == new
+    assert updated.meta.status == 200
+
+
+async def test_gong_cannot_set_what_is_ours(gong: GongClient, fake_gong: FakeGong) -> None:
+    """`already_gone` tells of our own attempts; an answer that uses the name does not change it."""
+    fake_gong.script(answering({"organizerEmail": "dana@example.com", "alreadyGone": True}))
+
+    deleted = await gong.meetings.delete("42", organizer_email="dana@example.com")
+
+    assert deleted.already_gone is False
+    assert deleted.extra == {"alreadyGone": True}
+
+
+async def test_new_fields_deep_inside_do_no_harm(gong: GongClient, fake_gong: FakeGong) -> None:
+    """Inner objects may grow too."""
+    user = {"email": "a@example.com", "exists": True, "valid": True, "score": 1.5}
+    fake_gong.script(answering({"users": [user]}))
+
+    status = await gong.meetings.integration_status(["a@example.com"])
+
+    assert status.users == (UserIntegration(email="a@example.com", exists=True, valid=True),)
+
+
+@pytest.mark.parametrize(
+    ("model", "payload", "paths"),
+    [
+        (
+            IntegrationStatus,
+            {"users": [{"email": "a@b", "valid": True}]},
+            ["$.users[0].exists: missing"],
+        ),
+        (
+            IntegrationStatus,
+            {"users": [{"email": "a@b", "valid": True, "exists": 1}]},
+            ["$.users[0].exists: expected true or false, got a number"],
+        ),
+        (
+            IntegrationStatus,
+            {"users": [{"email": "a@b", "valid": True, "exists": None}]},
+            ["$.users[0].exists: expected true or false, got null"],
+        ),
+        (
+            IntegrationStatus,
+            {"users": [{"email": "a@b", "valid": "yes"}, 7, None]},
+            [
+                "$.users[0].exists: missing",
+                "$.users[0].valid: expected true or false, got a string",
+                "$.users[1]: expected an object, got a number",
+                "$.users[2]: expected an object, got null",
+            ],
+        ),
+        (IntegrationStatus, {"users": 5}, ["$.users: expected a list, got a number"]),
+        (IntegrationStatus, {"users": "abc"}, ["$.users: expected a list, got a string"]),
+        (IntegrationStatus, {"users": {"a": 1}}, ["$.users: expected a list, got an object"]),
+        (CreatedMeeting, {}, ["$.meetingId: missing"]),
+        (CreatedMeeting, {"meetingId": None}, ["$.meetingId: expected a string, got null"]),
+        (CreatedMeeting, {"meetingId": True}, ["$.meetingId: expected a string, got a boolean"]),
+        (CreatedMeeting, {"meetingId": 1.0}, ["$.meetingId: expected a string, got a number"]),
+        (CreatedMeeting, {"meetingId": ["1"]}, ["$.meetingId: expected a string, got a list"]),
+        (
+            CreatedMeeting,
+            {"meetingId": "1", "meetingUrl": {}, "additionalInvitees": [{"firstName": []}]},
+            [
+                "$.additionalInvitees[0].firstName: expected a string, got a list",
+                "$.meetingUrl: expected a string, got an object",
+            ],
+        ),
+    ],
+)
+def test_a_wrong_shape_is_told_by_its_places(
+    model: type[object], payload: dict[str, Any], paths: list[str]
+) -> None:
+    """Every place that is wrong is named, in Gong's own spelling."""
+    with pytest.raises(DecodeError) as caught:
+        structure(make_converter(), payload, model)
+
+    assert sorted(caught.value.paths) == sorted(paths)
+    assert all(path in str(caught.value) for path in paths)
+    assert caught.value.__cause__ is None and caught.value.__context__ is None
+
+
+async def test_a_wrong_shape_is_an_error_of_the_call(gong: GongClient, fake_gong: FakeGong) -> None:
+    """An answer of another shape is never a success, and says of which call it was."""
+    fake_gong.script(answering({"requestId": REQUEST_ID, "meetingUrl": "https://x"}))
+
+    with pytest.raises(DecodeError) as caught:
+        await gong.meetings.create(NEW)
+
+    error = caught.value
+    assert error.paths == ("$.meetingId: missing",)
+    assert (error.method, error.route, error.attempts) == ("POST", "/v2/meetings", 1)
+    assert error.outcome_unknown
+
+
+async def test_a_wrong_shape_keeps_status_and_request_id(
+    gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """Who asks Gong's support about a wrong answer needs its id."""
+    fake_gong.script(answering({"requestId": "from the body", "meetingId": None}))
+
+    with pytest.raises(DecodeError) as caught:
+        await gong.meetings.create(NEW)
+
+    assert caught.value.status == 200
+    assert caught.value.request_id == "from the body"
+
+
+async def test_optional_fields_may_be_null(gong: GongClient, fake_gong: FakeGong) -> None:
+    """A null stands for "absent" wherever a field may be absent."""
+    fake_gong.script(
+        answering(
+            {"requestId": None, "meetingId": "42", "meetingUrl": None, "additionalInvitees": None}
+        )
+    )
+
+    created = await gong.meetings.create(NEW)
+
+    assert created == CreatedMeeting(meeting_id="42", request_id=REQUEST_ID)
+
+
+@pytest.mark.parametrize("digits", ["99999999999999999999", "9007199254740993", "1"])
+async def test_ids_as_numbers_keep_every_digit(
+    digits: str, gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """An id that comes as a JSON number is the same text, to its last digit."""
+    fake_gong.script(answering(f'{{"meetingId":{digits}}}'.encode()))
+
+    updated = await gong.meetings.update(digits, UPDATE)
+
+    assert updated.meeting_id == digits
+
+
+async def test_lone_surrogates_in_answers_are_replaced(
+    gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """Half a character is legal JSON and breaks every file: it is replaced."""
+    url = rb'{"meetingId":"1","meetingUrl":"a\ud83dz","new":["\uDE00"],"k\ud800":"\ud83d\ude00"}'
+    fake_gong.script(answering(url))
+
+    created = await gong.meetings.create(NEW)
+
+    assert created.meeting_url == "a\ufffdz"
+    assert created.extra == {"new": ["\ufffd"], "k\ufffd": "😀"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"meetingId":"1","score":NaN}',
+        b'{"meetingId":"1","score":Infinity}',
+        b'{"meetingId":"1","score":-Infinity}',
+        b'{"meetingId":"1","big":' + b"1" * 5000 + b"}",
+        b'{"meetingId":"1","deep":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"meetingId":"\xff"}',
+        b'{"meetingId":"\xed\xa0\x80"}',
+        b'{"meetingId":"1"',
+        b"<html>",
+        b"null",
+        b'"text"',
+        b"7",
+        b"[]",
+        b'["1"]',
+    ],
+    ids=lambda body: body[:28].decode(errors="replace"),
+)
+async def test_what_no_honest_server_sends_is_not_a_success(
+    body: bytes, gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """A 200 without a JSON object that can be read is an error of unknown outcome."""
+    fake_gong.script(answering(body), times=None)
+
+    with pytest.raises(ProtocolError) as caught:
+        await gong.meetings.create(NEW)
+
+    assert caught.value.outcome_unknown
+    assert caught.value.status == 200
+
+
+@pytest.mark.parametrize("depth", [10, 300, 900, 5000])
+def test_half_a_character_at_any_depth_is_read_or_refused(depth: int) -> None:
+    """How deep an interpreter can go is its own affair; what is beyond is a ValueError."""
+    body = b"[" * depth + rb'"\ud800"' + b"]" * depth
+    text = ""
+    try:
+        text = json.dumps(from_json(body), ensure_ascii=False)
+    except ValueError as error:
+        text = str(error)
+
+    assert "\ufffd" in text or "nested too deeply" in text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xef\xbb\xbf" + b'{"meetingId":"42"}',
+        '{"meetingId":"42"}'.encode("utf-16"),
+        '{"meetingId":"42"}'.encode("utf-16-le"),
+        b' \r\n {"meetingId":"42"} \n',
+        b'{"meetingId":"41","meetingId":"42"}',
+    ],
+    ids=["BOM", "UTF-16", "UTF-16 without BOM", "blanks", "the last of equal keys"],
+)
+async def test_odd_but_legal_json_is_read(
+    body: bytes, gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """The encodings of JSON are told apart, and what is checked is what the caller gets."""
+    fake_gong.script(answering(body))
+
+    updated = await gong.meetings.update("42", UPDATE)
+
+    assert updated.meeting_id == "42"
+    assert updated.meta.attempts == 1
+
+
+async def test_the_whole_answer_of_an_operation_that_is_not_modelled(
+    gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """`request` gives the JSON object under Gong's own names."""
+    fake_gong.script(answering({"requestId": "r", "users": [{"id": 10**19}]}))
+
+    answer = await gong.request("GET /v2/users")
+
+    assert answer == Answer(data={"requestId": "r", "users": [{"id": 10**19}]}, request_id="r")
+
+
+class Loop(list["Loop"]):
+    """Holds itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.append(self)
+
+
+def deep(levels: int) -> list[Any]:
+    """Nest lists."""
+    nest: list[Any] = []
+    for _ in range(levels):
+        nest = [nest]
+    return nest
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        Decimal("1.5"),
+        b"bytes",
+        bytearray(b"bytes"),
+        {1, 2},
+        object(),
+        "\ud800",
+        1j,
+        Loop(),
+        deep(100_000),
+        datetime(2026, 1, 1),  # noqa: DTZ001 - this is the fault
+        datetime(2026, 1, 1, tzinfo=timezone(timedelta(minutes=53, seconds=28))),
+    ],
+    ids=[
+        "NaN", "inf", "-inf", "Decimal", "bytes", "bytearray", "set", "object", "lone surrogate",
+        "complex", "loop", "deep", "naive time", "offset with seconds",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["value", "key of an object", "item of a list"])
+async def test_a_body_without_a_json_form_is_refused(
+    value: Any, place: str, gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """`request` refuses what JSON cannot say before anything is sent."""
+    body = {"value": value, "key of an object": {"a": value}, "item of a list": [0, value]}[place]
+
+    with pytest.raises(ValidationError, match=r"^body: "):
+        await gong.request("POST /v2/anything", body=body)
+
+    assert fake_gong.received_count == 0
+
+
+async def test_a_body_of_models_and_times_is_written_like_any_other(
+    gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """`request` takes attrs classes and aware times anywhere in its body."""
+    body = {"when": datetime(2026, 1, 1, tzinfo=UTC), "who": [Invitee(first_name="Lee")]}
+    fake_gong.script(answering({}))
+
+    await gong.request("POST /v2/meetings", body=body)
+
+    assert fake_gong.received[0].json == {
+        "when": "2026-01-01T00:00:00Z",
+        "who": [{"firstName": "Lee"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "gongs"),
+    [("title", "title"), ("start_time", "startTime"), ("user_facing_error", "userFacingError")],
+)
+def test_names_become_camel_case(name: str, gongs: str) -> None:
+    """Python names in code, Gong's names on the wire."""
+    assert camel(name) == gongs

@@ -1,0 +1,146 @@
+"""Foreign text, made safe to show."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gong_async import BasicAuth, Secret
+from gong_async._redaction import TEXT_LIMIT, Redactor
+
+AWKWARD = 'p/ss+w&rd "\\<42>=='
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        str,
+        str.upper,
+        lambda text: base64.b64encode(text.encode()).decode(),
+        lambda text: base64.b64encode(text.encode()).decode().rstrip("="),
+        lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+        quote,
+        lambda text: quote(text, safe=""),
+        lambda text: quote(text, safe="").lower(),
+        quote_plus,
+        lambda text: json.dumps(text)[1:-1],
+        html.escape,
+    ],
+)
+def test_masks_every_spelling(spell: Callable[[str], str]) -> None:
+    """However a server or a proxy spells what we sent, it is masked."""
+    shown = Redactor([Secret(AWKWARD)])(f"you sent <{spell(AWKWARD)}>, no?")
+
+    assert shown.rstrip("=") in {
+        "you sent <***>, no?",
+        "you sent <***==>, no?",
+        "you sent <***=>, no?",
+    }
+
+
+def test_masks_the_pair_as_it_goes_on_the_wire() -> None:
+    """An echo of our Authorization header is masked as one."""
+    auth = BasicAuth("access-key", "access-key-secret")
+    wire = base64.b64encode(b"access-key:access-key-secret").decode()
+
+    assert Redactor(auth.secrets)(f"Authorization: Basic {wire}") == "Authorization: Basic ***"
+
+
+def test_masks_before_it_cuts() -> None:
+    """A secret that lies across the limit does not leave its first half."""
+    secret = "S3CRET" * 10
+
+    shown = Redactor([Secret(secret)])("x" * (TEXT_LIMIT - 5) + secret)
+
+    assert "S3C" not in shown
+
+
+@pytest.mark.parametrize("secret", ["S3CRET" * 5, "S3CRET" * 300])
+@pytest.mark.parametrize("before", range(0, 40, 3))
+def test_an_excerpt_never_ends_in_a_part_of_a_secret(secret: str, before: int) -> None:
+    """A body is long: its beginning is taken so that no secret is cut before it is masked."""
+    body = b"-" * before + secret.encode() * 1000
+
+    shown = Redactor([Secret(secret)]).excerpt(body, 200)
+
+    assert shown == ("-" * before + "*" * 3000)[:199] + "…"
+
+
+def test_an_excerpt_of_a_short_body_is_all_of_it() -> None:
+    """What fits is shown, whatever bytes it holds."""
+    assert Redactor().excerpt(b"a\xffb\n", 200) == "a\ufffdb\\u000a"
+
+
+@pytest.mark.parametrize(
+    ("character", "escaped"),
+    [
+        ("\r", r"\u000d"),
+        ("\n", r"\u000a"),
+        ("\x00", r"\u0000"),
+        ("\x1b", r"\u001b"),
+        ("\x7f", r"\u007f"),
+        ("\x9b", r"\u009b"),
+        ("\u202e", r"\u202e"),
+        ("\u200b", r"\u200b"),
+        ("\u2028", r"\u2028"),
+        ("\u2029", r"\u2029"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_escapes_what_would_act(character: str, escaped: str) -> None:
+    """Line breaks, terminal escapes, bidi overrides and lone surrogates are shown, not done."""
+    assert Redactor()(f"a{character}b") == f"a{escaped}b"
+
+
+def test_leaves_text_of_any_language_alone() -> None:
+    """Only what acts is escaped."""
+    text = "Übergabe \N{EN DASH} 日本語 🎉 עברית"
+
+    assert Redactor()(text) == text
+
+
+@given(text=st.text(max_size=2000), limit=st.integers(1, 600))
+@settings(deadline=None)
+def test_is_one_printable_line_within_the_limit(text: str, limit: int) -> None:
+    """Whatever comes in, what goes out fits, is one line, and can be written to a file."""
+    shown = Redactor([Secret("hunter2")])(text, limit)
+
+    assert len(shown) <= limit
+    assert len(shown.splitlines()) <= 1
+    assert shown.encode() is not None
+
+
+@given(
+    before=st.text(max_size=50),
+    after=st.text(max_size=50),
+    secret=st.text("abcXYZ/+=&%", min_size=8),
+)
+@settings(deadline=None)
+def test_no_secret_passes(before: str, after: str, secret: str) -> None:
+    """Wherever it stands, a secret is gone."""
+    assert secret not in Redactor([Secret(secret)])(before + secret + after)
+
+
+def test_without_secrets_nothing_is_masked() -> None:
+    """A credential that shows nothing to hide changes no text."""
+    assert Redactor()("nothing to hide") == "nothing to hide"
+
+
+def test_a_secret_too_short_to_be_one_does_not_ruin_every_text() -> None:
+    """Three letters occur everywhere; masking them would say more than it hides."""
+    assert Redactor([Secret("a")])("a banana") == "a banana"
+
+
+def test_shows_no_secret_itself() -> None:
+    """Printing the redactor does not print what it looks for."""
+    redactor = Redactor([Secret("hunter2hunter2")])
+    redactor("compile the pattern")
+
+    assert "hunter2" not in repr(redactor)

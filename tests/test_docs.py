@@ -1,0 +1,286 @@
+"""What the pages say is true: blocks run, commands parse, links lead somewhere.
+
+A fence says by its first word what it is, and by the rest how it is treated:
+
+    ```python                    run; blocks of one page share their names
+    ```python test_app.py        written to a file of this name and run by pytest
+    ```python requires=fastapi   run if that package is there, else only compiled
+    ```csv meetings.csv          written to a file of this name, for the blocks and commands to read
+    ```console                   run by a shell; what it prints is compared, `...` is anything
+    ```sh                        only parsed: what never ends, or sets up a machine
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import doctest
+import gc
+import importlib.util
+import inspect
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from attrs import frozen
+
+from gong_async.cli.app import app
+from gong_async.cli.diagnostics import Diagnostics
+from gong_async.testing import FakeGong
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+_FENCE = re.compile(r"^```(\w+)[ ]?(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+@frozen
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    info: str
+    text: str
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for people."""
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the blocks of a page, from the top to the bottom."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(page, text.count("\n", 0, found.start()) + 1, found[1], found[2], found[3])
+        for found in _FENCE.finditer(text)
+    ]
+
+
+ALL_BLOCKS = [block for page in PAGES for block in blocks(page)]
+
+
+def pages_with(*languages: str) -> list[Any]:
+    """Return the pages that have blocks in one of these languages, as parameters."""
+    found = dict.fromkeys(block.page for block in ALL_BLOCKS if block.language in languages)
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in found]
+
+
+def blocks_in(*languages: str) -> list[Any]:
+    """Return the blocks in these languages, as parameters."""
+    return [
+        pytest.param(block, id=block.place) for block in ALL_BLOCKS if block.language in languages
+    ]
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGong]:
+    """Run a fake Gong that the environment points to, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    with FakeGong.serve_in_thread(per_second=None) as fake:
+        monkeypatch.setenv("GONG_BASE_URL", fake.url)
+        monkeypatch.setenv("GONG_ACCESS_KEY", fake.access_key)
+        monkeypatch.setenv("GONG_ACCESS_KEY_SECRET", fake.access_key_secret)
+        monkeypatch.delenv("GONG_BEARER_TOKEN", raising=False)
+        yield fake
+
+
+def run_python(block: Block, names: dict[str, Any], runner: asyncio.Runner) -> None:
+    """Run a block as the body of an async function that keeps its names."""
+    # Empty lines before it, so that a traceback shows the line of the page.
+    source = "\n" * block.line + block.text
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code = compile(source, str(block.page), "exec", flags=flags, dont_inherit=True)
+    needed = block.info.removeprefix("requires=") if "=" in block.info else None
+    if needed is not None and importlib.util.find_spec(needed) is None:
+        return
+    result = eval(code, names)
+    if code.co_flags & inspect.CO_COROUTINE:
+        runner.run(result)
+
+
+def run_pytest(file: Path) -> str:
+    """Run a file as a stranger's project would; return the output if it fails."""
+    options = ["-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "--strict-markers"]
+    command = [sys.executable, "-m", "pytest", *options, file.name]
+    run = subprocess.run(
+        command, cwd=file.parent, capture_output=True, text=True, timeout=60, check=False
+    )
+    return run.stdout + run.stderr if run.returncode else ""
+
+
+def write_files(page: Path, folder: Path) -> None:
+    """Write the blocks of a page that stand for files."""
+    for block in blocks(page):
+        if re.fullmatch(r"\w+\.(py|csv|jsonl)", block.info):
+            (folder / block.info).write_text(block.text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", pages_with("python"))
+def test_python_runs(
+    page: Path, fake: FakeGong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every Python block of a page runs, in order, to its end."""
+    names: dict[str, Any] = {"__name__": "a_page"}
+    failures: list[str] = []
+    write_files(page, tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with asyncio.Runner() as runner:
+        for block in blocks(page):
+            if block.language == "python" and block.info.startswith("test_"):
+                failures.append(run_pytest(tmp_path / block.info))
+            elif block.language == "python":
+                run_python(block, names, runner)
+    names.clear()
+    gc.collect()  # what was left open is told here, not in a later test
+
+    assert "".join(failures) == ""
+
+
+def session(block: Block) -> tuple[str, str]:
+    """Return the commands of a console block as a script, and all that they print."""
+    lines = block.text.splitlines(keepends=True)
+    script = [line[2:] for line in lines if line.startswith(("$ ", "> "))]
+    printed = [line for line in lines if not line.startswith(("$ ", "> "))]
+    return "".join(script), "".join(printed)
+
+
+@pytest.mark.parametrize("page", pages_with("console"))
+def test_consoles_print_what_they_show(page: Path, fake: FakeGong, tmp_path: Path) -> None:
+    """Every console block of a page is run, in order, and prints what stands there."""
+    write_files(page, tmp_path)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    checker = doctest.OutputChecker()
+    wrong: list[tuple[str, str]] = []
+
+    for block in blocks(page):
+        if block.language != "console":
+            continue
+        script, wanted = session(block)
+        run = subprocess.run(
+            ["/bin/sh"],
+            input=script,
+            env={**os.environ, "PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if not checker.check_output(wanted, run.stdout, doctest.ELLIPSIS):
+            wrong.append((block.place, run.stdout))
+
+    assert wrong == []
+
+
+def parse(words: list[str]) -> None:
+    """Parse a command line to its end, and run nothing.
+
+    Raises:
+        click.UsageError: it is not one of `gong-async`.
+    """
+    command: click.Command = app
+    while isinstance(command, click.Group):
+        context = command.make_context(words[0], words[1:], obj=Diagnostics(as_json=False))
+        _, found, words = command.resolve_command(
+            context, [*context._protected_args, *context.args]
+        )
+        assert found is not None
+        command, words = found, [found.name or "", *words]
+    command.make_context(words[0], words[1:], obj=Diagnostics(as_json=False))
+
+
+COMMANDS = [
+    pytest.param(line, id=f"{block.place} {line}")
+    for block in ALL_BLOCKS
+    if block.language == "sh"
+    for line in block.text.splitlines()
+]
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "gong-async " in str(line.values)])
+def test_commands_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every other command line is one that `gong-async` understands."""
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(line, comments=True)
+    for name in re.findall(r"[\w-]+\.(?:csv|jsonl)", line):
+        (tmp_path / name).touch()
+
+    parse(words)
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "make " in str(line.values)])
+def test_doors_are_there(line: str) -> None:
+    """Every `make` on a page is a target of the Makefile."""
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    words = shlex.split(line, comments=True)
+
+    assert set(words[1:]) <= set(targets)
+
+
+def test_the_fake_says_how_to_be_reached() -> None:
+    """`gong-async fake` prints the three lines that the tutorial lets the reader paste."""
+    command = [sys.executable, "-m", "gong_async", "fake"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        lines = list(iter(server.stdout.readline, "Ctrl-C stops it.\n"))
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=30)
+
+    exported = [found[1] for line in lines if (found := re.match(r"\s*export (\w+)=.", line))]
+    assert exported == ["GONG_BASE_URL", "GONG_ACCESS_KEY", "GONG_ACCESS_KEY_SECRET"]
+
+
+@pytest.mark.parametrize("block", blocks_in("json", "jsonl"))
+def test_json_parses(block: Block) -> None:
+    """Every JSON block is JSON, and every line of a JSONL block."""
+    texts = block.text.splitlines() if block.language == "jsonl" else [block.text]
+
+    assert all(isinstance(json.loads(text), dict) for text in texts)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the names that a page's headings get when it is shown."""
+    headings = _HEADING.findall(_FENCE.sub("", page.read_text(encoding="utf-8")))
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link within the project points to a file, and to a heading of it."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    broken: list[str] = []
+    for link in _LINK.findall(text):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+
+    assert broken == []
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    """No page of the documentation is an orphan."""
+    index = ROOT / "docs" / "index.md"
+    linked = {(index.parent / link).resolve() for link in _LINK.findall(index.read_text("utf-8"))}
+
+    assert [page for page in (ROOT / "docs").rglob("*.md") if page not in {index, *linked}] == []

@@ -18,12 +18,11 @@ from cattrs import (
     IterableValidationNote,
 )
 from cattrs.cols import homogenous_tuple_structure_factory
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.gen import AttributeOverride, make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from gong_async.errors import DecodeError, ValidationError
 from gong_async.models._shared import (
     Answer,
-    MeetingId,
     Result,
     check_time,
     isoformat,
@@ -53,7 +52,6 @@ def make_converter() -> Converter:
     converter = Converter(prefer_attrib_converters=True)
     converter.register_unstructure_hook(datetime, _write_time)
     converter.register_structure_hook(str, _structure_str)
-    converter.register_structure_hook(MeetingId, _structure_meeting_id)
     converter.register_structure_hook(bool, _structure_bool)
     converter.register_structure_hook(Answer, _structure_answer)
     converter.register_unstructure_hook_factory(attrs.has, lambda cls: _writer(cls, converter))
@@ -149,14 +147,17 @@ def _writer(cls: type[Any], converter: Converter) -> Callable[[Any], Any]:
     return make_dict_unstructure_fn(cls, converter, **names)  # type: ignore[arg-type]
 
 
+def _read_as(attribute: attrs.Attribute[Any]) -> AttributeOverride:
+    if attribute.name in _OURS:
+        return override(omit=True)
+    if attribute.metadata.get("usable_id"):
+        return override(rename=camel(attribute.name), struct_hook=_structure_meeting_id)
+    return override(rename=camel(attribute.name))
+
+
 def _reader(cls: type[Any], converter: Converter) -> Callable[[Any, Any], Any]:
     attributes = attrs.fields(cls)
-    names = {
-        attribute.name: override(omit=True)
-        if attribute.name in _OURS
-        else override(rename=camel(attribute.name))
-        for attribute in attributes
-    }
+    names = {attribute.name: _read_as(attribute) for attribute in attributes}
     optional = {
         camel(attribute.name) for attribute in attributes if attribute.default is not attrs.NOTHING
     }

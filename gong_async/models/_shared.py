@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, NewType, SupportsIndex
+from typing import Any, SupportsIndex
 
 from attrs import Attribute, field, frozen
 
@@ -19,8 +19,8 @@ _MOST_SHOWN = 40
 _YEAR_ONE = datetime.min  # noqa: DTZ901 - only a difference is taken from it
 
 
-MeetingId = NewType("MeetingId", str)
-"""A meeting's id as Gong gave it: a string that can be used in a later call."""
+USABLE_ID = {"usable_id": True}
+"""Marks a field of an answer that a later call needs: an id that no call takes is refused."""
 
 
 def meeting_id(value: str | SupportsIndex) -> str:

@@ -14,7 +14,7 @@ from attrs import Attribute, field, frozen
 
 from gong_async.errors import ValidationError
 from gong_async.models import _shared
-from gong_async.models._shared import MeetingId, Result
+from gong_async.models._shared import USABLE_ID, Result
 
 
 @frozen(kw_only=True)
@@ -121,7 +121,7 @@ class AdditionalInvitee:
 class CreatedMeeting(Result):
     """Gong's answer to a new meeting."""
 
-    meeting_id: MeetingId
+    meeting_id: str = field(metadata=USABLE_ID)
     meeting_url: str | None = None
     """The link that takes invitees through Gong's consent page."""
     additional_invitees: tuple[AdditionalInvitee, ...] = ()

@@ -1,0 +1,22 @@
+"""The command `gong-async`, also as `python -m gong_async`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    try:
+        from gong_async.cli.app import app  # noqa: PLC0415 - click is an extra
+    except ModuleNotFoundError as error:
+        if error.name != "click":
+            raise
+        advice = "install it with: pip install 'gong-async[cli]'"
+        sys.stderr.write(f"gong-async: the command line needs the extra cli; {advice}\n")
+        return 2
+    return int(app.main(prog_name="gong-async", standalone_mode=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The command line. Needs the extra `cli`; draws only where somebody looks."""

@@ -1,0 +1,113 @@
+"""The command `gong-async`: which commands there are, and what becomes of errors.
+
+This file imports nothing heavy: a command's own file is imported when the command runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from itertools import takewhile
+from typing import Any
+
+import click
+
+from gong_async.cli.diagnostics import Diagnostics, LogLines
+from gong_async.cli.exits import EPILOG, Exit
+
+_COMMANDS: Mapping[str, str] = {
+    "meetings": "Update, create or delete one meeting; ask for organizers' status.",
+    "bulk": "Update many meetings from a file.",
+    "fake": "Run a make-believe Gong on this machine, to try things out.",
+}
+_CREDENTIAL = re.compile(r"key|secret|token|password|auth|user|credential", re.IGNORECASE)
+
+
+class App(click.Group):
+    """Loads commands when they are run, and turns errors into messages and exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; it stands under its own name in the file of that name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"gong_async.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - click's own signature
+        windows_expand_args: bool = True,  # noqa: FBT001, FBT002
+        **extra: Any,
+    ) -> Any:
+        """Run, and exit with a code of `Exit`; without `standalone_mode`, return it."""
+        given = sys.argv[1:] if args is None else list(args)
+        options = takewhile(lambda argument: argument.startswith("-"), given)
+        diagnostics = Diagnostics(as_json="--json" in options)
+        logger, lines = logging.getLogger("gong_async"), LogLines(diagnostics)
+        logger.addHandler(lines)
+        try:
+            # Diagnostics must work for wrong usage too, before any option has been parsed.
+            result = super().main(
+                given, prog_name, complete_var, standalone_mode=False, obj=diagnostics, **extra
+            )
+            code = Exit(result or 0)
+        except Exception as error:  # noqa: BLE001 - `explain` raises what nobody foresaw
+            code = explain(error, diagnostics)
+        except KeyboardInterrupt:
+            diagnostics.error("stopped", "stopped by a signal")
+            code = Exit.RESUMABLE
+        finally:
+            logger.removeHandler(lines)
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+
+def explain(error: Exception, diagnostics: Diagnostics) -> Exit:
+    """Tell what `error` means and return the exit code; what nobody foresaw is raised again."""
+    if isinstance(error, click.Abort):
+        diagnostics.error("stopped", "stopped by a signal")
+        return Exit.RESUMABLE
+    if isinstance(error, click.ClickException):
+        return _explain_usage(error, diagnostics)
+    # Not at the top: most runs end without an error, and `--help` shall be quick.
+    from gong_async.cli.failures import explain_failure  # noqa: PLC0415
+
+    return explain_failure(error, diagnostics)
+
+
+def _explain_usage(error: click.ClickException, diagnostics: Diagnostics) -> Exit:
+    message = error.format_message()
+    if isinstance(error, click.NoSuchOption) and _CREDENTIAL.search(error.option_name):
+        message += " Credentials are read from the environment only; see `gong-async --help`."
+    if not diagnostics.as_json and isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return Exit.USAGE
+    context = getattr(error, "ctx", None)
+    usage = context.get_usage() if context is not None else ""
+    if usage and not diagnostics.as_json:
+        diagnostics.write(usage)
+    diagnostics.error("usage", message)
+    return Exit.USAGE
+
+
+@click.group(cls=App, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", is_flag=True, help="Diagnostics on stderr as one JSON object a line.")
+@click.version_option(package_name="gong-async")
+def app(*, json: bool) -> None:
+    """Update meetings in Gong, one at a time or fifty thousand."""

@@ -1,0 +1,26 @@
+"""The options that every command with a client has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+def client_options(command: CommandT) -> CommandT:
+    """Add `--base-url` and `--timeout`; credentials are never options."""
+    timeout = click.option(
+        "--timeout", type=float, metavar="SECONDS", help="For one attempt.  [default: 30]"
+    )
+    base_url = click.option(
+        "--base-url", metavar="URL", help="Your company's API.  [env: GONG_BASE_URL]"
+    )
+    return base_url(timeout(command))
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given, so that the library's defaults stand for the others."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,53 @@
+"""What is told on stderr: lines for people, or one JSON object a line for programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+
+import click
+
+from gong_async._redaction import Redactor
+
+_MOST_SHOWN = 4_000
+
+
+def _to_stderr(text: str) -> None:
+    click.echo(text, err=True)
+
+
+class Diagnostics:
+    """Writes errors and notes, with everything escaped that could steer a terminal."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.write: Callable[[str], None] = _to_stderr
+        """Where the lines go; a progress bar takes them in order to write above itself."""
+
+    def error(self, kind: str, message: str, **facts: object) -> None:
+        """Tell what went wrong; `kind` and `facts` are for programs."""
+        self._tell("error", kind, message, facts)
+
+    def note(self, kind: str, message: str, **facts: object) -> None:
+        """Tell something worth knowing."""
+        self._tell("note", kind, message, facts)
+
+    def _tell(self, level: str, kind: str, message: str, facts: dict[str, object]) -> None:
+        if self.as_json:
+            self.write(json.dumps({"level": level, "kind": kind, "message": message, **facts}))
+            return
+        shown = "\n".join(Redactor()(line, _MOST_SHOWN) for line in message.split("\n"))
+        self.write(f"error: {shown}" if level == "error" else shown)
+
+
+class LogLines(logging.Handler):
+    """Shows the library's warnings among the diagnostics."""
+
+    def __init__(self, diagnostics: Diagnostics) -> None:
+        super().__init__(logging.WARNING)
+        self.diagnostics = diagnostics
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell one record."""
+        self.diagnostics.note("log", record.getMessage())

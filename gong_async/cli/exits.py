@@ -1,0 +1,25 @@
+"""The exit codes of `gong-async`."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+EPILOG = """\b
+Exit codes:
+  0   all done
+  1   something failed, or its outcome is in doubt
+  2   wrong usage, invalid input or configuration; nothing was sent
+  75  stopped before the end; run again to go on
+
+Credentials are read from the environment only: GONG_ACCESS_KEY and
+GONG_ACCESS_KEY_SECRET, or GONG_BEARER_TOKEN; and GONG_BASE_URL."""
+
+
+class Exit(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    RESUMABLE = 75
+    """EX_TEMPFAIL of sysexits.h: not now, but later."""

@@ -1,0 +1,80 @@
+"""What the library's errors mean on a command line: a message and an exit code."""
+
+from __future__ import annotations
+
+from gong_async.bulk.findings import InputError
+from gong_async.cli.diagnostics import Diagnostics
+from gong_async.cli.exits import Exit
+from gong_async.errors import (
+    ConfigurationError,
+    ConflictError,
+    DailyQuotaExceededError,
+    GongError,
+    RateLimitError,
+    ValidationError,
+)
+
+_ENVIRONMENT = (
+    "Credentials and GONG_BASE_URL are read from the environment; credentials are never options"
+)
+_FROM_ENVIRONMENT = ("GONG_", "access_key", "token", "base_url")
+
+
+def explain_failure(error: Exception, diagnostics: Diagnostics) -> Exit:
+    """Tell what `error` means and return the exit code; what nobody foresaw is raised again."""
+    match error:
+        case InputError():
+            for finding in error.findings:
+                where = {"line": finding.line, "field": finding.field}
+                diagnostics.error("input", f"{error.field}, {finding}", **where)
+            diagnostics.error(
+                "input", f"{error.field}: {len(error.findings):,} faults; nothing was sent"
+            )
+            return Exit.USAGE
+        case ConfigurationError():
+            about_environment = any(word in error.message for word in _FROM_ENVIRONMENT)
+            advice = f". {_ENVIRONMENT}" if about_environment else ""
+            diagnostics.error("configuration", f"{error}{advice}")
+            return Exit.USAGE
+        case ValidationError():
+            diagnostics.error("input", f"{error}; nothing was sent", field=error.field)
+            return Exit.USAGE
+        case GongError():
+            diagnostics.error("gong", "\n".join((str(error), *_advice(error))), **facts(error))
+            temporary = isinstance(error, RateLimitError | DailyQuotaExceededError)
+            return Exit.RESUMABLE if temporary else Exit.FAILED
+        case OSError():
+            diagnostics.error("system", str(error))
+            return Exit.USAGE
+        case _:
+            raise error
+
+
+def facts(error: GongError) -> dict[str, object]:
+    """Return what a program wants to know of an error."""
+    retry_at = getattr(error, "retry_at", None) or getattr(error, "reset_at", None)
+    return {
+        "error": type(error).__name__,
+        "status": error.status,
+        "request_id": error.request_id,
+        "attempts": error.attempts,
+        "errors": list(error.errors),
+        "outcome_unknown": error.outcome_unknown,
+        "retry_at": retry_at and retry_at.isoformat(timespec="seconds"),
+        **_links(error),
+    }
+
+
+def _links(error: GongError) -> dict[str, object]:
+    if not isinstance(error, ConflictError):
+        return {}
+    return {
+        "user_facing_error": error.user_facing_error,
+        "fix_url": error.fix_url,
+        "help_url": error.help_url,
+    }
+
+
+def _advice(error: GongError) -> list[str]:
+    words = {"user_facing_error": "Gong says", "fix_url": "to be fixed at", "help_url": "help at"}
+    return [f"  {words[name]}: {value}" for name, value in _links(error).items() if value]

@@ -1,0 +1,158 @@
+"""`gong-async meetings`: one meeting at a time, and organizers' status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from gong_async import GongClient, MeetingUpdate, NewMeeting, Result
+from gong_async.bulk.columns import EXAMPLE_TIME, read_meeting, read_meeting_id
+from gong_async.bulk.findings import Finding, InputError
+from gong_async.bulk.tables import object_row
+from gong_async.cli.client import client_options, given
+from gong_async.cli.exits import EPILOG
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+MeetingT = TypeVar("MeetingT", MeetingUpdate, NewMeeting)
+
+_BODY = (
+    click.option("--start", metavar="TIME", help=f"With UTC offset, such as {EXAMPLE_TIME}."),
+    click.option("--end", metavar="TIME", help="With UTC offset; after the start."),
+    click.option("--organizer", metavar="EMAIL", help="The Gong user who owns the meeting."),
+    click.option(
+        "--invitee",
+        multiple=True,
+        metavar="PERSON",
+        help="'lee@x.example' or 'Lee <lee@x.example>'; once for each. Without any, nobody is.",
+    ),
+    click.option("--title", metavar="TEXT"),
+    click.option("--external-id", metavar="TEXT", help="The meeting's id in your own system."),
+    click.option("--provider", metavar="TEXT", help="The conferencing provider, such as zoom."),
+    click.option(
+        "--json",
+        "document",
+        type=click.File("r", encoding="utf-8-sig"),
+        metavar="FILE",
+        help="The meeting as a JSON object, in place of the options above; - is stdin.",
+    ),
+)
+_REQUIRED = {"start": "start_time", "end": "end_time", "organizer": "organizer_email"}
+
+
+def _body_options(command: CommandT) -> CommandT:
+    for option in reversed(_BODY):
+        command = option(command)
+    return command
+
+
+@click.group(epilog=EPILOG)
+def meetings() -> None:
+    """Update, create or delete one meeting; ask for organizers' status.
+
+    Results are printed as JSON.
+    """
+
+
+@meetings.command(epilog=EPILOG)
+@click.argument("meeting_id", metavar="ID")
+@_body_options
+@client_options
+def update(meeting_id: str, base_url: str | None, timeout: float | None, **body: Any) -> None:
+    """Replace the meeting ID by a new state: what is not given is not kept."""
+    known = read_meeting_id(meeting_id)
+    change = _meeting(MeetingUpdate, body, known)
+    _print(lambda gong: gong.meetings.update(known, change), base_url, timeout)
+
+
+@meetings.command(epilog=EPILOG)
+@_body_options
+@client_options
+def create(base_url: str | None, timeout: float | None, **body: Any) -> None:
+    """Put a new meeting into Gong."""
+    meeting = _meeting(NewMeeting, body, None)
+    _print(lambda gong: gong.meetings.create(meeting), base_url, timeout)
+
+
+@meetings.command(epilog=EPILOG)
+@click.argument("meeting_id", metavar="ID")
+@click.option("--organizer", required=True, metavar="EMAIL")
+@client_options
+def delete(meeting_id: str, organizer: str, base_url: str | None, timeout: float | None) -> None:
+    """Take the meeting ID out of Gong."""
+    known = read_meeting_id(meeting_id)
+    _print(
+        lambda gong: gong.meetings.delete(known, organizer_email=organizer),
+        base_url,
+        timeout,
+    )
+
+
+@meetings.command(epilog=EPILOG)
+@click.argument("emails", nargs=-1, required=True, metavar="EMAIL...")
+@client_options
+def status(emails: tuple[str, ...], base_url: str | None, timeout: float | None) -> None:
+    """Tell whether the meetings of organizers can be created and updated."""
+    _print(lambda gong: gong.meetings.integration_status(emails), base_url, timeout)
+
+
+def _print(
+    call: Callable[[GongClient], Awaitable[Result]], base_url: str | None, timeout: float | None
+) -> None:
+    """Make one call and print its result."""
+
+    async def run() -> Result:
+        options = given(base_url=base_url, timeout=timeout)
+        async with GongClient.from_env(**options) as gong:
+            return await call(gong)
+
+    # ASCII only: no character of Gong's answer can steer the terminal that it is printed to.
+    click.echo(json.dumps(attrs.asdict(asyncio.run(run())), indent=2))
+
+
+def _meeting(cls: type[MeetingT], body: Mapping[str, Any], meeting_id: str | None) -> MeetingT:
+    """Return the meeting that the options, or the JSON document, stand for."""
+    document = body["document"]
+    options = {name: value for name, value in body.items() if name != "document" and value}
+    if document is None:
+        missing = [f"--{name}" for name in _REQUIRED if not options.get(name)]
+        if missing:
+            raise click.UsageError(f"{', '.join(missing)} missing; or give the meeting as --json")
+        return _checked("options", cls, _from_options(options))
+    if options:
+        raise click.UsageError("--json stands for the whole meeting; give it without the others")
+    try:
+        text = document.read()
+    except UnicodeDecodeError:
+        raise InputError("--json", [Finding(0, None, "not UTF-8")]) from None
+    raw: dict[str, object] = {}
+    findings: list[Finding] = []
+    for item in object_row(1, text):
+        if isinstance(item, Finding):
+            findings.append(item)
+        else:
+            raw = item[1]
+    named = raw.pop("meeting_id", None)
+    if named is not None and (meeting_id is None or str(named) != meeting_id):
+        problem = "is of another meeting than ID" if meeting_id else "a new meeting has none"
+        findings.append(Finding(1, "meeting_id", problem))
+    if findings:
+        raise InputError("--json", findings)
+    return _checked("--json", cls, raw)
+
+
+def _from_options(options: Mapping[str, Any]) -> dict[str, object]:
+    raw = {_REQUIRED.get(name, name): value for name, value in options.items()}
+    raw["invitees"] = list(raw.pop("invitee", ()))
+    return raw
+
+
+def _checked(source: str, cls: type[MeetingT], raw: Mapping[str, object]) -> MeetingT:
+    meeting = read_meeting(cls, raw)
+    if isinstance(meeting, list):
+        raise InputError(source, meeting)
+    return meeting

@@ -1,0 +1,107 @@
+"""What the tests of the command line share: a fake in a thread, and ways to run the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gong_async.cli.app import app
+from gong_async.testing import FakeGong
+
+HEADER = "meeting_id,start_time,end_time,organizer_email,invitees,title"
+FIRST_ID = 7782342274025000001
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeGong]:
+    """Run a FakeGong without a limit in a thread of its own."""
+    with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
+        yield fake
+
+
+@pytest.fixture
+def environment(fake: FakeGong) -> dict[str, str]:
+    """Return the variables that point the command at the fake."""
+    return {
+        "GONG_BASE_URL": fake.url,
+        "GONG_ACCESS_KEY": fake.access_key,
+        "GONG_ACCESS_KEY_SECRET": fake.access_key_secret,
+    }
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the variables of whoever runs the tests away."""
+    for name in tuple(os.environ):
+        if name.startswith("GONG_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def invoke(environment: dict[str, str]) -> Callable[..., Result]:
+    """Run the command in this process, pointed at the fake."""
+
+    def invoke(*words: object, **options: Any) -> Result:
+        options.setdefault("env", environment)
+        return CliRunner().invoke(app, [str(word) for word in words], **options)
+
+    return invoke
+
+
+@pytest.fixture
+def start(environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start the command as a process of its own."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*words: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gong_async", *map(str, words)],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def meetings(tmp_path: Path) -> Callable[..., Path]:
+    """Write a file of meetings; some may be given as a pair of id and title."""
+
+    def meetings(rows: int | Sequence[tuple[str, str]], name: str = "meetings.csv") -> Path:
+        if isinstance(rows, int):
+            rows = [(str(FIRST_ID + number), f"Meeting {number}") for number in range(rows)]
+        path = tmp_path / name
+        times = "2026-11-24T15:00:00+01:00,2026-11-24T15:45:00+01:00"
+        lines = [
+            f"{meeting_id},{times},dana@example.com,lee@customer.example,{title}"
+            for meeting_id, title in rows
+        ]
+        path.write_text("\n".join((HEADER, *lines, "")), encoding="utf-8")
+        return path
+
+    return meetings
+
+
+@pytest.fixture
+def told() -> Callable[[str], list[dict[str, Any]]]:
+    """Read outcomes, or diagnostics, as JSON."""
+
+    def told(text: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in text.splitlines()]
+
+    return told

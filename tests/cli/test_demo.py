@@ -1,0 +1,54 @@
+"""The demo does what it says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+DEMO = Path(__file__).parents[2] / "examples" / "demo"
+
+
+def python(program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program beside the demo."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=DEMO,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_the_story() -> None:
+    """All that is announced happens and is proven by the fake's own counts."""
+    done = python("import sys, demo; demo.ALLOWED, demo.USED = 500, 300; sys.exit(demo.main())")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "397 meetings updated once" in done.stdout
+    assert "398 done, 2 failed" in done.stderr
+    assert "GONG_BASE_URL=https://" in done.stdout
+
+
+def test_another_story() -> None:
+    """When it does not go as told, it says so and fails."""
+    done = python(
+        "import sys, demo; demo.ALLOWED, demo.USED = 500, 300\n"
+        "demo.Story.refused = property(lambda story: set())\n"
+        "sys.exit(demo.main())"
+    )
+
+    assert done.returncode == 1
+    assert "This did not go as told:\n  line 59 is failed after 1 attempts" in done.stdout
+
+
+def test_the_file_is_the_scripts() -> None:
+    """The committed file is what the committed script makes."""
+    done = python(
+        "import csv, make_meetings as m\n"
+        "rows = list(csv.DictReader(m.FILE.open(encoding='utf-8', newline='')))\n"
+        "print(len(rows), rows == m.make_meetings())"
+    )
+
+    assert done.stdout == "400 True\n", done.stderr

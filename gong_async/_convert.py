@@ -18,7 +18,7 @@ from cattrs import (
     IterableValidationNote,
 )
 from cattrs.cols import homogenous_tuple_structure_factory
-from cattrs.gen import AttributeOverride, make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from gong_async.errors import DecodeError, ValidationError
 from gong_async.models._shared import (
@@ -147,7 +147,7 @@ def _writer(cls: type[Any], converter: Converter) -> Callable[[Any], Any]:
     return make_dict_unstructure_fn(cls, converter, **names)  # type: ignore[arg-type]
 
 
-def _read_as(attribute: attrs.Attribute[Any]) -> AttributeOverride:
+def _read_as(attribute: attrs.Attribute[Any]) -> Any:
     if attribute.name in _OURS:
         return override(omit=True)
     if attribute.metadata.get("usable_id"):

@@ -162,7 +162,7 @@ def _reader(cls: type[Any], converter: Converter) -> Callable[[Any, Any], Any]:
         camel(attribute.name) for attribute in attributes if attribute.default is not attrs.NOTHING
     }
     known = {camel(attribute.name) for attribute in attributes if attribute.name not in _OURS}
-    read = make_dict_structure_fn(cls, converter, **names)  # type: ignore[arg-type]
+    read = make_dict_structure_fn(cls, converter, **names)
     keeps_extra = issubclass(cls, Result)
 
     def structure_model(payload: Any, target: Any) -> Any:

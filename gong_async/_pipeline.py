@@ -11,10 +11,9 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from attrs import define, field, frozen
-from cattrs import Converter
 
 from gong_async._answer import request_id, retry_after, status_error, success_payload
-from gong_async._convert import structure, to_json
+from gong_async._convert import Converter, structure, to_json
 from gong_async._lifeline import Lifeline
 from gong_async._redaction import Redactor
 from gong_async._secret import Secret
@@ -23,6 +22,7 @@ from gong_async._wire import Endpoint, Progress, Request, Response
 from gong_async.auth import Auth
 from gong_async.errors import (
     APITimeoutError,
+    DecodeError,
     Delivery,
     GongError,
     ProtocolError,
@@ -210,7 +210,7 @@ class _Course(Generic[T]):
                 asked = retry_after(response, utc_now())
                 hold = road.retry.after_refusal(asked, self.refusals + 1)
                 turn.refused(hold)
-                road.warn(CallsHeld(hold=hold, request_id=request_id(response)))
+                road.warn(CallsHeld(hold=hold, request_id=self._request_id(response)))
             else:
                 turn.accepted()
         return response
@@ -221,35 +221,41 @@ class _Course(Generic[T]):
         if not 200 <= response.status < 300:  # noqa: PLR2004
             raise status_error(response, road.redact, utc_now())
         payload = success_payload(request, response, road.redact)
-        if issubclass(self.endpoint.returns, Result) and self.endpoint.returns is not Answer:
-            self._check(payload, response)
-        result = structure(road.converter, payload, self.endpoint.returns)
-        if isinstance(result, Result):
-            self._stamp(result, response, payload)
-        return result
+        given = self._request_id(response, payload)
+        failure = self._contradiction(payload)
+        if failure is None:
+            try:
+                result = structure(road.converter, payload, self.endpoint.returns)
+            except DecodeError as error:
+                failure = error
+            else:
+                if isinstance(result, Result):
+                    self._stamp(result, response, given)
+                return result
+        failure.status, failure.request_id = response.status, given
+        del payload  # tracebacks may be shown with the locals of their frames
+        raise failure
 
-    def _check(self, payload: dict[str, Any], response: Response) -> None:
-        """Refuse an answer that contradicts itself or the request."""
-        facts: dict[str, Any] = {"status": response.status, "delivery": Delivery.MAYBE}
-        facts["request_id"] = request_id(response, payload)
+    def _contradiction(self, payload: dict[str, Any]) -> ProtocolError | None:
+        """Return what to raise for an answer that contradicts itself or the request."""
+        returns, echo, redact = self.endpoint.returns, self.endpoint.echo, self.road.redact
+        if not issubclass(returns, Result) or returns is Answer:
+            return None
         if errors := payload.get("errors"):
-            said = self.road.redact(str(errors))
-            msg = f"Gong answered {response.status} and reported errors: {said}"
-            raise ProtocolError(msg, flaw="content", **facts)
-        if (echo := self.endpoint.echo) is None:
-            return
-        expected = self.request.meeting_id
-        given = payload.setdefault(echo, expected)
-        if given is None:
-            payload[echo] = expected
-        elif str(given) != expected:
+            said = redact(str(errors))
+            return ProtocolError(f"Gong reported errors in a success: {said}", flaw="content")
+        if echo is None:
+            return None
+        if payload.get(echo) is None:
+            payload[echo] = self.request.meeting_id
+        elif str(payload[echo]) != self.request.meeting_id:
             self.road.transport.distrust()
-            other = self.road.redact(str(given), 40)
+            other = redact(str(payload[echo]), 40)
             msg = f"Gong's answer is about {echo} {other}, not about this one"
-            raise ProtocolError(msg, flaw="mismatch", **facts)
+            return ProtocolError(msg, flaw="mismatch")
+        return None
 
-    def _stamp(self, result: Result, response: Response, payload: Mapping[str, Any]) -> None:
-        given = request_id(response, payload)
+    def _stamp(self, result: Result, response: Response, given: str | None) -> None:
         meta = Meta(
             status=response.status,
             request_id=given,
@@ -336,6 +342,11 @@ class _Course(Generic[T]):
         error.outcome_unknown = self.doubtful or maybe_applied
         return self._locate(error)
 
+    def _request_id(self, response: Response, payload: object = None) -> str | None:
+        """Return Gong's id of the request, cleaned like any foreign text."""
+        given = request_id(response, payload)
+        return None if given is None else self.road.redact(given)
+
     def _locate(self, error: GongError) -> GongError:
         """Say in the error which call it ended."""
         error.method, error.route = self.request.method, self.request.route
@@ -360,7 +371,7 @@ class _Course(Generic[T]):
             **self._subject(),
             attempt=self.attempts,
             status=response.status if response else None,
-            request_id=request_id(response) if response else None,
+            request_id=self._request_id(response) if response else None,
             seconds_waited=self.waited - before[1],
             seconds_on_wire=self.on_wire - before[2],
             error=error,

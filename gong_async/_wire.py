@@ -27,7 +27,7 @@ _EFFECTS: dict[str, Effect] = {
 
 def _default_effect(endpoint: Endpoint[Any]) -> Effect:
     # PATCH counts as "create": whether it may be applied twice, nobody says.
-    return _EFFECTS[endpoint.method]
+    return _EFFECTS.get(endpoint.method, "create")  # a wrong method is refused right after
 
 
 def _method(endpoint: object, attribute: object, value: str) -> None:

@@ -81,10 +81,12 @@ def decide(error: GongError, effect: Effect, *, resend_creates: bool = False) ->
             return Decision(Action.RETRY_ONCE if gone else Action.RETRY)
         return Decision(Action.RETRY if repeatable else Action.FAIL, outcome_unknown=writes)
     if isinstance(error, ProtocolError):
-        healing = error.flaw in {"cut", "not_http"}
-        action = Action.RETRY_ONCE if healing and repeatable else Action.FAIL
         if error.flaw == "cut" and effect == "read":
-            action = Action.RETRY
+            return Decision(Action.RETRY)
+        cut = error.flaw == "cut" and repeatable
+        # Whoever does not speak HTTP gets no creation twice, whatever the caller allows.
+        stranger = error.flaw == "not_http" and effect != "create"
+        action = Action.RETRY_ONCE if cut or stranger else Action.FAIL
         return Decision(action, outcome_unknown=writes)
     return Decision(Action.FAIL)
 
@@ -147,7 +149,8 @@ class RetryPolicy:
     """
 
     max_attempts: int = field(default=4, validator=_positive)
-    """Requests of one call at the most. Refusals by Gong's limit (429) are not counted."""
+    """Requests of one call at the most. A refusal by Gong's limit (429) is not counted, nor is one
+    of a credential (401) that could be renewed."""
     max_refusals: int = field(default=10, validator=_not_negative)
     """Refusals by Gong's limit (429) that one call sits out."""
     max_wait: float = field(default=60.0, validator=_not_negative)

@@ -50,8 +50,8 @@ class Engine(Generic[ItemT, ResultT]):
     """Pulls items, works on at most `max_in_flight` of them, and tells each outcome.
 
     Items with the same key are worked on one after the other, in the order of the source. When
-    one of them ends with an unknown outcome, the next waits until `settle_seconds` have passed:
-    the first may still be on its way, and must not land after the second.
+    one of them ends with an unknown outcome, or took more than one attempt, the next waits until
+    `settle_seconds` have passed: what Gong still has of the first must not land after the second.
     """
 
     source: Iterable[ItemT] | AsyncIterable[ItemT]
@@ -156,6 +156,8 @@ class _Run(Generic[ItemT, ResultT]):
                 self._doubt(key)
             return Outcome(index=index, change=item, error=error, attempts=error.attempts)
         attempts = self.engine.attempts(result)
+        if attempts > 1:
+            self._doubt(key)  # an attempt before the last may still be on its way
         return Outcome(index=index, change=item, result=result, attempts=attempts)
 
     async def _settle(self, key: Hashable) -> None:

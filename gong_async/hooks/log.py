@@ -55,5 +55,11 @@ def log_event(event: Event) -> None:
                 event.route,
                 event.meeting_id,
                 event.attempts,
-                type(event.error).__name__ if event.error else "ok",
+                _ending(event),
             )
+
+
+def _ending(event: CallFinished) -> str:
+    if event.cancelled:
+        return "cancelled"
+    return type(event.error).__name__ if event.error else "ok"

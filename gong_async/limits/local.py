@@ -17,6 +17,7 @@ from gong_async.limits.day import DayCount
 from gong_async.limits.gates import Limits
 from gong_async.models._shared import utc_now
 
+_TICK = 1e-6
 _WHEN = "%Y-%m-%d %H:%M:%SZ"
 
 
@@ -36,7 +37,10 @@ class _Desk:
 
     async def sleep(self, seconds: float | None) -> None:
         """Sleep, but no longer than until something changes; None means until then."""
-        timer = None if seconds is None else self.loop.call_later(seconds, self.changed.set)
+        # Below its resolution a timer fires at once, and the sleeper would look again too early.
+        timer = (
+            None if seconds is None else self.loop.call_later(max(seconds, _TICK), self.changed.set)
+        )
         try:
             await self.changed.wait()
         finally:

@@ -1,0 +1,350 @@
+"""The limiter of one process, alone and in virtual time: order, pace, holds, probes, the day."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import threading
+import time
+from collections.abc import Coroutine
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from gong_async import DailyQuotaExceededError, Delivery, Limits, RateLimitError
+from gong_async.limits.gates import Limiter
+from gong_async.limits.local import LocalLimiter
+
+PATIENCE = 60.0
+EVEN = Limits(per_second=1, per_day=None, headroom=0)
+UNPACED = Limits(per_second=None, per_day=None)
+
+
+def now() -> float:
+    """Return the loop's time."""
+    return asyncio.get_running_loop().time()
+
+
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run in a new loop, without touching the thread's own as `asyncio.run` does."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(coroutine)
+
+
+async def take(
+    limiter: Limiter, granted: list[tuple[int, float]], number: int, *, held: float = 0.0
+) -> None:
+    """Take one turn, note who had it and when, and hold it for a while."""
+    async with limiter.turn(patience=PATIENCE) as turn:
+        granted.append((number, round(now(), 3)))
+        await asyncio.sleep(held)
+        turn.accepted()
+
+
+async def refuse(limiter: Limiter, hold: float, *, after: float = 0.0) -> None:
+    """Take a turn and let Gong refuse it."""
+    async with limiter.turn(patience=PATIENCE) as turn:
+        await asyncio.sleep(after)
+        turn.refused(hold)
+
+
+@pytest.mark.looptime
+async def test_turns_come_first_come_first_served() -> None:
+    """Turns are granted in the order in which they were asked for, one interval apart."""
+    limiter = LocalLimiter(EVEN)
+    granted: list[tuple[int, float]] = []
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(50):
+            group.create_task(take(limiter, granted, number, held=3.5))
+
+    assert [number for number, _ in granted] == list(range(50))
+    assert min(b - a for (_, a), (_, b) in pairwise(granted)) >= 0.999
+
+
+@pytest.mark.looptime
+async def test_idle_time_is_not_saved_up_for_a_burst() -> None:
+    """After an hour without calls the next ones are as far apart as ever."""
+    limiter = LocalLimiter(EVEN)
+    granted: list[tuple[int, float]] = []
+    await take(limiter, granted, 0)
+    await asyncio.sleep(3600)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(1, 6):
+            group.create_task(take(limiter, granted, number))
+
+    assert [at - granted[1][1] for _, at in granted[1:]] == pytest.approx([0, 1, 2, 3, 4], abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_no_more_calls_are_in_flight_than_allowed() -> None:
+    """With `max_in_flight=2`, a third turn is granted only when one of two is given back."""
+    limiter = LocalLimiter(Limits(per_second=None, per_day=None, max_in_flight=2))
+    granted: list[tuple[int, float]] = []
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(6):
+            group.create_task(take(limiter, granted, number, held=5))
+
+    assert [at - granted[0][1] for _, at in granted] == pytest.approx([0, 0, 5, 5, 10, 10])
+
+
+@pytest.mark.looptime
+async def test_a_turn_tells_how_long_it_was_waited_for() -> None:
+    """`waited` counts from asking to the grant."""
+    limiter = LocalLimiter(EVEN)
+    await take(limiter, [], 0)
+
+    async with limiter.turn(patience=PATIENCE) as turn:
+        waited = turn.waited
+
+    assert waited == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_a_cancelled_waiter_takes_no_turn_with_it() -> None:
+    """Whoever stands behind a cancelled waiter moves up: no interval stays unused."""
+    limiter = LocalLimiter(EVEN)
+    granted: list[tuple[int, float]] = []
+    waiting = [asyncio.create_task(take(limiter, granted, number)) for number in range(20)]
+    await asyncio.sleep(0.5)
+    for task in waiting[1:11]:
+        task.cancel()
+
+    await asyncio.wait(waiting)
+
+    assert [number for number, _ in granted] == [0, *range(11, 20)]
+    assert granted[-1][1] - granted[0][1] == pytest.approx(9, abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_after_a_refusal_one_call_probes_and_the_others_follow_at_the_pace() -> None:
+    """Nothing is granted during the hold, one turn at its end, the rest after that one's answer."""
+    limiter = LocalLimiter(EVEN)
+    granted: list[tuple[int, float]] = []
+    await refuse(limiter, 30)
+    start = now()
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(4):
+            group.create_task(take(limiter, granted, number, held=7))
+
+    assert [at - start for _, at in granted] == pytest.approx([30, 37, 38, 39], abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_a_refused_probe_holds_everybody_again() -> None:
+    """When the probe is refused too, nobody follows before the second hold is over."""
+    limiter = LocalLimiter(EVEN)
+    granted: list[tuple[int, float]] = []
+    await refuse(limiter, 30)
+    start = now()
+    probe = asyncio.create_task(refuse(limiter, 20))
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(take(limiter, granted, number)) for number in range(2)]
+
+    await asyncio.gather(probe, *others)
+
+    assert [at - start for _, at in granted] == pytest.approx([50, 51], abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_after_a_lost_probe_the_next_call_probes() -> None:
+    """A probe without an answer proves nothing: the next call probes, still alone."""
+    limiter = LocalLimiter(EVEN)
+    granted: list[tuple[int, float]] = []
+    await refuse(limiter, 30)
+    start = now()
+
+    async def lose() -> None:
+        async with limiter.turn(patience=PATIENCE):
+            await asyncio.sleep(5)
+
+    probe = asyncio.create_task(lose())
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(take(limiter, granted, number, held=4)) for number in range(3)]
+    await asyncio.gather(probe, *others)
+
+    assert [at - start for _, at in granted] == pytest.approx([35, 39, 40], abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_after_a_cancelled_probe_the_next_call_probes() -> None:
+    """A caller who gives up while probing leaves the probe to the next one."""
+    limiter = LocalLimiter(EVEN)
+    granted: list[tuple[int, float]] = []
+    await refuse(limiter, 30)
+    start = now()
+    probe = asyncio.create_task(take(limiter, granted, 0, held=1000))
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(take(limiter, granted, number, held=4)) for number in (1, 2)]
+    await asyncio.sleep(32)
+    probe.cancel()
+
+    await asyncio.wait([probe, *others])
+
+    assert [at - start for _, at in granted] == pytest.approx([30, 32, 36], abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_a_refusal_during_a_probe_lengthens_the_hold() -> None:
+    """An older call that is refused while another probes counts, even if the probe is accepted."""
+    limiter = LocalLimiter(EVEN)
+    granted: list[tuple[int, float]] = []
+    start = now()
+    old = asyncio.create_task(refuse(limiter, 20, after=33))
+    await asyncio.sleep(0)
+    await refuse(limiter, 30)
+    async with asyncio.TaskGroup() as group:
+        for number in range(2):
+            group.create_task(take(limiter, granted, number, held=4))
+    await old
+
+    assert [at - start for _, at in granted] == pytest.approx([31, 53], abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_a_hold_beyond_the_patience_raises_at_once() -> None:
+    """Nobody sleeps for a hold that is too long; the error says when to come back."""
+    limiter = LocalLimiter(EVEN)
+    await refuse(limiter, 3600)
+    start = now()
+    before = dt.datetime.now(dt.UTC)
+
+    with pytest.raises(RateLimitError) as caught:
+        await refuse(limiter, 0)
+
+    error = caught.value
+    assert error.retry_at is not None
+    assert (error.retry_at - before).total_seconds() == pytest.approx(3600, abs=5)
+    assert error.retry_after == pytest.approx(3600, abs=1)
+    assert error.delivery is Delivery.NOT_SENT
+    assert now() == start
+
+
+@pytest.mark.looptime
+async def test_a_short_patience_does_not_wait_behind_a_long_one() -> None:
+    """A caller with little patience fails at once, also while a patient one leads the queue."""
+    limiter = LocalLimiter(EVEN)
+    await refuse(limiter, 30)
+    patient = asyncio.create_task(take(limiter, [], 0))
+    await asyncio.sleep(1)
+    start = now()
+
+    with pytest.raises(RateLimitError):
+        async with limiter.turn(patience=5):
+            pass
+
+    assert now() == start
+    await patient
+
+
+@pytest.mark.looptime
+async def test_everybody_in_the_queue_learns_of_a_hold_that_is_too_long() -> None:
+    """Five hundred waiters fail in the instant in which an earlier call is refused for an hour."""
+    limiter = LocalLimiter(EVEN)
+    granted: list[tuple[int, float]] = []
+    first = asyncio.create_task(refuse(limiter, 3600, after=2.5))
+    await asyncio.sleep(0)
+    start = now()
+
+    waiting = [asyncio.create_task(take(limiter, granted, number)) for number in range(500)]
+    await asyncio.wait([first, *waiting])
+
+    errors = [task.exception() for task in waiting]
+    assert sum(isinstance(error, RateLimitError) for error in errors) == 498
+    assert now() - start == pytest.approx(2.5, abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_the_day_is_used_up_and_says_when_it_is_free_again() -> None:
+    """Call 11 of 10 raises at once, with the time at which the oldest call is a day old."""
+    limiter = LocalLimiter(Limits(per_second=None, per_day=10))
+    for number in range(10):
+        await take(limiter, [], number)
+    start = now()
+
+    with pytest.raises(DailyQuotaExceededError) as caught:
+        await take(limiter, [], 10)
+
+    ahead = caught.value.reset_at
+    assert ahead is not None
+    assert (ahead - dt.datetime.now(dt.UTC)).total_seconds() == pytest.approx(86_460, abs=5)
+    assert caught.value.per_day == 10
+    assert now() == start
+
+
+@pytest.mark.looptime
+async def test_the_day_rolls() -> None:
+    """In any 24 hours no more calls are granted than the day has, and each day all of them."""
+    limiter = LocalLimiter(Limits(per_second=None, per_day=24))
+    granted: list[float] = []
+
+    for _ in range(4 * 24 * 6):
+        try:
+            async with limiter.turn(patience=PATIENCE):
+                granted.append(now())
+        except DailyQuotaExceededError:
+            pass
+        await asyncio.sleep(600)
+
+    assert len(granted) == 4 * 24
+    assert min(b - a for a, b in zip(granted, granted[24:], strict=False)) >= 86_400
+
+
+@pytest.mark.looptime
+async def test_a_step_of_the_wall_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wall clock that jumps a year back or ahead neither delays nor hastens a turn."""
+    limiter = LocalLimiter(Limits(per_second=1, per_day=100, headroom=0))
+    granted: list[tuple[int, float]] = []
+    real = time.time
+    for number, step in enumerate((0.0, -3e7, 3e7, 0.0)):
+        monkeypatch.setattr(time, "time", lambda step=step: real() + step)
+
+        await take(limiter, granted, number)
+
+    assert [at - granted[0][1] for _, at in granted] == pytest.approx([0, 1, 2, 3], abs=0.01)
+
+
+def test_one_limiter_keeps_the_pace_of_two_threads() -> None:
+    """Two loops in two threads share one pace: together they are no faster than one."""
+    limiter = LocalLimiter(Limits(per_second=100, per_day=None, headroom=0))
+    granted: list[float] = []
+
+    async def work() -> None:
+        for _ in range(15):
+            async with limiter.turn(patience=PATIENCE):
+                granted.append(time.monotonic())
+
+    threads = [threading.Thread(target=lambda: run(work())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    # Noted a moment after the grant: two neighbours may lie closer, the whole may not.
+    assert max(granted) - min(granted) >= 29 / 100 - 0.01
+
+
+def test_a_hold_reaches_the_other_threads_loop() -> None:
+    """A refusal in one thread holds the calls of another thread's loop."""
+    limiter = LocalLimiter(UNPACED)
+    run(refuse(limiter, 0.1))
+    start = time.monotonic()
+    thread = threading.Thread(target=lambda: run(take(limiter, [], 0)))
+    thread.start()
+
+    thread.join()
+
+    assert time.monotonic() - start >= 0.09
+
+
+def test_loops_that_are_gone_are_forgotten() -> None:
+    """A limiter that outlives a hundred loops remembers the last one only."""
+    limiter = LocalLimiter(UNPACED)
+    for number in range(100):
+        run(take(limiter, [], number))
+
+    assert len(limiter._desks) == 1

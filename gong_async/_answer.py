@@ -73,13 +73,16 @@ def success_payload(request: Request, response: Response, redact: Redactor) -> d
         cut = body[:1] in {b"{", b"["} and not str(error).endswith("is not JSON")
         problem = "JSON that breaks off" if cut else "something other than JSON"
         broken = _unbelievable(problem, response, redact, flaw="cut" if cut else "content")
+    # Tracebacks may be shown with the locals of their frames, and a body may echo our secrets.
+    del body
     raise broken
 
 
 def _object(payload: object, response: Response, redact: Redactor) -> dict[str, Any]:
-    if not isinstance(payload, dict):
-        raise _unbelievable("JSON that is not an object", response, redact, flaw="shape")
-    return payload
+    if isinstance(payload, dict):
+        return payload
+    del payload
+    raise _unbelievable("JSON that is not an object", response, redact, flaw="shape")
 
 
 def status_error(
@@ -120,7 +123,7 @@ def _unbelievable(
     problem: str, response: Response, redact: Redactor, *, flaw: Any = "content"
 ) -> ProtocolError:
     kind = redact(response.headers.get("Content-Type", "no content type"), 80)
-    snippet = redact(response.body[: 4 * _SNIPPET].decode(errors="replace"), _SNIPPET)
+    snippet = redact.excerpt(response.body, _SNIPPET)
     return ProtocolError(
         f"Gong's answer is {problem} ({kind}): {snippet}" if snippet else f"Gong sent {problem}",
         flaw=flaw,
@@ -148,7 +151,7 @@ def _error_texts(payload: Mapping[str, Any], redact: Redactor) -> tuple[tuple[st
 def _snippet(response: Response, payload: Mapping[str, Any], redact: Redactor) -> str:
     if payload or not response.body:
         return ""
-    return redact(response.body[: 4 * _SNIPPET].decode(errors="replace"), _SNIPPET)
+    return redact.excerpt(response.body, _SNIPPET)
 
 
 def _conflict_facts(payload: Mapping[str, Any], redact: Redactor) -> dict[str, str | None]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import ssl
+import zlib
+from collections.abc import AsyncGenerator, Iterator
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
-from aiohttp import BaseConnector, ClientSession
+from aiohttp import BaseConnector, ClientSession, http_parser
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
@@ -24,6 +28,7 @@ from gong_async.errors import (
     APIConnectionError,
     APITimeoutError,
     Delivery,
+    Flaw,
     GongError,
     ProtocolError,
     TLSError,
@@ -40,7 +45,11 @@ ERROR_BODY_LIMIT = 1024 * 1024
 _CONNECT_SECONDS = 10.0
 _KEEPALIVE_SECONDS = 15.0  # below the idle time of the usual load balancers (60 s and more)
 _CHUNK = 64 * 1024
+_SWITCHING_PROTOCOLS = 101
+_MISDIRECTED_REQUEST = 421
+_ZLIB = 8  # what the first byte of zlib's own format ends with
 _UNSENT_PHASES = frozenset({"queue", "pool", "connect", "tls"})
+
 
 @define(eq=False)
 class _Attempt:
@@ -48,6 +57,14 @@ class _Attempt:
 
     progress: Progress
     connections: WeakSet[ResponseHandler]
+    """Every connection of the loop that was used and may still be open."""
+    connection: ResponseHandler | None = None
+    """The one that this attempt uses."""
+
+    def distrust(self) -> None:
+        """Let nobody use this connection again, even if it was given back already."""
+        if self.connection is not None:
+            self.connection.force_close()
 
 
 _current: ContextVar[_Attempt | None] = ContextVar("gong_async_attempt", default=None)
@@ -95,6 +112,7 @@ class _Request(aiohttp.ClientRequest):
             if protocol.should_close:
                 raise _Stale
             attempt.connections.add(protocol)
+            attempt.connection = protocol
         return await super().send(conn)
 
 
@@ -120,6 +138,7 @@ class _Body(aiohttp.Payload):
         super().__init__(value, content_type="application/json")
         self._size = len(value)
         self._progress = progress
+        self.sent = False
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         return self._value.decode(encoding, errors)
@@ -128,7 +147,9 @@ class _Body(aiohttp.Payload):
         # The headers wait in a buffer for the first bytes of the body: nothing left before this.
         self._progress.phase = "send"
         await writer.write(self._value)
-        self._progress.phase = "headers"
+        self.sent = True
+        if self._progress.phase == "send":  # an answer may have come early
+            self._progress.phase = "headers"
 
 
 class _TLSContext(ssl.SSLContext):
@@ -154,6 +175,20 @@ class _Loop:
 
     sessions: dict[bool, ClientSession] = field(factory=dict)
     connections: WeakSet[ResponseHandler] = field(factory=WeakSet)
+    guard: AsyncGenerator[None, None] | None = None
+
+
+async def _until_the_end(sessions: dict[bool, ClientSession]) -> AsyncGenerator[None, None]:
+    """Close the sessions when this generator is closed: by us, or by the loop at its own end.
+
+    `asyncio.run` closes the async generators that are still open as the last thing in its loop.
+    Later is too late, because without their loop the connections cannot be closed.
+    """
+    try:
+        yield
+    finally:
+        for session in sessions.values():
+            await session.close()
 
 
 @define(eq=False)
@@ -171,6 +206,7 @@ class SessionPool:
     _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = field(
         factory=WeakKeyDictionary, init=False, repr=False
     )
+    _left_to_parent: list[object] = field(factory=list, init=False, repr=False)
     _pid: int = field(factory=os.getpid, init=False)
     _tls: ssl.SSLContext | None = field(default=None, init=False, repr=False)
 
@@ -179,14 +215,18 @@ class SessionPool:
     ) -> Response:
         """Send `request` once and return the whole answer, whatever its status."""
         here = self._here()
+        if here.guard is None:
+            here.guard = _until_the_end(here.sessions)
+            await anext(here.guard)
         session = self._session_for(request, here)
-        token = _current.set(_Attempt(progress, here.connections))
+        attempt = _Attempt(progress, here.connections)
+        token = _current.set(attempt)
         failure: GongError
         try:
             while True:
                 progress.phase = "connect"
                 try:
-                    return await _exchange(session, request, authorization, timeout, progress)
+                    return await _exchange(session, request, authorization, timeout, attempt)
                 except _Stale:
                     continue
         except GongError:
@@ -211,25 +251,32 @@ class SessionPool:
             connection.force_close()
 
     async def close(self) -> None:
-        """Close the sessions of this loop, and drop those of loops that are closed."""
-        here = asyncio.get_running_loop()
-        for loop, own in list(self._loops.items()):
-            if loop is here or loop.is_closed():
-                del self._loops[loop]
-                for session in own.sessions.values():
-                    await session.close()
+        """Close the sessions of this loop. Those of other loops are closed when their loops end."""
+        own = self._loops.pop(asyncio.get_running_loop(), None)
+        if own is not None and own.guard is not None:
+            await own.guard.aclose()
 
     def _here(self) -> _Loop:
         if self._pid != os.getpid():
-            # After a fork the parent's sockets are the parent's: forget them without a goodbye.
+            # After a fork the parent's sockets are the parent's. They are kept, because on its way
+            # out each of them would take the parent's out of the selector that both share.
+            self._left_to_parent.append(self._loops)
             self._loops = WeakKeyDictionary()
             self._pid = os.getpid()
-        return self._loops.setdefault(asyncio.get_running_loop(), _Loop())
+        loop = asyncio.get_running_loop()
+        own = self._loops.get(loop)
+        if own is None:
+            for gone in [known for known in self._loops if known.is_closed()]:
+                del self._loops[gone]
+            own = self._loops[loop] = _Loop()
+        return own
 
     def _session_for(self, request: Request, here: _Loop) -> ClientSession:
         if self.session is not None:
-            _check_own(self.session, asyncio.get_running_loop())
+            _check_own("session", self.session)
             return self.session
+        if self.connector is not None:
+            _check_own("connector", self.connector)
         # A creation must not be repeated when its answer is lost, and its answer names nothing
         # that we could check: it gets a connection that nobody used before.
         fresh = request.effect == "create"
@@ -240,6 +287,7 @@ class SessionPool:
         return session
 
     def _open(self, *, fresh: bool, https: bool) -> ClientSession:
+        _check_parser()
         connector = self.connector
         if connector is None:
             if self._tls is None and https:
@@ -261,16 +309,26 @@ class SessionPool:
         )
 
 
-def _check_own(session: ClientSession, loop: asyncio.AbstractEventLoop) -> None:
-    if session.closed:
-        msg = "the aiohttp session that was passed in is closed; pass an open one"
-        raise UsageError(msg)
-    if session.loop is not loop:
-        msg = (
-            "the aiohttp session that was passed in belongs to another event loop; "
+@cache
+def _check_parser() -> None:
+    """Tell once if aiohttp runs without its compiled parser."""
+    if http_parser.HttpResponseParser is http_parser.HttpResponseParserPy:
+        logging.getLogger("gong_async").warning(
+            "aiohttp runs with its pure-Python parser, which is slower and takes malformed answers "
+            "less strictly; install a wheel of aiohttp that was compiled for this platform"
+        )
+
+
+def _check_own(kind: str, own: ClientSession | BaseConnector) -> None:
+    if own.closed:
+        raise UsageError(f"the aiohttp {kind} that was passed in is closed; pass an open one")
+    # The public `session.loop` warns of its own end at every look.
+    here = asyncio.get_running_loop()
+    if getattr(own, "_loop", here) is not here:
+        raise UsageError(
+            f"the aiohttp {kind} that was passed in belongs to another event loop; "
             "pass one that was made in this loop, or none"
         )
-        raise UsageError(msg)
 
 
 async def _exchange(
@@ -278,12 +336,13 @@ async def _exchange(
     request: Request,
     authorization: Secret,
     timeout: float,
-    progress: Progress,
+    attempt: _Attempt,
 ) -> Response:
+    content = None if request.body is None else _Body(request.body, attempt.progress)
     response = await session.request(
         request.method,
         URL(request.url, encoded=True),
-        data=None if request.body is None else _Body(request.body, progress),
+        data=content,
         headers={**request.headers, "Authorization": MaskedHeader(authorization.reveal())},
         allow_redirects=False,
         timeout=aiohttp.ClientTimeout(
@@ -291,34 +350,116 @@ async def _exchange(
         ),
         middlewares=(_no_resend,),
         raise_for_status=False,
+        auto_decompress=False,
     )
-    progress.phase = "body"
+    attempt.progress.phase = "body"
     try:
+        _check_head(response, content)
+        if response.status == _MISDIRECTED_REQUEST:
+            attempt.distrust()  # it says "not on this connection"
         body = await _read(response)
     except BaseException:
         response.close()
+        attempt.distrust()
         raise
     finally:
         response.release()
     return Response(response.status, response.headers, body)
 
 
+def _check_head(response: aiohttp.ClientResponse, content: _Body | None) -> None:
+    """Refuse an answer that cannot be the one to our request."""
+    if response.status == _SWITCHING_PROTOCOLS:
+        msg = "Gong's answer switches to a protocol that nobody asked for"
+        raise _unusable(msg, "unexpected", response)
+    if content is not None and not content.sent and _is_success(response):
+        msg = "Gong's success came before the request had left, and cannot be meant for it"
+        raise _unusable(msg, "unexpected", response)
+
+
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Read a body up to its cap. `read()` would take whatever a server cares to send."""
-    success = 200 <= response.status < 300  # noqa: PLR2004
+    """Read a body up to its cap. `read()` would take whatever a server cares to send.
+
+    A success needs the whole of its body. Of any other answer the status counts, and what there
+    is of a body is enough to show.
+    """
+    success = _is_success(response)
     limit = BODY_LIMIT if success else ERROR_BODY_LIMIT
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_chunked(_CHUNK):
-        size += len(chunk)
-        if size > limit:
-            if not success:
-                response.close()
-                break  # what is there is enough to show; the status counts
-            msg = f"Gong's answer is larger than {limit:,} bytes"
-            raise ProtocolError(msg, flaw="cut", status=response.status, delivery=Delivery.MAYBE)
-        chunks.append(chunk)
-    return b"".join(chunks)
+    unpacker = _Unpacker(", ".join(response.headers.getall("Content-Encoding", ())))
+    body, arrived, problem = bytearray(), 0, ""
+    try:
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            arrived += len(chunk)
+            for piece in unpacker.unpack(chunk):
+                body += piece
+                if max(arrived, len(body)) > limit:
+                    break
+            if max(arrived, len(body)) > limit:
+                problem = f"is larger than {limit:,} bytes"
+                break
+        else:
+            problem = "" if unpacker.complete else "was cut short"
+    except zlib.error:
+        problem = "cannot be decompressed"
+    except (aiohttp.ClientError, OSError):
+        if success:
+            raise
+        problem = "broke off"
+    if problem and success:
+        body.clear()  # an error keeps the frames that it came through
+        raise _unusable(f"Gong's answer {problem}", "cut", response)
+    if problem:
+        response.close()
+    return bytes(body)
+
+
+class _Unpacker:
+    """Undoes a Content-Encoding piece by piece, so that no more is unpacked than is wanted."""
+
+    def __init__(self, encoding: str) -> None:
+        self._format = encoding.strip().lower()
+        self._stream: Any = None
+        self.complete = True
+
+    def unpack(self, data: bytes) -> Iterator[bytes]:
+        """Yield what `data` holds, in pieces of a bounded size.
+
+        Raises:
+            zlib.error: this is not what the header says, or something that we never offered.
+        """
+        if self._format in {"", "identity"}:
+            yield data
+            return
+        while True:
+            if self._stream is None:
+                self._stream = zlib.decompressobj(self._window(data))
+            piece = self._stream.decompress(data, _CHUNK)
+            yield piece
+            self.complete = self._stream.eof
+            data = self._stream.unused_data if self.complete else self._stream.unconsumed_tail
+            if self.complete:
+                self._stream = None  # gzip may consist of several parts
+            if not data and (self.complete or len(piece) < _CHUNK):
+                return
+
+    def _window(self, data: bytes) -> int:
+        match self._format:
+            case "gzip" | "x-gzip":
+                return 16 + zlib.MAX_WBITS
+            case "deflate":
+                # Said to be zlib, and sent without its header by some.
+                return zlib.MAX_WBITS if data[:1] and data[0] & 0x0F == _ZLIB else -zlib.MAX_WBITS
+            case _:
+                msg = "unknown encoding"
+                raise zlib.error(msg)
+
+
+def _is_success(response: aiohttp.ClientResponse) -> bool:
+    return 200 <= response.status < 300  # noqa: PLR2004
+
+
+def _unusable(message: str, flaw: Flaw, response: aiohttp.ClientResponse) -> ProtocolError:
+    return ProtocolError(message, flaw=flaw, status=response.status, delivery=Delivery.MAYBE)
 
 
 def _explain(error: Exception, request: Request, timeout: float, progress: Progress) -> GongError:

@@ -1,0 +1,1 @@
+"""Every fault of the network that we know of, provoked on a real socket."""

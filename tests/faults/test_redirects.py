@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import aiohttp
@@ -95,13 +96,22 @@ async def test_f95_see_other(operation: Operation) -> None:
          "controls", "two", "long"],
 )  # fmt: skip
 async def test_f96_odd_target(operation: Operation, locations: tuple[str, ...]) -> None:
-    """Wherever a redirect points, or nowhere: an error that can be shown, and one request."""
-    async with scripted([_redirect(302, *locations)]) as peer, trial(peer) as case:
-        verdict = await case.run(operation)
-        shown = str(verdict.failure) + str(getattr(verdict.failure, "location", ""))
+    """Wherever a redirect points, or nowhere: an error that can be shown, and one request.
 
-    assert verdict.attempts == 1
-    assert str(verdict).split()[0] in {"RedirectError", "ProtocolError"}
+    In Python's development mode aiohttp's parser is strict: control characters are no HTTP then,
+    which is asked for once more.
+    """
+    async with Peer() as peer:
+        peer.acts.extend([_redirect(302, *locations)] * 2)
+        async with trial(peer) as case:
+            verdict = await case.run(operation)
+            shown = str(verdict.failure) + str(getattr(verdict.failure, "location", ""))
+            peer.acts.clear()
+
+    refused = sys.flags.dev_mode and locations == ("\x01\x02",)
+    again = 2 if operation.repeatable else 1
+    expected = ("ProtocolError", again) if refused else ("RedirectError", 1)
+    assert (str(verdict).split()[0], verdict.attempts) == expected
     assert shown.isprintable()
     assert "pass@" not in shown and len(shown) < 1_500
 

@@ -23,7 +23,7 @@ from faults.operations import (
     update_and_create,
 )
 from faults.peer import Act, Exchange, Peer, scripted
-from gong_async import _transport
+from gong_async._transport import pool
 
 pytestmark = pytest.mark.looptime
 
@@ -464,7 +464,7 @@ def test_f55_pure_python_parser() -> None:
 
 async def test_f55_pure_python_parser_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     """An operator reads once, and only where it is so, that the weaker parser is at work."""
-    _transport._check_parser.cache_clear()
+    pool._check_parser.cache_clear()
     for _ in range(2):
         async with scripted() as peer, trial(peer) as case:
             await case.run(UPDATE)

@@ -1,0 +1,110 @@
+"""aiohttp's exceptions in our words."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import aiohttp
+from yarl import URL
+
+from gong_async._wire import Progress, Request
+from gong_async.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    Delivery,
+    GongError,
+    ProtocolError,
+    TLSError,
+)
+
+_UNSENT_PHASES = frozenset({"connect", "tls"})
+_TIMEOUTS: dict[str, str] = {
+    "connect": "no connection to",
+    "tls": "no TLS handshake with",
+    "send": "the request was not taken by",
+    "headers": "no answer from",
+    "body": "no complete answer from",
+}
+
+
+class Lost(aiohttp.ClientError):
+    """A connection error under a name that aiohttp does not know.
+
+    aiohttp repeats PUT, DELETE and GET once by itself when it sees its own connection errors:
+    past our limits, our count of attempts and our journal. This one it lets pass.
+    """
+
+    def __init__(self, original: Exception) -> None:
+        super().__init__()
+        self.original = original
+
+
+def explain(error: Exception, request: Request, *, timeout: float, progress: Progress) -> GongError:
+    """Say in our words what aiohttp's exception means, and whether the request got away."""
+    if isinstance(error, Lost):
+        error = error.original
+    phase = progress.phase
+    unconnected = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    if phase in _UNSENT_PHASES and request.body is None and not unconnected:
+        phase = "headers"  # without a body nothing tells us when the headers left
+    unsent = phase in _UNSENT_PHASES
+    delivery = Delivery.NOT_SENT if unsent else Delivery.MAYBE
+    host = URL(request.url, encoded=True).authority
+    match error:
+        case ssl.SSLError() | aiohttp.ClientSSLError() if unsent:
+            return TLSError(
+                f"no trusted connection to {host}: {_reason(error)}",
+                reason="connect",
+                delivery=delivery,
+            )
+        case TimeoutError():
+            return APITimeoutError(
+                f"{_TIMEOUTS[phase]} {host} within {timeout:g} s",
+                phase=phase,
+                delivery=delivery,
+            )
+        case aiohttp.ClientConnectorDNSError():
+            return APIConnectionError(
+                f"the host name of {host} does not resolve: {_reason(error)}",
+                reason="dns" if _is_unknown_name(error.os_error) else "connect",
+                delivery=Delivery.NOT_SENT,
+            )
+        case aiohttp.ClientResponseError():
+            # aiohttp gives these status 400, although nobody answered 400.
+            return ProtocolError(
+                f"the answer of {host} is not HTTP as Gong speaks it", flaw="not_http"
+            )
+        case aiohttp.ClientPayloadError():
+            return ProtocolError(f"the answer of {host} was cut short", flaw="cut")
+        case ValueError():
+            return ProtocolError(
+                f"the request to {host} could not be written", flaw="unexpected", delivery=delivery
+            )
+        case _:
+            lost = "could not be made" if unsent else "was lost"
+            return APIConnectionError(
+                f"the connection to {host} {lost}: {_reason(error)}",
+                reason="connect" if unsent else "lost",
+                delivery=delivery,
+            )
+
+
+def _is_unknown_name(error: OSError) -> bool:
+    return isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
+
+
+def _reason(error: Exception) -> str:
+    """Return the words of the operating system or of OpenSSL, which name no secret."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            inner: BaseException = error.certificate_error
+            return str(getattr(inner, "verify_message", "")) or "the certificate is not trusted"
+        case aiohttp.ServerDisconnectedError():
+            return "the server closed it without an answer"
+        case aiohttp.ClientConnectorError():
+            inner = error.os_error
+        case _:
+            inner = error
+    words = getattr(inner, "reason", None) or getattr(inner, "strerror", None)
+    return str(words) if words else type(inner).__name__

@@ -1,0 +1,80 @@
+"""What belongs to each event loop, and is closed with it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from weakref import WeakKeyDictionary, WeakSet
+
+from aiohttp import ClientSession
+from aiohttp.client_proto import ResponseHandler
+from attrs import define, field
+
+
+@define(eq=False)
+class Loop:
+    """What belongs to one event loop."""
+
+    sessions: dict[bool, ClientSession] = field(factory=dict)
+    """By whether each of their requests gets a connection that nobody used before."""
+    connections: WeakSet[ResponseHandler] = field(factory=WeakSet)
+    """Every connection that was used and may still be open."""
+    _guard: AsyncGenerator[None, None] | None = field(default=None, init=False)
+
+    async def close_at_its_end(self) -> None:
+        """See to it that the sessions are closed no later than the loop."""
+        if self._guard is None:
+            self._guard = _until_the_end(self.sessions)
+            await anext(self._guard)
+
+    async def close(self) -> None:
+        """Close the sessions now."""
+        if self._guard is not None:
+            await self._guard.aclose()
+
+
+async def _until_the_end(sessions: dict[bool, ClientSession]) -> AsyncGenerator[None, None]:
+    """Close the sessions when this generator is closed: by us, or by the loop at its own end.
+
+    `asyncio.run` closes the async generators that are still open as the last thing in its loop.
+    Later is too late, because without their loop the connections cannot be closed.
+    """
+    try:
+        yield
+    finally:
+        for session in sessions.values():
+            await session.close()
+
+
+@define(eq=False)
+class Loops:
+    """The event loops of this process that have sent something."""
+
+    _known: WeakKeyDictionary[asyncio.AbstractEventLoop, Loop] = field(
+        factory=WeakKeyDictionary, init=False
+    )
+    _left_to_parent: list[object] = field(factory=list, init=False)
+    _pid: int = field(factory=os.getpid, init=False)
+
+    def here(self) -> Loop:
+        """Return what belongs to the running loop."""
+        if self._pid != os.getpid():
+            # After a fork the parent's sockets are the parent's. They are kept, because on its way
+            # out each of them would take the parent's out of the selector that both share.
+            self._left_to_parent.append(self._known)
+            self._known = WeakKeyDictionary()
+            self._pid = os.getpid()
+        running = asyncio.get_running_loop()
+        own = self._known.get(running)
+        if own is None:
+            for gone in [known for known in self._known if known.is_closed()]:
+                del self._known[gone]
+            own = self._known[running] = Loop()
+        return own
+
+    async def close_here(self) -> None:
+        """Close what belongs to the running loop, and forget it."""
+        own = self._known.pop(asyncio.get_running_loop(), None)
+        if own is not None:
+            await own.close()

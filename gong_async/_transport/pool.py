@@ -1,0 +1,120 @@
+"""Which of aiohttp's sessions a request is sent through."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from functools import cache
+
+import aiohttp
+from aiohttp import BaseConnector, ClientSession, http_parser
+from attrs import define, field
+
+from gong_async._secret import Secret
+from gong_async._transport.attempt import Attempt, CheckedRequest, tls_context
+from gong_async._transport.exchange import exchange
+from gong_async._transport.loops import Loop, Loops
+from gong_async._wire import Progress, Request, Response
+from gong_async.errors import UsageError
+
+_KEEPALIVE_SECONDS = 15.0  # below the idle time of the usual load balancers (60 s and more)
+
+
+@define(eq=False)
+class SessionPool:
+    """One aiohttp session for each event loop, made when a loop first needs it.
+
+    A session or connector that was passed in belongs to the caller: it is used as it is, in its
+    own loop only, and never closed here. With a session of the caller's own, its cookies, its
+    proxies and its TLS are the caller's too.
+    """
+
+    max_connections: int
+    session: ClientSession | None = None
+    connector: BaseConnector | None = None
+    _loops: Loops = field(factory=Loops, init=False, repr=False)
+    _tls: ssl.SSLContext | None = field(default=None, init=False, repr=False)
+
+    async def send(
+        self, request: Request, authorization: Secret, *, timeout: float, progress: Progress
+    ) -> Response:
+        """Send `request` once and return the whole answer, whatever its status."""
+        here = self._loops.here()
+        await here.close_at_its_end()
+        session = self._session_for(request, here)
+        with Attempt(progress, here.connections) as attempt:
+            return await exchange(session, request, authorization, timeout=timeout, attempt=attempt)
+
+    def distrust(self) -> None:
+        """Let no later request use a connection that is open now.
+
+        An answer that belongs to another request may leave its own behind on the connection.
+        """
+        for connection in self._loops.here().connections:
+            connection.force_close()
+
+    async def close(self) -> None:
+        """Close the sessions of this loop. Those of other loops are closed when their loops end."""
+        await self._loops.close_here()
+
+    def _session_for(self, request: Request, here: Loop) -> ClientSession:
+        if self.session is not None:
+            _check_own("session", self.session)
+            return self.session
+        if self.connector is not None:
+            _check_own("connector", self.connector)
+        # A creation must not be repeated when its answer is lost, and its answer names nothing
+        # that we could check: it gets a connection that nobody used before.
+        fresh = request.effect == "create"
+        session = here.sessions.get(fresh)
+        if session is None or session.closed:
+            session = self._open(fresh=fresh, https=request.url.startswith("https:"))
+            here.sessions[fresh] = session
+        return session
+
+    def _open(self, *, fresh: bool, https: bool) -> ClientSession:
+        _check_parser()
+        connector = self.connector
+        if connector is None:
+            connector = self._connector_of_our_own(fresh=fresh, https=https)
+        return ClientSession(
+            connector=connector,
+            connector_owner=self.connector is None,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            request_class=CheckedRequest,
+        )
+
+    def _connector_of_our_own(self, *, fresh: bool, https: bool) -> BaseConnector:
+        if self._tls is None and https:
+            self._tls = tls_context()
+        return aiohttp.TCPConnector(
+            limit=self.max_connections,
+            ssl=self._tls or True,
+            resolver=aiohttp.ThreadedResolver(),
+            force_close=fresh,
+            keepalive_timeout=None if fresh else _KEEPALIVE_SECONDS,
+        )
+
+
+@cache
+def _check_parser() -> None:
+    """Tell once if aiohttp runs without its compiled parser."""
+    if http_parser.HttpResponseParser is http_parser.HttpResponseParserPy:
+        logging.getLogger("gong_async").warning(
+            "aiohttp runs with its pure-Python parser, which is slower and takes malformed answers "
+            "less strictly; install a wheel of aiohttp that was compiled for this platform"
+        )
+
+
+def _check_own(kind: str, own: ClientSession | BaseConnector) -> None:
+    if own.closed:
+        raise UsageError(f"the aiohttp {kind} that was passed in is closed; pass an open one")
+    # The public `session.loop` warns of its own end at every look.
+    here = asyncio.get_running_loop()
+    if getattr(own, "_loop", here) is not here:
+        raise UsageError(
+            f"the aiohttp {kind} that was passed in belongs to another event loop; "
+            "pass one that was made in this loop, or none"
+        )

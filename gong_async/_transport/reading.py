@@ -1,0 +1,113 @@
+"""The reading of an answer: refused if it cannot be ours, and its body under a cap."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+
+from gong_async.errors import Flaw, ProtocolError
+
+BODY_LIMIT = 8 * 1024 * 1024
+"""Bytes of a success's body, decompressed."""
+ERROR_BODY_LIMIT = 1024 * 1024
+"""Bytes of any other answer's body, decompressed."""
+
+_CHUNK = 64 * 1024
+_SWITCHING_PROTOCOLS = 101
+_SUCCESSES = range(200, 300)
+_ZLIB = 8  # what the first byte of zlib's own format ends with
+
+
+async def read(response: aiohttp.ClientResponse, *, request_left: bool) -> bytes:
+    """Read a body up to its cap. aiohttp's own `read` would take whatever a server cares to send.
+
+    A success needs the whole of its body. Of any other answer the status counts, and what there
+    is of a body is enough to show.
+
+    Raises:
+        ProtocolError: this cannot be the answer to our request, or a success lacks its body.
+    """
+    success = response.status in _SUCCESSES
+    if response.status == _SWITCHING_PROTOCOLS:
+        msg = "Gong's answer switches to a protocol that nobody asked for"
+        raise _unusable(msg, "unexpected", response)
+    if success and not request_left:
+        msg = "Gong's success came before the request had left, and cannot be meant for it"
+        raise _unusable(msg, "unexpected", response)
+    body = bytearray()
+    try:
+        problem = await _fill(body, response, BODY_LIMIT if success else ERROR_BODY_LIMIT)
+    except (aiohttp.ClientError, OSError):
+        if success:
+            raise
+        problem = "broke off"
+    if problem and success:
+        body.clear()  # an error keeps the frames that it came through
+        raise _unusable(f"Gong's answer {problem}", "cut", response)
+    if problem:
+        response.close()
+    return bytes(body)
+
+
+async def _fill(body: bytearray, response: aiohttp.ClientResponse, limit: int) -> str:
+    """Fill `body` with what comes, unpacked, and return what is wrong with it, if anything is."""
+    unpacker = _Unpacker(", ".join(response.headers.getall("Content-Encoding", ())))
+    arrived = 0
+    try:
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            arrived += len(chunk)
+            for piece in unpacker.unpack(chunk):
+                body += piece
+                if max(arrived, len(body)) > limit:
+                    return f"is larger than {limit:,} bytes"
+    except zlib.error:
+        return "cannot be decompressed"
+    return "" if unpacker.complete else "was cut short"
+
+
+class _Unpacker:
+    """Undoes a Content-Encoding piece by piece, so that no more is unpacked than is wanted."""
+
+    def __init__(self, encoding: str) -> None:
+        self._format = encoding.strip().lower()
+        self._stream: Any = None
+        self.complete = True
+
+    def unpack(self, data: bytes) -> Iterator[bytes]:
+        """Yield what `data` holds, in pieces of a bounded size, at least one.
+
+        Raises:
+            zlib.error: this is not what the header says, or something that we never offered.
+        """
+        if self._format in {"", "identity"}:
+            yield data
+            return
+        while True:
+            if self._stream is None:
+                self._stream = zlib.decompressobj(self._window(data))
+            piece = self._stream.decompress(data, _CHUNK)
+            yield piece
+            self.complete = self._stream.eof
+            data = self._stream.unused_data if self.complete else self._stream.unconsumed_tail
+            if self.complete:
+                self._stream = None  # gzip may consist of several parts
+            if not data and (self.complete or len(piece) < _CHUNK):
+                return
+
+    def _window(self, data: bytes) -> int:
+        match self._format:
+            case "gzip" | "x-gzip":
+                return 16 + zlib.MAX_WBITS
+            case "deflate":
+                # Said to be zlib, and sent without its header by some.
+                return zlib.MAX_WBITS if data[:1] and data[0] & 0x0F == _ZLIB else -zlib.MAX_WBITS
+            case _:
+                msg = "unknown encoding"
+                raise zlib.error(msg)
+
+
+def _unusable(message: str, flaw: Flaw, response: aiohttp.ClientResponse) -> ProtocolError:
+    return ProtocolError(message, flaw=flaw, status=response.status)

@@ -1,0 +1,22 @@
+"""What the pipeline asks of whatever sends its requests."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gong_async._secret import Secret
+from gong_async._wire import Progress, Request, Response
+
+
+class Transport(Protocol):
+    """Sends one request once."""
+
+    async def send(
+        self, request: Request, authorization: Secret, *, timeout: float, progress: Progress
+    ) -> Response:
+        """Send `request` once and return the whole answer, whatever its status."""
+        ...
+
+    def distrust(self) -> None:
+        """Let no later request use a connection that is open now."""
+        ...

@@ -49,10 +49,12 @@ wheel: $(VENV)/.lint  ## Build the wheel, import it from an empty folder, verify
 	@rm -rf build/wheel && mkdir -p build/wheel/empty
 	@$(PIP) wheel --no-deps --wheel-dir build/wheel .
 	@$(PYTHON) -m venv build/wheel/venv
-	@build/wheel/venv/bin/python -m pip --quiet --disable-pip-version-check install build/wheel/*.whl
+	@build/wheel/venv/bin/python -m pip --quiet --disable-pip-version-check install "$$(ls build/wheel/*.whl)[cli,xlsx]" pytest
 	@cd build/wheel/empty && ../venv/bin/python -c 'import gong_async; print("the wheel imports:", gong_async.__version__)'
 	@cd build/wheel/empty && VIRTUAL_ENV="$$PWD/../venv" PATH="$$PWD/../venv/bin:$$PATH" \
-		"$(abspath $(BIN))/pyright" --verifytypes gong_async --ignoreexternal | grep -E 'error|score'
+		"$(abspath $(BIN))/pyright" --verifytypes gong_async --ignoreexternal > ../types.txt \
+		|| { grep -E ' error:' ../types.txt; exit 1; }
+	@grep score build/wheel/types.txt
 
 format: $(VENV)/.lint  ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format $(SOURCES)

@@ -41,4 +41,4 @@ class InputError(ValidationError):
         more = len(findings) - _MOST_TOLD
         count = "1 fault" if len(findings) == 1 else f"{len(findings):,} faults"
         super().__init__(name, f"{count}: {told}{f'; and {more:,} more' if more > 0 else ''}")
-        self.findings = tuple(findings)
+        self.findings: tuple[Finding, ...] = tuple(findings)

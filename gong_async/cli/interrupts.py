@@ -6,7 +6,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -23,10 +23,17 @@ def interrupts(told: Callable[[], None]) -> Iterator[None]:
     def received(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(told)
 
-    # Not `loop.add_signal_handler`, which Windows lacks.
-    before = [(number, signal.signal(number, received)) for number in _SIGNALS]
+    before = [(number, signal.getsignal(number)) for number in _SIGNALS]
+    for number in _SIGNALS:
+        try:
+            # It wakes a loop that is about to wait; a plain handler would only run afterwards.
+            loop.add_signal_handler(number, told)
+        except NotImplementedError:  # on Windows
+            signal.signal(number, received)
     try:
         yield
     finally:
         for number, handler in before:
+            with suppress(NotImplementedError):  # on Windows
+                loop.remove_signal_handler(number)
             signal.signal(number, handler)

@@ -16,6 +16,7 @@ from gong_async.bulk.findings import Finding, InputError
 from gong_async.bulk.tables import object_row
 from gong_async.cli.client import client_options, given
 from gong_async.cli.exits import EPILOG
+from gong_async.cli.interrupts import interrupts
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 MeetingT = TypeVar("MeetingT", MeetingUpdate, NewMeeting)
@@ -105,13 +106,19 @@ def _print(
 ) -> None:
     """Make one call and print its result."""
 
-    async def run() -> Result:
+    async def run() -> Result | None:
         options = given(base_url=base_url, timeout=timeout)
         async with GongClient.from_env(**options) as gong:
-            return await call(gong)
+            called = asyncio.ensure_future(call(gong))
+            with interrupts(called.cancel):
+                await asyncio.wait([called])
+            return None if called.cancelled() else called.result()
 
+    result = asyncio.run(run())
+    if result is None:
+        raise KeyboardInterrupt
     # ASCII only: no character of Gong's answer can steer the terminal that it is printed to.
-    click.echo(json.dumps(attrs.asdict(asyncio.run(run())), indent=2))
+    click.echo(json.dumps(attrs.asdict(result), indent=2))
 
 
 def _meeting(cls: type[MeetingT], body: Mapping[str, Any], meeting_id: str | None) -> MeetingT:

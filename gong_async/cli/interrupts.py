@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def interrupts(told: Callable[[], None]) -> Iterator[None]:
+def interrupts(told: Callable[[], object]) -> Iterator[None]:
     """Call `told` in the running loop for each SIGINT and SIGTERM, in place of what they do."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's

@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := gong_async tests benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format test-all wheel clean
+.PHONY: help demo test bench check format test-all wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,11 +24,15 @@ $(VENV)/.demo: $(VENV)/.created pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.created pyproject.toml
-	@$(PIP) install --editable '.[cli,xlsx]' --group test
+	@$(PIP) install --editable '.[cli,xlsx,redis]' --group test
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test
-	@$(PIP) install --group lint
+	@$(PIP) install --group lint --group bench
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.created pyproject.toml
+	@$(PIP) install --editable . --group bench
 	@touch $@
 
 demo: $(VENV)/.demo  ## Update a few hundred meetings from a file, against the embedded fake Gong
@@ -36,6 +40,10 @@ demo: $(VENV)/.demo  ## Update a few hundred meetings from a file, against the e
 
 test: $(VENV)/.test  ## Run the tests
 	@$(BIN)/python -X dev -m pytest
+
+bench: $(VENV)/.bench  ## Measure the pace beside other limiters, and the memory of many updates
+	@$(BIN)/python benchmarks/pacing.py
+	@$(BIN)/python benchmarks/memory.py
 
 check: $(VENV)/.lint  ## Format, lint and type checks
 	@$(BIN)/ruff format --check $(SOURCES)

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
         UsageError,
         ValidationError,
     )
-    from gong_async.limits.gates import Limits
+    from gong_async.limits.gates import Limits, Quota
+    from gong_async.limits.host import HostShare
+    from gong_async.limits.redis import RedisShare
     from gong_async.models._shared import Answer, Meta, Result
     from gong_async.models.meetings import (
         AdditionalInvitee,
@@ -76,6 +78,7 @@ __all__ = [
     "Endpoint",
     "GongClient",
     "GongError",
+    "HostShare",
     "IntegrationStatus",
     "Invitee",
     "Limits",
@@ -87,8 +90,10 @@ __all__ = [
     "Outcome",
     "PermissionDeniedError",
     "ProtocolError",
+    "Quota",
     "RateLimitError",
     "RedirectError",
+    "RedisShare",
     "RequestRejectedError",
     "Result",
     "RetryPolicy",
@@ -138,7 +143,9 @@ _HOMES = {
         "UsageError",
         "ValidationError",
     ),
-    "gong_async.limits.gates": ("Limits",),
+    "gong_async.limits.gates": ("Limits", "Quota"),
+    "gong_async.limits.host": ("HostShare",),
+    "gong_async.limits.redis": ("RedisShare",),
     "gong_async.models._shared": (
         "Answer",
         "Meta",

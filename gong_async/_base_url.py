@@ -51,6 +51,12 @@ def base_url(value: str) -> str:
     return f"{parts.scheme}://{_ascii_host(host)}{f':{port}' if port else ''}{path}"
 
 
+def origin(checked: str) -> str:
+    """Return scheme, host and port of a URL that `base_url` has checked."""
+    parts = urlsplit(checked)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

@@ -10,7 +10,7 @@ from typing import Any, Self, SupportsIndex, TypeVar, overload
 
 from attrs import evolve
 
-from gong_async._base_url import DEFAULT_BASE_URL
+from gong_async._base_url import DEFAULT_BASE_URL, origin
 from gong_async._base_url import base_url as checked_base_url
 from gong_async._convert import make_converter
 from gong_async._lifeline import Lifeline
@@ -23,8 +23,8 @@ from gong_async.auth import Auth, auth_from_env
 from gong_async.bulk.engine import Engine, Outcome
 from gong_async.errors import ConfigurationError, ValidationError
 from gong_async.hooks.events import Hook
-from gong_async.limits.gates import Limiter, Limits
-from gong_async.limits.local import LocalLimiter
+from gong_async.limits.gates import Lane, Limits, Quota, Share
+from gong_async.limits.share import IN_THIS_PROCESS
 from gong_async.models._shared import Answer
 from gong_async.models.meetings import MeetingChange, MeetingUpdate, UpdatedMeeting
 from gong_async.resources.meetings import Meetings
@@ -60,6 +60,8 @@ class GongClient:
         connector: an aiohttp connector of your own, for a private CA or a proxy. Never closed.
         user_agent: replaces the name that this library gives itself.
         hooks: called with the events of `gong_async.hooks.events`.
+        share: where the company's limits are kept. None keeps them in this process, for all its
+            clients of the same company together.
 
     Raises:
         ConfigurationError: one of these cannot work.
@@ -80,12 +82,15 @@ class GongClient:
         connector: BaseConnector | None = None,
         user_agent: str | None = None,
         hooks: Iterable[Hook] = (),
+        share: Share | None = None,
     ) -> None:
         if session is not None and connector is not None:
             msg = "session and connector are both given; a session has its connector already"
             raise ConfigurationError(msg)
         limits = limits or Limits()
-        limiter: Limiter = LocalLimiter(limits)
+        url = checked_base_url(base_url)
+        company = f"{origin(url)} {auth.fingerprint}"
+        limiter = (share or IN_THIS_PROCESS).limiter(company, limits)
         self._max_in_flight = limits.max_in_flight
         self._pool = SessionPool(
             max_connections=limits.max_in_flight, session=session, connector=connector
@@ -93,10 +98,11 @@ class GongClient:
         self._owner = True
         self._wear(
             Pipeline(
-                base_url=checked_base_url(base_url),
+                base_url=url,
                 user_agent=_user_agent(user_agent),
                 auth=auth,
                 limiter=limiter,
+                lane="interactive",
                 transport=self._pool,
                 retry=retry or RetryPolicy(),
                 timeout=_timeout(timeout),
@@ -124,9 +130,16 @@ class GongClient:
         return cls(auth, **options)
 
     def with_options(
-        self, *, timeout: float | None = None, retry: RetryPolicy | None = None
+        self,
+        *,
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        lane: Lane | None = None,
     ) -> GongClient:
-        """Return a client with another timeout or retry policy, on the same connections and limits.
+        """Return a client with other options, on the same connections and limits.
+
+        In the lane "bulk" calls let those of the lane "interactive" go first, and leave the
+        reserve of the limits alone.
 
         It lives as long as this one: closing it does nothing, closing this one closes both.
         """
@@ -137,6 +150,8 @@ class GongClient:
             changes["timeout"] = _timeout(timeout)
         if retry is not None:
             changes["retry"] = retry
+        if lane is not None:
+            changes["lane"] = lane
         twin._wear(evolve(self._call, **changes))
         return twin
 
@@ -210,7 +225,7 @@ class GongClient:
             raise ConfigurationError(f"max_in_flight must be at least 1, got {max_in_flight}")
         engine = Engine(
             source=changes,
-            operation=self._update_one,
+            operation=self.with_options(lane="bulk")._update_one,  # noqa: SLF001 - our own
             key=_meeting_key,
             attempts=_attempts,
             max_in_flight=max_in_flight or self._max_in_flight,
@@ -223,10 +238,15 @@ class GongClient:
         finally:
             await outcomes.aclose()
 
+    async def quota(self) -> Quota:
+        """Return how much of the company's limits is used, as far as we know: Gong does not say."""
+        return await self._call.limiter.quota()
+
     async def close(self) -> None:
         """End the calls under way and close the connections. A second close does nothing."""
         if self._owner:
             await self._call.lifeline.cut()
+            self._call.limiter.leave()
             await self._pool.close()
 
     async def __aenter__(self) -> Self:

@@ -38,9 +38,10 @@ from gong_async.hooks.events import (
     Event,
     Hook,
     RetryPlanned,
+    TurnWaited,
 )
 from gong_async.hooks.log import log_event
-from gong_async.limits.gates import Limiter
+from gong_async.limits.gates import Lane, Limiter
 from gong_async.models._shared import Answer, Meta, Result, meeting_id, utc_now
 from gong_async.retry import Action, Again, RetryBudget, RetryPolicy, decide
 
@@ -60,6 +61,7 @@ class Pipeline:
     user_agent: str
     auth: Auth
     limiter: Limiter
+    lane: Lane
     transport: Transport
     retry: RetryPolicy
     timeout: float
@@ -196,9 +198,12 @@ class _Course(Generic[T]):
         """Wait for a turn and send. The turn is given back before anything else is done."""
         road, loop = self.road, asyncio.get_running_loop()
         patience = min(road.retry.patience, self._time_left())
-        async with road.limiter.turn(patience=patience) as turn:
+        async with road.limiter.turn(patience=patience, lane=road.lane) as turn:
             self.waited += turn.waited
             self.attempts += 1
+            if road.hooks and turn.waited > 0:
+                waited = turn.waited
+                road.tell(TurnWaited(**self._subject(), lane=road.lane, seconds=waited))
             sent_at = loop.time()
             try:
                 response = await road.transport.send(

@@ -6,6 +6,7 @@ Gong's page: https://help.gong.io/docs/receive-access-to-the-api
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -16,11 +17,19 @@ from gong_async.errors import ConfigurationError
 
 
 class Auth(Protocol):
-    """What a client needs of a credential. Both methods may do I/O of their own."""
+    """What a client needs of a credential. Both methods may do I/O of their own.
+
+    Clients with the same base URL and `fingerprint` share one company's limits.
+    """
 
     @property
     def secrets(self) -> Iterable[Secret]:
         """Everything that must never be shown; foreign texts are searched for it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells one company's credential from another's, without showing it."""
         ...
 
     async def authorization(self) -> Secret:
@@ -79,6 +88,11 @@ class BasicAuth:
         """Both parts, and the pair as it goes on the wire."""
         return (self._pair(), self.access_key, self.access_key_secret)
 
+    @property
+    def fingerprint(self) -> str:
+        """The beginning of the SHA-256 of the access key; the secret has no part in it."""
+        return _fingerprint(self.access_key)
+
     async def authorization(self) -> Secret:
         """Return `Basic` and the encoded pair."""
         return Secret("Basic " + base64.b64encode(self._pair().reveal().encode()).decode())
@@ -106,6 +120,11 @@ class BearerAuth:
         """The token."""
         return (self.token,)
 
+    @property
+    def fingerprint(self) -> str:
+        """The beginning of the SHA-256 of the token."""
+        return _fingerprint(self.token)
+
     async def authorization(self) -> Secret:
         """Return `Bearer` and the token."""
         return Secret("Bearer " + self.token.reveal())
@@ -113,6 +132,10 @@ class BearerAuth:
     async def renew(self, refused: Secret) -> bool:
         """Return False: this token was given as it is."""
         return False
+
+
+def _fingerprint(secret: Secret) -> str:
+    return hashlib.sha256(secret.reveal().encode()).hexdigest()[:16]
 
 
 def auth_from_env(environ: Mapping[str, str]) -> BasicAuth | BearerAuth:

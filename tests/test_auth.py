@@ -200,6 +200,8 @@ async def test_a_wrong_credential_is_refused_once(fake_gong: FakeGong) -> None:
 class Renewing:
     """A credential that can be renewed, `left` times."""
 
+    fingerprint = "a company of its own"
+
     def __init__(self, first: str, good: str, *, left: int = 1) -> None:
         self.value, self.good, self.left = first, good, left
         self.refused: list[str] = []

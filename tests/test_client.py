@@ -436,7 +436,7 @@ async def test_closing_ends_hundreds_of_calls(fake: FakeGong) -> None:
 @pytest.mark.looptime
 async def test_a_copy_with_other_options_shares_connections_and_limits(fake: FakeGong) -> None:
     """One pace and one connection for both, and each its own timeout."""
-    limits = Limits(per_second=1, per_day=None, headroom=0)
+    limits = Limits(per_second=1, per_day=None, headroom=0, learns=False)
     async with client(fake, limits=limits, retry=RetryPolicy(max_attempts=1)) as gong:
         twin = gong.with_options(timeout=3)
         for number in range(3):

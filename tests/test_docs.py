@@ -94,6 +94,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGong]:
         monkeypatch.setenv("GONG_BASE_URL", fake.url)
         monkeypatch.setenv("GONG_ACCESS_KEY", fake.access_key)
         monkeypatch.setenv("GONG_ACCESS_KEY_SECRET", fake.access_key_secret)
+        monkeypatch.setenv("GONG_STATE_DIR", str(tmp_path / "state"))
         monkeypatch.delenv("GONG_BEARER_TOKEN", raising=False)
         yield fake
 

@@ -46,7 +46,9 @@ DOORS = {
     "pytest_asyncio": ("testing/plugin.py",),
     "python_calamine": ("bulk/sheets.py",),
     "rich": ("cli/",),
-    "sqlite3": (),
+    "platformdirs": ("limits/state_file.py",),
+    "redis": ("limits/redis_link.py",),
+    "sqlite3": ("limits/database.py",),
     "yarl": ("_transport/",),
 }
 """Where each library may be imported; attrs may be everywhere."""

@@ -70,7 +70,7 @@ async def test_time_in_the_queue_is_not_time_of_the_attempt(fake: FakeGong) -> N
 @pytest.mark.looptime
 async def test_an_attempt_has_its_whole_time_from_its_turn_on(fake: FakeGong) -> None:
     """A call that waited a minute for its turn still gets the five seconds of its attempt."""
-    limits = Limits(per_second=1 / 60, per_day=None, headroom=0)
+    limits = Limits(per_second=1 / 60, per_day=None, headroom=0, learns=False)
     async with client(fake, limits=limits, timeout=5, retry=RetryPolicy(max_attempts=1)) as gong:
         await gong.meetings.update("1", UPDATE)
         fake.script(Fault.stall())
@@ -87,7 +87,7 @@ async def test_an_attempt_has_its_whole_time_from_its_turn_on(fake: FakeGong) ->
 @pytest.mark.looptime
 async def test_the_deadline_ends_a_call_in_the_queue(fake: FakeGong) -> None:
     """What has no turn by then fails at that very moment, and is known not to have been sent."""
-    limits = Limits(per_second=1, per_day=None, headroom=0)
+    limits = Limits(per_second=1, per_day=None, headroom=0, learns=False)
     async with client(fake, limits=limits, retry=RetryPolicy(deadline=3.5)) as gong:
         start = now()
         calls = (gong.meetings.update(str(number), UPDATE) for number in range(10))
@@ -201,6 +201,8 @@ def test_a_deadline_that_cannot_be_meant_is_refused(deadline: float) -> None:
 
 class SlowRenewal:
     """A credential that is refused and takes an hour to be renewed."""
+
+    fingerprint = "a company of its own"
 
     @property
     def secrets(self) -> Iterable[Secret]:

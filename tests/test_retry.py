@@ -354,6 +354,8 @@ async def test_clients_with_other_options_share_the_budget(fake: FakeGong) -> No
 class Renewable:
     """A credential that Gong refuses until it has been renewed often enough."""
 
+    fingerprint = "a company of its own"
+
     def __init__(self, *tokens: str) -> None:
         self.tokens = list(tokens)
         self.refused: list[str] = []

@@ -19,6 +19,17 @@ class CallStarted:
 
 
 @frozen(kw_only=True)
+class TurnWaited:
+    """A call has waited for its turn; its request goes out now."""
+
+    method: str
+    route: str
+    meeting_id: str | None
+    lane: str
+    seconds: float
+
+
+@frozen(kw_only=True)
 class AttemptFinished:
     """One request came to its end: with an answer, or without."""
 
@@ -72,7 +83,7 @@ class CallFinished:
     """The caller gave up; neither a result nor an error."""
 
 
-Event = CallStarted | AttemptFinished | RetryPlanned | CallsHeld | CallFinished
+Event = CallStarted | TurnWaited | AttemptFinished | RetryPlanned | CallsHeld | CallFinished
 
 
 class Hook(Protocol):

@@ -11,6 +11,7 @@ from gong_async.hooks.events import (
     CallStarted,
     Event,
     RetryPlanned,
+    TurnWaited,
 )
 
 
@@ -45,6 +46,15 @@ def log_event(event: Event) -> None:
                 event.request_id,
                 event.seconds_waited,
                 event.seconds_on_wire,
+            )
+        case TurnWaited():
+            logger.debug(
+                "%s %s meeting=%s waited %.3f s for its turn in the lane %s",
+                event.method,
+                event.route,
+                event.meeting_id,
+                event.seconds,
+                event.lane,
             )
         case CallStarted():
             logger.debug("%s %s meeting=%s", event.method, event.route, event.meeting_id)

@@ -1,44 +1,78 @@
-"""How many calls went out in the last 24 hours."""
+"""How many calls went out in the present day."""
 
 from __future__ import annotations
 
-from collections import deque
+from datetime import UTC, datetime, timedelta
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 DAY = 86_400.0
-_GRAIN = 60.0
+MINUTE = 60.0
+_HAIR = 1e-6  # sums of floats land a hair beside the instant that is meant
+
+
+@frozen
+class DayRule:
+    """When a day ends. Times are seconds since the epoch.
+
+    Gong documents neither when its day begins nor whether it rolls. Without `resets` the last 24
+    hours count, which is right for any day; with it, the day begins at that time of its zone.
+    """
+
+    resets: datetime | None = None
+
+    def gone(self, now: float) -> float:
+        """Return until when minutes began that do not count any more."""
+        # A minute counts until its last second is a day old: the count errs on the careful side.
+        gone = now - DAY - MINUTE if self.resets is None else self._begin(now) - 2 * _HAIR
+        return gone + _HAIR
+
+    def falls_at(self, now: float, oldest: float | None) -> float:
+        """Return when the count falls next: at the reset, or when its oldest minute is gone."""
+        if self.resets is not None:
+            return self._begin(now, days=1)
+        return (now if oldest is None else oldest) + MINUTE + DAY
+
+    def _begin(self, now: float, *, days: int = 0) -> float:
+        """Return when the day of `now` began, or the one `days` later."""
+        resets = self.resets or datetime.fromtimestamp(now, UTC)
+        moment = datetime.fromtimestamp(now, UTC).astimezone(resets.tzinfo)
+        begin = datetime.combine(moment.date(), resets.time(), resets.tzinfo)
+        if begin > moment:
+            begin -= timedelta(days=1)
+        return (begin + timedelta(days=days)).timestamp()
 
 
 @define
 class DayCount:
-    """A rolling count over 24 hours, in seconds of any steady clock.
+    """Calls of the present day, by the minute: a million calls take 1,441 numbers."""
 
-    Gong documents neither when its day begins nor whether it rolls; a rolling count is right for
-    both. It is kept by the minute, each minute until its last second is a day old, so that a
-    million calls take 1,441 numbers and the count errs on the careful side only.
-    """
-
-    limit: int | None
-    _minutes: deque[list[float]] = field(factory=deque, init=False)
+    rule: DayRule = field(factory=DayRule)
+    _minutes: list[list[float]] = field(factory=list, init=False)
     _used: int = field(default=0, init=False)
 
     def used(self, now: float) -> int:
-        """Return the calls of the last 24 hours."""
-        while self._minutes and self._minutes[0][0] + _GRAIN + DAY <= now:
-            self._used -= int(self._minutes.popleft()[1])
+        """Return the calls of the present day."""
+        gone = self.rule.gone(now) if self._minutes else 0.0
+        while self._minutes and self._minutes[0][0] <= gone:
+            self._used -= int(self._minutes.pop(0)[1])
         return self._used
 
     def add(self, now: float) -> None:
-        """Count one call."""
-        if self._minutes and now < self._minutes[-1][0] + _GRAIN:
-            self._minutes[-1][1] += 1
+        """Count a call. After the clock was set back it counts into the minute it came from."""
+        last = self._minutes[-1] if self._minutes else None
+        if last is not None and now < last[0] + MINUTE and last[0] > self.rule.gone(now):
+            last[1] += 1
         else:
             self._minutes.append([now, 1])
         self._used += 1
 
-    def wait(self, now: float) -> float:
-        """Return the seconds until another call is free, 0 if one is."""
-        if self.limit is None or self.used(now) < self.limit:
-            return 0.0
-        return self._minutes[0][0] + _GRAIN + DAY - now
+    def take_back(self, now: float) -> None:
+        """Count one call less."""
+        if self.used(now) and self._minutes[-1][1] > 0:
+            self._minutes[-1][1] -= 1
+            self._used -= 1
+
+    def falls_at(self, now: float) -> float:
+        """Return when the count falls next."""
+        return self.rule.falls_at(now, self._minutes[0][0] if self._minutes else None)

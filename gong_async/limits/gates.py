@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
 
 from gong_async.errors import ConfigurationError
+
+Lane = Literal["interactive", "bulk"]
+"""Who asks: somebody who waits for one answer, or a job that has time."""
 
 
 def _above_zero(instance: object, attribute: Any, value: float | None) -> None:
@@ -15,9 +20,19 @@ def _above_zero(instance: object, attribute: Any, value: float | None) -> None:
         raise ConfigurationError(f"Limits.{attribute.name} must be above 0, got {value}")
 
 
+def _not_negative(instance: object, attribute: Any, value: float) -> None:
+    if not value >= 0:
+        raise ConfigurationError(f"Limits.{attribute.name} must not be below 0, got {value}")
+
+
 def _share(instance: object, attribute: Any, value: float) -> None:
     if not 0 <= value < 1:
         raise ConfigurationError(f"Limits.{attribute.name} must be from 0 to below 1, got {value}")
+
+
+def _aware(instance: object, attribute: Any, value: datetime | None) -> None:
+    if value is not None and value.tzinfo is None:
+        raise ConfigurationError(f"Limits.{attribute.name} needs a time zone")
 
 
 @frozen(kw_only=True)
@@ -31,18 +46,61 @@ class Limits:
     """
 
     per_second: float | None = field(default=3.0, validator=_above_zero)
-    """Calls a second; None for no pace."""
+    """Calls a second, the ceiling of the pace; None for no pace."""
     per_day: int | None = field(default=10_000, validator=_above_zero)
-    """Calls in any 24 hours; None for no count."""
+    """Calls a day; None for no count."""
     max_in_flight: int = field(default=16, validator=_above_zero)
     """Calls that may wait for their answer at the same time."""
     headroom: float = field(default=0.02, validator=_share)
-    """Share of the pace that is left unused, so that late and early arrivals do no harm."""
+    """Share of the pace that is left unused at first: room for late and early arrivals."""
+    learns: bool = True
+    """Whether the pace goes closer to the ceiling while nothing is refused, and slower when
+    something is. False keeps it where `headroom` puts it."""
+    reserve: int = field(default=0, validator=_not_negative)
+    """Calls of the day that the bulk lane leaves to everyone else."""
+    reserved_share: float = field(default=0.0, validator=_share)
+    """Share of each second that the bulk lane leaves to everyone else."""
+    day_resets: datetime | None = field(default=None, validator=_aware)
+    """An instant at which Gong's day began, if you know it: the count then starts anew every 24
+    hours of that zone's wall clock. None counts the last 24 hours, which is right for any day."""
 
     @property
     def interval(self) -> float:
-        """Seconds between two calls."""
+        """Seconds between two calls, as long as nothing was learned."""
         return 0.0 if self.per_second is None else 1.0 / (self.per_second * (1.0 - self.headroom))
+
+
+@frozen(kw_only=True)
+class Quota:
+    """How much of a company's limits is used, as far as this limiter knows."""
+
+    used_today: int
+    """Requests that went out in the present day, refusals and repetitions included."""
+    left_today: int | None
+    """Requests left of the day; None without a limit."""
+    resets_at: datetime | None
+    """When the day's count falls next; None if nothing was counted."""
+    per_second: float | None
+    """The pace at present, in calls per second; None without one."""
+    ceiling: float | None
+    """The pace's ceiling, in calls per second."""
+    held_until: datetime | None
+    """Until when a refusal by Gong holds every call; None if none does."""
+    waiting: Mapping[Lane, int] = field(factory=dict)
+    """Calls of this event loop that wait for a turn, by lane."""
+    in_flight: int = 0
+    """Calls of this event loop that are under way."""
+
+
+@frozen
+class Settlement:
+    """How a turn ended. Times are on the limiter's steady clock."""
+
+    sent_at: float
+    probed: bool
+    accepted: bool
+    hold: float | None
+    """Seconds to hold everybody, if Gong's limit refused the request."""
 
 
 class Turn(Protocol):
@@ -65,14 +123,33 @@ class Turn(Protocol):
 class Limiter(Protocol):
     """Whatever enforces the limits: in this process, on this host, or between hosts."""
 
-    def turn(self, *, patience: float) -> AbstractAsyncContextManager[Turn]:
-        """Wait for the right to send one request, first come, first served.
+    def turn(
+        self, *, patience: float, lane: Lane = "interactive"
+    ) -> AbstractAsyncContextManager[Turn]:
+        """Wait for the right to send one request: interactive calls first, then first come.
 
         Args:
             patience: seconds that a refusal by Gong may hold this caller; a longer hold raises.
+            lane: who asks.
 
         Raises:
-            DailyQuotaExceededError: the day's calls are used up.
+            DailyQuotaExceededError: the day's calls are used up, or what the lane may use of them.
             RateLimitError: Gong's refusal of another call holds everybody beyond `patience`.
         """
+        ...
+
+    async def quota(self) -> Quota:
+        """Return what is used, what is left, and who waits."""
+        ...
+
+    def leave(self) -> None:
+        """Tell that the client is closed: its limits bind nobody any more."""
+        ...
+
+
+class Share(Protocol):
+    """Where limits are kept: hands out the one limiter of a company."""
+
+    def limiter(self, company: str, limits: Limits) -> Limiter:
+        """Return the limiter of `company`, which is an API origin and a key's fingerprint."""
         ...

@@ -30,6 +30,7 @@ from gong_async.hooks.events import (
     CallStarted,
     Event,
     RetryPlanned,
+    TurnWaited,
 )
 from gong_async.testing import FakeGong, Fault
 
@@ -100,6 +101,7 @@ async def test_repetitions_are_told_in_order(fake: FakeGong) -> None:
         CallsHeld,
         AttemptFinished,
         RetryPlanned,
+        TurnWaited,
         AttemptFinished,
         RetryPlanned,
         AttemptFinished,
@@ -138,7 +140,7 @@ async def test_a_plan_is_told_with_its_error_and_its_wait(fake: FakeGong) -> Non
 async def test_each_attempt_is_told_with_its_own_wait(fake: FakeGong) -> None:
     """The time in the queue is told for the attempt that stood there."""
     events: list[Event] = []
-    limits = Limits(per_second=1 / 10, per_day=None, headroom=0)
+    limits = Limits(per_second=1 / 10, per_day=None, headroom=0, learns=False)
     async with client(fake, events.append, limits=limits) as gong:
         await gong.meetings.update("6", UPDATE)
         await gong.meetings.update("7", UPDATE)

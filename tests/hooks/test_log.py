@@ -77,6 +77,7 @@ async def test_the_hook_logs_every_event_once(
         logging.DEBUG,
         logging.INFO,
         logging.DEBUG,
+        logging.DEBUG,
         logging.INFO,
         logging.DEBUG,
         logging.DEBUG,

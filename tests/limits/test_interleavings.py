@@ -92,7 +92,9 @@ async def play(callers: list[Caller], places: int) -> Judge:
     """Let the callers loose on a limiter."""
     loop = asyncio.get_running_loop()
     limiter = LocalLimiter(
-        Limits(per_second=1 / INTERVAL, per_day=None, max_in_flight=places, headroom=0)
+        Limits(
+            per_second=1 / INTERVAL, per_day=None, max_in_flight=places, headroom=0, learns=False
+        )
     )
     judge = Judge(places)
 

@@ -17,7 +17,7 @@ from gong_async.limits.gates import Limiter
 from gong_async.limits.local import LocalLimiter
 
 PATIENCE = 60.0
-EVEN = Limits(per_second=1, per_day=None, headroom=0)
+EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
 UNPACED = Limits(per_second=None, per_day=None)
 
 
@@ -297,7 +297,7 @@ async def test_the_day_rolls() -> None:
 @pytest.mark.looptime
 async def test_a_step_of_the_wall_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wall clock that jumps a year back or ahead neither delays nor hastens a turn."""
-    limiter = LocalLimiter(Limits(per_second=1, per_day=100, headroom=0))
+    limiter = LocalLimiter(Limits(per_second=1, per_day=100, headroom=0, learns=False))
     granted: list[tuple[int, float]] = []
     real = time.time
     for number, step in enumerate((0.0, -3e7, 3e7, 0.0)):
@@ -310,7 +310,7 @@ async def test_a_step_of_the_wall_clock_changes_nothing(monkeypatch: pytest.Monk
 
 def test_one_limiter_keeps_the_pace_of_two_threads() -> None:
     """Two loops in two threads share one pace: together they are no faster than one."""
-    limiter = LocalLimiter(Limits(per_second=100, per_day=None, headroom=0))
+    limiter = LocalLimiter(Limits(per_second=100, per_day=None, headroom=0, learns=False))
     granted: list[float] = []
 
     async def work() -> None:

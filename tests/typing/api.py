@@ -86,6 +86,11 @@ class Vault:
         """Nothing is kept."""
         return []
 
+    @property
+    def fingerprint(self) -> str:
+        """One company."""
+        return "acme"
+
     async def authorization(self) -> Secret:
         """Sign."""
         return Secret("Bearer x")

@@ -1,0 +1,1 @@
+"""Limits: alone, over a file, over Redis."""

@@ -1,0 +1,381 @@
+"""Limits shared by the processes of one machine: real processes, real kills, real time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gong_async
+from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, RateLimitError
+from gong_async.limits.host import HostLimiter, HostShare
+from gong_async.testing import FakeGong, Fault
+
+COMPANY = "https://api.gong.io 0123456789ab"
+WORKER = Path(__file__).with_name("host_worker.py")
+EVEN: dict[str, Any] = {"per_day": None, "headroom": 0, "learns": False}
+
+posix = pytest.mark.skipif(os.name != "posix", reason="kill -9 and fork")
+
+
+class Worker:
+    """A process of `host_worker.py`."""
+
+    def __init__(self, fake: FakeGong, file: Path, *, calls: int, limits: dict[str, Any]) -> None:
+        given = {"url": fake.url, "file": str(file), "calls": calls, "limits": limits}
+        self.process = subprocess.Popen(
+            [sys.executable, str(WORKER), json.dumps(given)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(gong_async.__file__).parents[1])},
+        )
+
+    def ready(self) -> None:
+        """Wait until it could begin."""
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+
+    def go(self) -> None:
+        """Let it make its calls."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+
+    def told(self) -> dict[str, Any]:
+        """Wait until its calls have ended; return what it says of them."""
+        assert self.process.stdout is not None
+        told: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return told
+
+    def kill(self) -> None:
+        """End it on the spot."""
+        self.process.kill()
+        self.process.wait()
+
+
+Start = Callable[..., Worker]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start workers that share one file; none of them outlives the test."""
+    started: list[Worker] = []
+
+    def begin(fake: FakeGong, *, calls: int, limits: dict[str, Any]) -> Worker:
+        worker = Worker(fake, tmp_path / "limits.sqlite3", calls=calls, limits=limits)
+        started.append(worker)
+        return worker
+
+    yield begin
+    for worker in started:
+        worker.process.kill()
+        worker.process.communicate()
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Iterator[HostShare]:
+    """Share the limits with the workers of the test."""
+    share = HostShare(tmp_path / "limits.sqlite3")
+    yield share
+    share.close()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until something is the case."""
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up, "it did not come to pass"
+        time.sleep(0.005)
+
+
+async def take(limiter: HostLimiter) -> float:
+    """Take a turn that Gong accepts; return when."""
+    async with limiter.turn(patience=60) as turn:
+        turn.accepted()
+        return time.monotonic()
+
+
+def test_eight_processes_keep_the_pace_of_one(start: Start) -> None:
+    """Together they use the quota without refusals, and finish about the same time."""
+    with FakeGong.serve_in_thread(per_second=30, per_day=None) as fake:
+        workers = [start(fake, calls=32, limits={"per_second": 30}) for _ in range(8)]
+        for worker in workers:
+            worker.ready()
+        for worker in workers:
+            worker.go()
+        told = [worker.told() for worker in workers]
+        arrivals = [request.at for request in fake.received]
+        refused = fake.quota_refusals
+    took = [one["took"] for one in told]
+    goodput = (len(arrivals) - refused - 1) / (arrivals[-1] - arrivals[0])
+
+    assert sum((Counter(one["ends"]) for one in told), Counter()) == {"ok": 256}
+    assert refused <= 1
+    assert goodput >= 0.9 * 30
+    assert max(took) - min(took) < 0.15 * max(took)
+
+
+@posix
+def test_the_count_survives_kill_9(start: Start) -> None:
+    """What went on the wire is counted, refusals and repetitions too: exactly 10 more are sent."""
+    limits = {"per_second": 200, "per_day": 200, "max_in_flight": 4}
+    with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
+        fake.script(Fault.rate_limited("1"), nth=20)
+        fake.script(Fault.status(503), nth=50, times=3)
+        fake.script(Fault.stall(), nth=187, times=4)  # all four places are taken by then
+        doomed = start(fake, calls=1000, limits=limits)
+        doomed.ready()
+        doomed.go()
+        wait_for(lambda: fake.received_count == 190)
+        doomed.kill()
+        fake.clear_script()
+        heir = start(fake, calls=50, limits=limits)
+        heir.ready()
+        heir.go()
+        told = heir.told()
+        answers = dict(fake.counts)
+
+        assert told["ends"] == {"ok": 10, "DailyQuotaExceededError": 40}
+        assert (fake.received_count, told["used"]) == (200, 200)
+        assert (answers[429], answers[503]) == (1, 3)
+
+
+@posix
+def test_a_killed_process_holds_nobody_up(start: Start, share: HostShare) -> None:
+    """Its booked slot passes unused; the next one is ours."""
+    limits = {**EVEN, "per_second": 2}
+    with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
+        doomed = start(fake, calls=100, limits=limits)
+        doomed.ready()
+        doomed.go()
+        wait_for(lambda: fake.received_count == 2)
+        time.sleep(0.1)
+        doomed.kill()
+        company = _company(fake)
+        began = time.monotonic()
+        granted = asyncio.run(take(share.limiter(company, Limits(**limits))))
+
+        assert fake.received_count == 2
+        assert 0.6 < granted - began < 1.1
+
+
+def test_a_refusal_holds_every_process_and_one_probes(start: Start) -> None:
+    """After Retry-After a single request goes out; the rest follow when it was accepted."""
+    limits = {**EVEN, "per_second": 50}
+    with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
+        fake.script(Fault.rate_limited("1"), nth=20)
+        fake.script(Fault.latency(0.5), nth=21)
+        workers = [start(fake, calls=30, limits=limits) for _ in range(2)]
+        for worker in workers:
+            worker.ready()
+        for worker in workers:
+            worker.go()
+        ends = [worker.told()["ends"] for worker in workers]
+        received = fake.received
+    refusal = next(request for request in received if request.status == 429)
+    # One that the other process had on its way at that moment may still arrive.
+    after = [request.at for request in received if request.at > refusal.at + 0.1]
+
+    assert ends == [{"ok": 30}] * 2
+    assert after[0] - refusal.at >= 1.0
+    assert after[1] - after[0] >= 0.5
+
+
+@posix
+def test_a_process_killed_while_it_probes_holds_nobody_up(start: Start, share: HostShare) -> None:
+    """Another probes in its place, and not only when a probe's time has run out."""
+    limits = {**EVEN, "per_second": 50}
+    with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
+        fake.script(Fault.rate_limited("1"), nth=1)
+        fake.script(Fault.stall(), nth=2)
+        doomed = start(fake, calls=1, limits=limits)
+        doomed.ready()
+        doomed.go()
+        wait_for(lambda: fake.received_count == 2)
+        limiter = share.limiter(_company(fake), Limits(**limits))
+        asked = asyncio.run(limiter.quota()).held_until
+        doomed.kill()
+        began = time.monotonic()
+        granted = asyncio.run(asyncio.wait_for(take(limiter), 10))
+
+    assert asked is None
+    assert granted - began < 0.5
+
+
+async def test_a_cancelled_call_leaves_its_slot_to_the_next(share: HostShare) -> None:
+    """The booking stays with the process: whoever asks next has it, and nobody waits longer."""
+    limiter = share.limiter(COMPANY, Limits(per_second=4, **EVEN))
+    first = await take(limiter)
+    waiting = asyncio.create_task(take(limiter))
+    await asyncio.sleep(0.1)
+    waiting.cancel()
+    second = await take(limiter)
+
+    assert second - first == pytest.approx(0.25, abs=0.1)
+
+
+async def test_a_call_cancelled_at_its_grant_is_not_counted(share: HostShare) -> None:
+    """However the cancellation falls, the count is that of the turns that were had."""
+    limiter = share.limiter(COMPANY, Limits(per_second=None))
+    had = 0
+    for number in range(60):
+        call = asyncio.create_task(take(limiter))
+        for _ in range(number % 6):
+            await asyncio.sleep(0.0002)
+        call.cancel()
+        had += not isinstance(
+            (await asyncio.gather(call, return_exceptions=True))[0], BaseException
+        )
+    await asyncio.sleep(0.1)
+
+    assert (await limiter.quota()).used_today == had
+
+
+async def test_an_interactive_call_overtakes_bulk_calls(share: HostShare) -> None:
+    """It takes the slot that was booked for the bulk call at the head."""
+    limiter = share.limiter(COMPANY, Limits(per_second=20, **EVEN))
+    order: list[str] = []
+
+    async def call(name: str, lane: Any) -> None:
+        async with limiter.turn(patience=60, lane=lane):
+            order.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(5):
+            group.create_task(call(f"bulk {number}", "bulk"))
+        await asyncio.sleep(0.12)
+        group.create_task(call("interactive", "interactive"))
+
+    assert order.index("interactive") <= 4
+    assert [name for name in order if name != "interactive"] == [f"bulk {n}" for n in range(5)]
+
+
+async def test_what_is_known_to_be_hopeless_fails_ahead_of_the_queue(share: HostShare) -> None:
+    """After the first error no other call needs the file to fail."""
+    limiter = share.limiter(COMPANY, Limits(per_second=None, per_day=1))
+    other = share.limiter("other", Limits(per_second=None))
+    await take(limiter)
+    async with other.turn(patience=60) as turn:
+        turn.refused(3600)
+    errors: list[Exception] = []
+    for known in (limiter, other):
+        with pytest.raises((DailyQuotaExceededError, RateLimitError)) as caught:
+            await take(known)
+        keeper = known._desk()[1]
+        with pytest.raises(type(caught.value)):
+            keeper.refuse_early("interactive", 60)
+        errors.append(caught.value)
+
+    assert [type(error) for error in errors] == [DailyQuotaExceededError, RateLimitError]
+
+
+async def test_an_unusable_file_fails_calls_and_not_their_making(tmp_path: Path) -> None:
+    """Nothing is opened before the first call."""
+    share = HostShare(tmp_path / "limits.sqlite3")
+    (tmp_path / "limits.sqlite3").mkdir()
+    limiter = share.limiter(COMPANY, Limits())
+
+    with pytest.raises(ConfigurationError, match=r"limits\.sqlite3"):
+        await take(limiter)
+
+
+async def test_an_answer_is_not_lost_with_the_file(share: HostShare) -> None:
+    """If the file fails when a refusal is to be written, the call still has its answer."""
+    limiter = share.limiter(COMPANY, Limits())
+    turn = limiter.turn(patience=60)
+    async with turn:
+        share.close()
+        share.path.write_bytes(b"no database any more" * 1000)
+        turn.refused(1.0)
+
+    with pytest.raises(ConfigurationError, match="damaged or foreign"):
+        await limiter.quota()
+
+
+async def test_a_share_has_one_limiter_for_a_company(share: HostShare) -> None:
+    """Its clients stand in one queue, under the more careful limits."""
+    one = share.limiter(COMPANY, Limits(per_day=500))
+    two = share.limiter(COMPANY, Limits(per_second=2))
+
+    assert one is two
+    assert (two.limits.per_second, two.limits.per_day) == (2, 500)
+
+
+def _company(fake: FakeGong) -> str:
+    """Return the name under which the workers' client keeps its limits."""
+    names: list[str] = []
+
+    class Spy(HostShare):
+        def limiter(self, company: str, limits: Limits) -> HostLimiter:
+            names.append(company)
+            return super().limiter(company, limits)
+
+    auth = gong_async.BasicAuth(fake.access_key, fake.access_key_secret)
+    gong_async.GongClient(auth, base_url=fake.url, share=Spy())
+    return names[0]
+
+
+def _child(share: HostShare, limits: Limits) -> None:
+    """Take a turn in a forked process; its exit code tells whether that worked."""
+    signal.alarm(20)  # a child that hangs must not outlive the test
+    code = 1
+    try:
+        quota = asyncio.run(_take_and_look(share, limits))
+        code = 0 if quota == 2 else 2
+    finally:
+        os._exit(code)
+
+
+async def _take_and_look(share: HostShare, limits: Limits) -> int:
+    limiter = share.limiter(COMPANY, limits)
+    await take(limiter)
+    return (await limiter.quota()).used_today
+
+
+@posix
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="this platform cannot fork"
+)
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_share_is_good_on_both_sides_of_a_fork(share: HostShare) -> None:
+    """The child opens the file anew and counts into it; the parent goes on."""
+    limits = Limits(per_second=None)
+    asyncio.run(_take_and_look(share, limits))
+    child = os.fork()
+    if not child:
+        _child(share, limits)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert code == 0
+    assert asyncio.run(_take_and_look(share, limits)) == 3
+
+
+@posix
+def test_the_file_is_for_its_user_alone_and_holds_no_secret(start: Start, share: HostShare) -> None:
+    """Also what SQLite puts beside it; and neither key nor secret is in any of them."""
+    with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
+        worker = start(fake, calls=3, limits={"per_second": 100})
+        worker.ready()
+        asyncio.run(take(share.limiter(COMPANY, Limits())))
+        worker.go()
+        worker.told()
+        secrets = [fake.access_key.encode(), fake.access_key_secret.encode()]
+    files = list(share.path.parent.glob("limits.sqlite3*"))
+    content = b"".join(file.read_bytes() for file in files)
+
+    assert len(files) == 3
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert b"127.0.0.1" in content
+    assert [secret for secret in secrets if secret in content] == []

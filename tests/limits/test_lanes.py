@@ -1,0 +1,151 @@
+"""Lanes and reserves: who goes first, and what is left to others."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from statistics import median
+
+import pytest
+
+from gong_async import DailyQuotaExceededError, Limits
+from gong_async.limits.gates import Lane
+from gong_async.limits.local import LocalLimiter
+
+pytestmark = pytest.mark.looptime
+
+EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
+
+
+async def take(limiter: LocalLimiter, lane: Lane, *, flight: float = 0.0) -> float:
+    """Take one turn and return when it was granted."""
+    async with limiter.turn(patience=60, lane=lane) as turn:
+        granted = asyncio.get_running_loop().time()
+        await asyncio.sleep(flight)
+        turn.accepted()
+    return granted
+
+
+async def test_an_interactive_call_takes_the_next_slot_of_a_bulk_queue() -> None:
+    """It waits for one slot, and the bulk calls behind it for one more each."""
+    limiter = LocalLimiter(EVEN)
+    bulk = [asyncio.create_task(take(limiter, "bulk")) for _ in range(5)]
+    await asyncio.sleep(1.5)
+    urgent = await take(limiter, "interactive")
+
+    assert urgent == pytest.approx(2)
+    assert [await task for task in bulk] == pytest.approx([0, 1, 3, 4, 5])
+
+
+async def test_interactive_calls_go_in_the_order_in_which_they_came() -> None:
+    """Among themselves they are first come, first served, also when the bulk queue runs dry."""
+    limiter = LocalLimiter(EVEN)
+    bulk = asyncio.create_task(take(limiter, "bulk"))
+    await asyncio.sleep(0)
+    urgent = [asyncio.create_task(take(limiter, "interactive")) for _ in range(6)]
+
+    assert await bulk == 0
+    assert [await task for task in urgent] == pytest.approx([1, 2, 3, 4, 5, 6])
+
+
+async def test_an_interactive_call_waits_a_slot_and_a_bulk_job_loses_no_other() -> None:
+    """A thousand of them, at any moment of a job that runs at full speed."""
+    limiter = LocalLimiter(Limits(per_second=3, per_day=None, headroom=0, learns=False))
+    slot, waits, bulk = 1 / 3, list[float](), list[float]()
+    done = False
+
+    async def job() -> None:
+        while not done:
+            bulk.append(await take(limiter, "bulk", flight=0.2))
+
+    jobs = [asyncio.create_task(job()) for _ in range(16)]
+    for number in range(1_000):
+        await asyncio.sleep(1.0 + (number % 97) / 97)
+        asked = asyncio.get_running_loop().time()
+        waits.append(await take(limiter, "interactive", flight=0.2) - asked)
+    done = True
+    await asyncio.gather(*jobs)
+    everything = len(waits) + len(bulk)
+
+    assert median(waits) <= slot * 1.001
+    assert max(waits) <= 2 * slot * 1.001
+    assert everything == pytest.approx(max(bulk) / slot, abs=3)
+
+
+async def test_a_cancelled_interactive_call_takes_no_slot_with_it() -> None:
+    """The slot that it waited for goes to the bulk call at the head."""
+    limiter = LocalLimiter(EVEN)
+    bulk = [asyncio.create_task(take(limiter, "bulk")) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    urgent = asyncio.create_task(take(limiter, "interactive"))
+    await asyncio.sleep(0.25)
+    urgent.cancel()
+
+    assert [await task for task in bulk] == pytest.approx([0, 1, 2])
+
+
+async def test_a_cancelled_head_leaves_the_line_to_the_others() -> None:
+    """Whoever stood beside the line is called up when the line is empty."""
+    limiter = LocalLimiter(EVEN)
+    await take(limiter, "bulk")
+    head = asyncio.create_task(take(limiter, "bulk"))
+    await asyncio.sleep(0.5)
+    urgent = [asyncio.create_task(take(limiter, "interactive")) for _ in range(2)]
+    await asyncio.sleep(0)
+    head.cancel()
+
+    assert [await task for task in urgent] == pytest.approx([1, 2])
+
+
+async def test_the_bulk_lane_leaves_its_reserve_of_the_day() -> None:
+    """When only the reserve is left, bulk calls fail at once and interactive ones go on."""
+    limiter = LocalLimiter(Limits(per_second=None, per_day=10, reserve=4))
+    for _ in range(6):
+        await take(limiter, "bulk")
+    with pytest.raises(DailyQuotaExceededError) as caught:
+        await take(limiter, "bulk")
+    for _ in range(4):
+        await take(limiter, "interactive")
+    with pytest.raises(DailyQuotaExceededError):
+        await take(limiter, "interactive")
+
+    assert "reserved" in str(caught.value)
+
+
+async def test_the_bulk_lane_leaves_its_share_of_each_second() -> None:
+    """A quarter reserved: bulk calls are a third further apart, interactive ones are not."""
+    limits = Limits(per_second=1, per_day=None, headroom=0, learns=False, reserved_share=0.25)
+    limiter = LocalLimiter(limits)
+    bulk = await asyncio.gather(*(take(limiter, "bulk") for _ in range(4)))
+    urgent = [await take(limiter, "interactive") for _ in range(3)]
+
+    assert [after - before for before, after in pairwise(bulk)] == pytest.approx([4 / 3] * 3)
+    assert [after - before for before, after in pairwise(urgent)] == pytest.approx([1, 1])
+
+
+async def test_the_quota_tells_what_is_used_and_who_waits() -> None:
+    """Used, left, pace, ceiling, the waiting and those in flight."""
+    limiter = LocalLimiter(Limits(per_second=1, per_day=100, headroom=0.5, learns=False))
+    calls = [asyncio.create_task(take(limiter, "bulk", flight=9)) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    calls.append(asyncio.create_task(take(limiter, "interactive")))
+    await asyncio.sleep(0)
+    quota = await limiter.quota()
+    for call in calls:
+        call.cancel()
+
+    assert (quota.used_today, quota.left_today) == (1, 99)
+    assert quota.per_second == pytest.approx(0.5) and quota.ceiling == 1
+    assert quota.waiting == {"bulk": 2, "interactive": 1}
+    assert (quota.in_flight, quota.held_until) == (1, None)
+
+
+async def test_the_quota_tells_until_when_calls_are_held() -> None:
+    """After a refusal there is a time in it, and when the day's count falls next."""
+    limiter = LocalLimiter(EVEN)
+    async with limiter.turn(patience=60) as turn:
+        turn.refused(30)
+    quota = await limiter.quota()
+
+    assert quota.held_until is not None and quota.resets_at is not None
+    assert 86_000 < (quota.resets_at - quota.held_until).total_seconds() < 86_460

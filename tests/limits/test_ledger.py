@@ -1,0 +1,306 @@
+"""The limits' file by itself: slots, day, restarts of the machine, and files that are no such."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import define
+
+from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, RateLimitError
+from gong_async.limits.database import Database
+from gong_async.limits.gates import Settlement
+from gong_async.limits.ledger import HORIZON, Booking, Clocks, Ledger
+
+EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
+COMPANY = "https://api.gong.io 0123456789ab"
+DAY = 86_400.0
+
+
+@define
+class Machine:
+    """Clocks that stand still until they are moved, and the ledgers that go by them."""
+
+    path: Path
+    steady: float = 1000.0
+    wall: float = 1_700_000_000.0
+    boot: str = "first"
+
+    def pass_time(self, seconds: float) -> None:
+        """Let both clocks go on."""
+        self.steady += seconds
+        self.wall += seconds
+
+    def ledger(self) -> Ledger:
+        """Open the file as a process would."""
+        clocks = Clocks(lambda: self.boot, lambda: self.steady, lambda: self.wall)
+        return Ledger(Database(self.path), clocks)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """Return a machine with an empty state directory."""
+    return Machine(tmp_path / "limits.sqlite3")
+
+
+@pytest.fixture
+def ledger(machine: Machine) -> Iterator[Ledger]:
+    """Open the file as a process would."""
+    ledger = machine.ledger()
+    yield ledger
+    ledger.database.close()
+
+
+def ask(ledger: Ledger, booking: Booking, limits: Limits = EVEN) -> float:
+    """Ask for a turn; return the seconds to wait."""
+    return ledger.ask(COMPANY, limits, booking, "interactive", 60.0)[0]
+
+
+def use_up(ledger: Ledger, machine: Machine, limits: Limits, calls: int) -> None:
+    """Take turns, one a second."""
+    for _ in range(calls):
+        assert not ask(ledger, Booking(), limits)
+        machine.pass_time(1)
+
+
+def hold(ledger: Ledger, seconds: float) -> None:
+    """Let Gong refuse a call."""
+    ledger.settle(
+        COMPANY, EVEN, Booking(), Settlement(0.0, probed=False, accepted=False, hold=seconds)
+    )
+
+
+def test_slots_are_booked_in_the_order_of_asking(ledger: Ledger) -> None:
+    """The first goes at once, and each of the others one interval behind the one before."""
+    assert [ask(ledger, Booking()) for _ in range(5)] == [0, 1, 2, 3, 4]
+
+
+def test_a_booked_slot_is_kept_and_then_granted(machine: Machine, ledger: Ledger) -> None:
+    """Asking early books nothing anew; at its time, or a little later, the slot is good."""
+    booking = Booking()
+    ask(ledger, Booking())
+    waits = [ask(ledger, booking)]
+    for seconds in (0.5, 0.6):
+        machine.pass_time(seconds)
+        waits.append(ask(ledger, booking))
+
+    assert waits == pytest.approx([1, 0.5, 0])
+
+
+def test_a_missed_slot_is_booked_anew(machine: Machine, ledger: Ledger) -> None:
+    """Used late it would come close upon the next one, which is somebody else's."""
+    late, other = Booking(), Booking()
+    for booking in (Booking(), late, other):
+        ask(ledger, booking)
+    machine.pass_time(1.5)
+
+    assert ask(ledger, late) == pytest.approx(1.5)
+
+
+def test_dead_bookings_cost_their_slots_only(machine: Machine, ledger: Ledger) -> None:
+    """Five that never come back hold nobody up for longer than their five slots."""
+    for _ in range(6):
+        ask(ledger, Booking())
+    survivor = Booking()
+    wait = ask(ledger, survivor)
+    machine.pass_time(wait)
+
+    assert (wait, ask(ledger, survivor)) == (6, 0)
+
+
+def test_nobody_books_beyond_the_horizon(ledger: Ledger) -> None:
+    """However many die or leave: the next slot is never more than half a minute away."""
+    for _ in range(500):
+        ask(ledger, Booking())
+    late = Booking()
+    wait = ask(ledger, late)
+
+    assert late.slot is None
+    assert 0 < wait <= HORIZON + 1
+
+
+def test_only_one_probes_after_a_hold(machine: Machine, ledger: Ledger) -> None:
+    """The others look again ten times a second, until the probe has come back."""
+    ask(ledger, Booking())
+    hold(ledger, 30)
+    held = ask(ledger, Booking())
+    machine.pass_time(30)
+    probe = ledger.ask(COMPANY, EVEN, Booking(), "bulk", 60.0)
+    machine.pass_time(5)
+    others = [ask(ledger, Booking()) for _ in range(3)]
+    ledger.settle(COMPANY, EVEN, Booking(), Settlement(0.0, probed=True, accepted=True, hold=None))
+
+    assert (held, probe, others) == (30, (0, True), [0.1] * 3)
+    assert ledger.ask(COMPANY, EVEN, Booking(), "bulk", 60.0) == (0, False)
+
+
+def test_a_hold_beyond_patience_raises(ledger: Ledger) -> None:
+    """Nothing sleeps for hours; the error says until when."""
+    hold(ledger, 3600)
+
+    with pytest.raises(RateLimitError) as caught:
+        ask(ledger, Booking())
+    assert caught.value.retry_after == pytest.approx(3600)
+
+
+def test_a_restart_of_the_machine_frees_slots_and_keeps_hold_and_count(
+    machine: Machine, ledger: Ledger
+) -> None:
+    """Steady time begins anew: what is left of the hold is taken from the wall clock."""
+    for _ in range(20):
+        ask(ledger, Booking())
+    hold(ledger, 50)
+    machine.boot, machine.steady = "second", 2000.0
+    machine.wall += 20
+    after = machine.ledger()
+    held = ask(after, Booking())
+    machine.pass_time(30)
+    wait = ask(after, Booking())
+    used = after.quota(COMPANY, EVEN, Booking()).used_today
+    after.database.close()
+
+    assert held == pytest.approx(30)
+    assert (wait, used) == (0, 2)
+
+
+def test_a_restart_is_noticed_without_a_boot_id(machine: Machine, ledger: Ledger) -> None:
+    """Steady time that ran backwards says enough; the clock set back lengthens no hold."""
+    ask(ledger, Booking())
+    hold(ledger, 50)
+    machine.steady = 5.0
+    machine.wall -= 1_000_000
+
+    assert ask(ledger, Booking()) == pytest.approx(50)
+
+
+def test_the_count_of_the_day_outlives_its_process(machine: Machine, ledger: Ledger) -> None:
+    """It is over for the next process, too, until a day has passed."""
+    limits = Limits(per_second=None, per_day=5)
+    use_up(ledger, machine, limits, 5)
+    ledger.database.close()
+
+    with pytest.raises(DailyQuotaExceededError):
+        ask(ledger, Booking(), limits)
+    machine.pass_time(DAY + 61)
+    assert ask(ledger, Booking(), limits) == 0
+
+
+def test_a_clock_set_back_frees_no_calls_and_locks_nobody_out(
+    machine: Machine, ledger: Ledger
+) -> None:
+    """Calls counted in what is now the future count as made now: they are gone a day later."""
+    limits = Limits(per_second=None, per_day=5)
+    use_up(ledger, machine, limits, 5)
+    machine.wall -= 365 * DAY
+
+    with pytest.raises(DailyQuotaExceededError) as caught:
+        ask(ledger, Booking(), limits)
+    assert caught.value.retry_after <= DAY + 60
+    machine.pass_time(DAY + 61)
+    assert ask(ledger, Booking(), limits) == 0
+
+
+def test_the_bulk_lane_leaves_the_reserve(machine: Machine, ledger: Ledger) -> None:
+    """Bulk calls end before interactive ones do."""
+    limits = Limits(per_second=None, per_day=10, reserve=4)
+    use_up(ledger, machine, limits, 6)
+
+    with pytest.raises(DailyQuotaExceededError):
+        ledger.ask(COMPANY, limits, Booking(), "bulk", 60.0)
+    assert ask(ledger, Booking(), limits) == 0
+
+
+def test_the_bulk_lane_leaves_its_share_of_each_second(ledger: Ledger) -> None:
+    """Between two bulk calls there is room for an interactive one, which need not wait longer."""
+    limits = Limits(per_second=1, per_day=None, headroom=0, learns=False, reserved_share=0.5)
+    waits = [ledger.ask(COMPANY, limits, Booking(), "bulk", 60.0)[0] for _ in range(2)]
+
+    assert (waits, ask(ledger, Booking(), limits)) == ([0, 2], 1)
+
+
+def test_what_was_learned_outlives_its_process(machine: Machine, ledger: Ledger) -> None:
+    """A refusal makes the pace slower, for the next process as well."""
+    limits = Limits(per_second=10, per_day=None)
+    ask(ledger, Booking(), limits)
+    refusal = Settlement(machine.steady, probed=False, accepted=False, hold=1.0)
+    ledger.settle(COMPANY, limits, Booking(), refusal)
+    ledger.database.close()
+    pace = ledger.quota(COMPANY, limits, Booking()).per_second
+
+    assert pace is not None
+    assert pace < 1 / limits.interval
+
+
+def test_accepted_calls_are_learned_from_with_the_next_question(ledger: Ledger) -> None:
+    """They cost no transaction of their own."""
+    booking = Booking(settled=[Settlement(1000.0, probed=False, accepted=True, hold=None)] * 3)
+    ask(ledger, booking, Limits(per_second=10))
+
+    assert booking.settled == []
+    assert booking.seen is not None
+    assert booking.seen.pace is not None
+    assert booking.seen.pace.calls == 3
+
+
+def test_companies_do_not_touch_each_other(machine: Machine, ledger: Ledger) -> None:
+    """A company that is held does not slow another."""
+    hold(ledger, 30)
+
+    assert ledger.ask("other", EVEN, Booking(), "bulk", 60.0) == (0, False)
+
+
+def test_a_grant_that_was_given_back_counts_nothing(ledger: Ledger) -> None:
+    """No request went out for it."""
+    booking = Booking()
+    ask(ledger, booking)
+    ledger.give_back(COMPANY, EVEN, booking, probes=False)
+
+    assert ledger.quota(COMPANY, EVEN, booking).used_today == 0
+
+
+@pytest.mark.parametrize("content", [b"dear diary, " * 500, b"SQLite format 3\0" + b"\1" * 4096])
+def test_a_file_that_is_no_database_is_left_alone(
+    machine: Machine, ledger: Ledger, content: bytes
+) -> None:
+    """The error names the file and says what to do."""
+    machine.path.write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match=r"limits\.sqlite3.*(move it away|GONG_STATE_DIR)"):
+        ask(ledger, Booking())
+    assert machine.path.read_bytes() == content
+
+
+def test_a_database_of_another_program_is_left_alone(machine: Machine, ledger: Ledger) -> None:
+    """No table is added to it."""
+    with sqlite3.connect(machine.path) as foreign:
+        foreign.execute("CREATE TABLE recipes (name TEXT)")
+    foreign.close()
+    before = machine.path.read_bytes()
+
+    with pytest.raises(ConfigurationError, match="another program"):
+        ask(ledger, Booking())
+    assert machine.path.read_bytes() == before
+
+
+def test_a_file_damaged_while_in_use_is_explained(machine: Machine, ledger: Ledger) -> None:
+    """Whatever SQLite finds, people read what happened and what to do."""
+    ask(ledger, Booking())
+    ledger.database.close()
+    machine.path.write_bytes(machine.path.read_bytes()[:1024] + b"\xff" * 20_000)
+
+    with pytest.raises(ConfigurationError, match="damaged or foreign"):
+        ask(ledger, Booking())
+
+
+def test_a_file_of_a_newer_version_is_left_alone(machine: Machine, ledger: Ledger) -> None:
+    """An old program must not guess at a new one's tables."""
+    ask(ledger, Booking())
+    ledger.database.close()
+    with sqlite3.connect(machine.path) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    newer.close()
+
+    with pytest.raises(ConfigurationError, match="newer version"):
+        ask(ledger, Booking())

@@ -1,0 +1,133 @@
+"""Many companies in one process: who shares limits with whom."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import tracemalloc
+from datetime import UTC, datetime
+
+import pytest
+
+from gong_async import BasicAuth, GongClient, Limits, MeetingUpdate, RateLimitError
+from gong_async.limits.gates import Limiter
+from gong_async.limits.share import ProcessShare, careful
+from gong_async.testing import FakeGong, Fault
+
+UPDATE = MeetingUpdate(
+    start_time=datetime(2026, 11, 24, 15, 0, tzinfo=UTC),
+    end_time=datetime(2026, 11, 24, 15, 45, tzinfo=UTC),
+    organizer_email="dana@example.com",
+    invitees=[],
+)
+EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
+
+
+async def take(limiter: Limiter) -> float:
+    """Take one turn and return when it was granted."""
+    async with limiter.turn(patience=60) as turn:
+        turn.accepted()
+        return asyncio.get_running_loop().time()
+
+
+@pytest.mark.looptime
+async def test_two_clients_of_one_company_share(fake_gong: FakeGong) -> None:
+    """Whatever object they are, together they keep the pace of one, and hold together."""
+    auth = BasicAuth(fake_gong.access_key, fake_gong.access_key_secret)
+    async with (
+        GongClient(auth, base_url=fake_gong.url) as one,
+        GongClient(auth, base_url=fake_gong.url) as other,
+    ):
+        await asyncio.gather(
+            *(client.meetings.update("42", UPDATE) for client in (one, other) for _ in range(10))
+        )
+        quotas = [(await client.quota()).used_today for client in (one, other)]
+        fake_gong.script(Fault.rate_limited("7200"))
+        with pytest.raises(RateLimitError):
+            await one.meetings.update("42", UPDATE)
+        with pytest.raises(RateLimitError) as held:
+            await other.meetings.update("42", UPDATE)
+
+    assert fake_gong.quota_refusals == 0
+    assert quotas == [20, 20]
+    assert held.value.attempts == 0
+
+
+@pytest.mark.looptime
+async def test_a_company_that_is_held_does_not_slow_another() -> None:
+    """Company A waits for a day, B goes on at its pace."""
+    share = ProcessShare()
+    held, free = share.limiter("A", EVEN), share.limiter("B", EVEN)
+    async with held.turn(patience=60) as turn:
+        turn.refused(86_400)
+    times = [await take(free) for _ in range(3)]
+
+    assert times == pytest.approx([0, 1, 2])
+
+
+@pytest.mark.looptime
+async def test_the_more_careful_limits_hold_until_their_client_is_closed() -> None:
+    """A client with a slower pace slows its company while it is open, and no longer."""
+    share = ProcessShare()
+    fast = share.limiter("A", Limits(per_second=10, per_day=None, headroom=0, learns=False))
+    slow = share.limiter("A", EVEN)
+    await take(fast)
+    together = [await take(fast), await take(slow)]
+    slow.leave()
+    alone = [await take(fast), await take(fast)]
+
+    assert together == pytest.approx([1, 2])
+    assert alone[1] - alone[0] == pytest.approx(0.1)
+
+
+def test_careful_limits_break_neither() -> None:
+    """The smaller of everything that allows, the larger of everything that reserves."""
+    one = Limits(per_second=None, per_day=100, max_in_flight=4, reserve=1)
+    other = Limits(per_second=5, per_day=None, max_in_flight=8, reserved_share=0.5)
+
+    assert careful(one, other) == careful(other, one)
+    assert careful(one, other) == Limits(
+        per_second=5, per_day=100, max_in_flight=4, reserve=1, reserved_share=0.5
+    )
+
+
+@pytest.mark.looptime
+async def test_idle_companies_are_forgotten_and_remembered_ones_are_not() -> None:
+    """Whoever counted calls today stays, whatever became of the client."""
+    share = ProcessShare()
+    await take(share.limiter("busy", EVEN))
+    for number in range(5_000):
+        share.limiter(f"idle {number}", EVEN)
+    gc.collect()
+    quota = await share.limiter("busy", EVEN).quota()
+
+    assert len(share) <= 600
+    assert quota.used_today == 1
+
+
+async def test_thousands_of_companies_cost_little_memory() -> None:
+    """2,000 companies that have made a call each take under 10 MB."""
+    share = ProcessShare()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    seats = [share.limiter(f"company {number}", Limits()) for number in range(2_000)]
+    for seat in seats:
+        await take(seat)
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+
+    assert grown < 10_000_000
+
+
+@pytest.mark.looptime
+async def test_wall_clock_steps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of the wall clock neither free calls of the day nor hold anybody."""
+    limiter = ProcessShare().limiter("A", Limits(per_second=None, per_day=2))
+    await take(limiter)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 100_000)
+    await take(limiter)
+    quota = await limiter.quota()
+
+    assert quota.left_today == 0

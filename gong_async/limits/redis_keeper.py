@@ -1,0 +1,266 @@
+"""One company's limits in Redis, as one event loop sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from attrs import Factory, define, evolve, field
+
+from gong_async.limits.day import DayRule
+from gong_async.limits.gate import Gate
+from gong_async.limits.gates import Lane, Limits, Quota, Settlement
+from gong_async.limits.pace import Pace
+from gong_async.limits.queue import Queue
+from gong_async.limits.redis_link import Link
+from gong_async.limits.redis_reply import KnownDay, Reply, read_pace
+
+if TYPE_CHECKING:
+    from gong_async.limits.redis import RedisLimiter
+
+_LONGEST_SLEEP_ALONE = 3.0
+_TRIES_TO_LEARN = 4
+
+
+def _mirror(keeper: RedisKeeper) -> Gate:
+    limits = keeper.limiter.limits
+    return Gate(limits, day=KnownDay(DayRule(limits.day_resets)))
+
+
+@define(eq=False)
+class RedisKeeper:
+    """Asks the script for slots, and keeps to a share of the limits while Redis is away."""
+
+    limiter: RedisLimiter
+    queue: Queue
+    loop: asyncio.AbstractEventLoop
+    name: str = field(factory=lambda: uuid4().hex[:16], init=False)
+    gate: Gate = field(init=False, default=Factory(_mirror, takes_self=True))
+    """What Redis last told. Both its clocks are that of the Redis server."""
+    alone: Gate | None = field(default=None, init=False)
+    """In force while Redis is away."""
+    offset: float = field(init=False)
+    """Added to the loop's time it is that of the Redis server."""
+    version: int = field(default=0, init=False)
+    _way: float = field(default=float("inf"), init=False)
+    """Seconds that the offset may be wrong: half the way of the best answer."""
+    _accepted: int = field(default=0, init=False)
+    _uncounted: int = field(default=0, init=False)
+    _back: str = field(default="", init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.offset = time.time() - self.loop.time()
+
+    def now(self) -> float:
+        """Return the loop's time."""
+        return self.loop.time()
+
+    def refuse_early(self, lane: Lane, patience: float) -> None:
+        """Raise at once, ahead of any queue, what the queue could only lead to."""
+        now = self.server_now()
+        (self.alone or self.gate).check(now, now, lane, patience)
+
+    def server_now(self) -> float:
+        """Return the time of the Redis server, as far as it is known."""
+        return self.loop.time() + self.offset
+
+    async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
+        """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
+        # The script counts what it grants, so its answer must not be lost with a cancelled call.
+        asking = self.loop.create_task(self._run("ask", lane))
+        try:
+            reply = await asyncio.shield(asking)
+            if reply is not None and reply.granted:
+                await asyncio.sleep(reply.now + reply.wait - self.server_now())
+                return 0.0, reply.state == "probe"
+        except asyncio.CancelledError:
+            self.link.later(self._undo(asking))
+            raise
+        if reply is None:
+            return self._ask_alone(lane, patience)
+        self.gate.check(reply.now, reply.now, lane, patience)
+        return max(reply.wait, 0.001), False
+
+    def undo(self, *, probes: bool) -> None:
+        """Take back a turn that was granted to a call that was cancelled: nothing goes out."""
+        self.link.later(self._take_back())
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Take note of how a turn ended; a refusal is told to everybody at once."""
+        sent_at = settlement.sent_at + self.offset
+        if self.alone is not None:
+            self.alone.settle(self.server_now(), evolve(settlement, sent_at=sent_at))
+            if settlement.probed or settlement.hold is not None:
+                self.queue.look_again()
+        elif settlement.accepted and settlement.hold is None:
+            pace = self.gate.pace
+            self._accepted += pace is not None and sent_at >= (pace.changed_at or sent_at)
+        if settlement.probed:
+            self._back = "1" if settlement.accepted else "0"
+        if settlement.hold is not None:
+            self._hold(settlement.hold)
+            await asyncio.shield(self.link.later(self._refuse(settlement.hold, sent_at)))
+        elif settlement.probed:
+            await asyncio.shield(self.link.later(self._tell()))
+
+    async def quota(self) -> Quota:
+        """Return what is used and left."""
+        await self._run("look", "interactive")
+        now = self.server_now()
+        return (self.alone or self.gate).quota(now, now)
+
+    @property
+    def link(self) -> Link:
+        """The loop's way to Redis; another one after the share was closed."""
+        return self.limiter.share.link
+
+    @property
+    def _limits(self) -> Limits:
+        return self.limiter.limits
+
+    async def _run(self, action: str, lane: Lane = "bulk", *more: str) -> Reply | None:
+        """Run the script, and note what it says; None while Redis is away."""
+        limits, gate = self._limits, self.gate
+        gate.limits = limits
+        epoch = "" if gate.pace is None else _epoch(gate.pace)
+        handed = (self._accepted, self._uncounted, self._back)
+        self._accepted, self._uncounted, self._back = 0, 0, ""
+        rule = DayRule(limits.day_resets)
+        args = [
+            action,
+            self.name,
+            lane,
+            repr(gate.pace.interval if gate.pace else 0.0),
+            repr(limits.per_second),
+            str(-1 if limits.per_day is None else limits.per_day),
+            str(limits.reserve),
+            repr(limits.reserved_share),
+            "" if rule.resets is None else f"{rule.gone(self.server_now()):.6f}",
+            str(self.version),
+            str(handed[0]),
+            epoch,
+            str(handed[1]),
+            handed[2],
+            f"{gate.held_until or 0:.6f}",
+            *more,
+        ]
+        before = self.loop.time()
+        answer = await self.link.run(self.limiter.keys, args)
+        if answer is None:
+            # Handed in with the next answer. Accepted calls are no loss: there are always more.
+            self._uncounted += handed[1]
+            self._back = self._back or handed[2]
+            return None
+        reply = Reply.read(answer)
+        self._set_clock(reply.now, before, self.loop.time())
+        self._note(reply)
+        if reply.teach and limits.learns:
+            self.link.later(self._teach(reply.accepted))
+        return reply
+
+    def _set_clock(self, told: float, asked: float, heard: float) -> None:
+        """Learn the server's time from the answers that took least, or if it has jumped."""
+        way, offset = (heard - asked) / 2, told - (asked + heard) / 2
+        if way <= self._way or abs(offset - self.offset) > way + self._way:
+            self.offset, self._way = offset, way
+        self._way += 0.02 * way  # what was exact once is not for ever
+
+    def _note(self, reply: Reply) -> None:
+        gate = self.gate
+        self.alone = None
+        gate.held_until = reply.held or None
+        gate.day = KnownDay(DayRule(self._limits.day_resets), reply.used, reply.oldest)
+        if (
+            reply.pace
+            and (pace := read_pace(reply.pace))
+            and pace.ceiling == gate.limits.per_second
+        ):
+            if gate.pace is None or pace.changed_at != gate.pace.changed_at:
+                self._accepted = 0
+            gate.pace, self.version = pace, reply.version
+        elif not reply.version and self.version:
+            self.version = 0  # Redis has lost its keys; what is known here shall not be lost
+            self.link.later(self._teach(0))
+        else:
+            self.version = reply.version
+
+    def _hold(self, hold: float) -> None:
+        until = self.server_now() + hold
+        self.gate.held_until = max(self.gate.held_until or until, until)
+
+    async def _tell(self) -> None:
+        await self._run("look")
+        self.queue.look_again()
+
+    async def _undo(self, asking: asyncio.Task[Reply | None]) -> None:
+        reply = await asking
+        if reply is not None and reply.granted:
+            await self._take_back()
+
+    async def _take_back(self) -> None:
+        await self._run("undo")
+        self.queue.look_again()
+
+    async def _refuse(self, hold: float, sent_at: float) -> None:
+        reply = await self._run("refuse", "bulk", repr(hold))
+        self.queue.look_again()
+        for _ in range(_TRIES_TO_LEARN):
+            if reply is None or self.gate.pace is None or not self._limits.learns:
+                return
+            pace = Pace.restored(self.gate.pace.snapshot())
+            if reply.accepted:
+                pace.accepted(reply.now, reply.now, reply.accepted)
+            pace.refused(reply.now, sent_at)
+            reply = await self._learn(pace, reply.accepted)
+            if reply is not None and reply.state == "ok":
+                return
+
+    async def _teach(self, accepted: int) -> None:
+        """Feed the accepted calls of everybody into the pace."""
+        if self.gate.pace is None:
+            return
+        pace = Pace.restored(self.gate.pace.snapshot())
+        if accepted:
+            now = self.server_now()
+            pace.accepted(now, now, accepted)
+        await self._learn(pace, accepted)
+
+    async def _learn(self, pace: Pace, accepted: int) -> Reply | None:
+        kept = json.dumps(pace.snapshot())
+        told = (kept, repr(pace.interval), _epoch(pace), str(accepted))
+        reply = await self._run("learn", "bulk", *told)
+        if reply is not None and reply.state == "ok" and reply.version >= self.version:
+            self.gate.pace, self.version = pace, reply.version
+        return reply
+
+    def _ask_alone(self, lane: Lane, patience: float) -> tuple[float, bool]:
+        now = self.server_now()
+        gate = self.alone = self.alone or self._make_alone(now)
+        if wait := gate.wait(now, now, lane, patience):
+            return min(wait, _LONGEST_SLEEP_ALONE), False
+        self._uncounted += 1
+        return 0.0, gate.take(now, now, lane)
+
+    def _make_alone(self, now: float) -> Gate:
+        """Return a gate for a process without Redis: a share of the pace, and of what is left."""
+        limits, processes = self._limits, self.limiter.expected_processes
+        if limits.per_second is not None:
+            limits = evolve(limits, per_second=limits.per_second / processes)
+        known = self.gate.day
+        told = known.told if isinstance(known, KnownDay) else 0
+        oldest = known.oldest if isinstance(known, KnownDay) else 0.0
+        day = KnownDay(DayRule(limits.day_resets), told, oldest, processes=processes)
+        gate = Gate(limits, day=day, held_until=self.gate.held_until)
+        if gate.pace is not None:
+            # All processes lose Redis at the same moment, and must not all begin at it.
+            gate.next_slot = now + random.random() * gate.pace.interval  # noqa: S311
+        return gate
+
+
+def _epoch(pace: Pace) -> str:
+    """Name the time since the pace changed: calls accepted before say nothing about it."""
+    return "" if pace.changed_at is None else repr(pace.changed_at)

@@ -1,0 +1,382 @@
+"""Limits over a real Redis, from several shares in one loop: each stands for a process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, RateLimitError
+from gong_async.limits.gates import Lane
+from gong_async.limits.redis import RedisLimiter, RedisShare
+from limits.redis_server import own_server, some_server
+
+COMPANY = "https://api.gong.io 5f3a"
+PATIENCE = 60.0
+EVEN = Limits(per_second=20, per_day=None, headroom=0, learns=False)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Find a server for this file."""
+    with some_server() as url:
+        yield url
+
+
+@pytest.fixture
+async def client(url: str) -> AsyncIterator[Redis]:
+    """Look at the server from outside, with nothing kept from earlier."""
+    async with Redis.from_url(url, decode_responses=True) as client:
+        if keys := await client.keys("gong:*"):
+            await client.delete(*keys)
+        yield client
+
+
+@pytest.fixture
+async def shares(url: str, client: Redis) -> AsyncIterator[list[RedisShare]]:
+    """Make three shares that know nothing of each other."""
+    made = [RedisShare(url, expected_processes=3) for _ in range(3)]
+    yield made
+    for share in made:
+        await share.aclose()
+
+
+async def call(
+    limiter: RedisLimiter,
+    *,
+    lane: Lane = "interactive",
+    patience: float = PATIENCE,
+    refused: float | None = None,
+    lasting: float = 0.0,
+) -> float:
+    """Make one call, and return when it went."""
+    async with limiter.turn(patience=patience, lane=lane) as turn:
+        at = time.monotonic()
+        await asyncio.sleep(lasting)
+        if refused is None:
+            turn.accepted()
+        else:
+            turn.refused(refused)
+    return at
+
+
+async def test_slots_are_shared(shares: list[RedisShare]) -> None:
+    """Three shares together keep the pace of one, and take their turns one after another."""
+    limiters = [share.limiter(COMPANY, EVEN) for share in shares]
+
+    went = await asyncio.gather(*(call(limiter) for _ in range(7) for limiter in limiters))
+    times = sorted(went)
+
+    assert times[-1] - times[0] == pytest.approx(20 / 20, abs=0.15)
+    assert max(went[18:]) - min(went[18:]) < 0.3
+
+
+async def test_companies_do_not_slow_each_other(shares: list[RedisShare]) -> None:
+    """A company that is held is no reason for another to wait."""
+    held, free = (shares[0].limiter(name, EVEN) for name in (COMPANY, "https://other 77"))
+    await call(held, refused=30)
+    began = time.monotonic()
+
+    went = await call(free)
+
+    assert went - began < 0.2
+
+
+async def test_a_refusal_holds_every_process_and_one_call_probes(shares: list[RedisShare]) -> None:
+    """After the hold one call goes; the others follow only when it was accepted."""
+    limiters = [share.limiter(COMPANY, EVEN) for share in shares]
+    refused_at = await call(limiters[0], refused=0.5)
+
+    went = sorted(
+        await asyncio.gather(*(call(limiter, lasting=0.4) for limiter in limiters for _ in "12"))
+    )
+
+    assert went[0] - refused_at >= 0.49
+    assert went[1] - went[0] >= 0.4
+    assert went[-1] - went[1] < 0.7
+
+
+async def test_a_cancelled_probe_holds_up_nobody(shares: list[RedisShare]) -> None:
+    """A call that is cancelled while it probes lets the next one probe."""
+    limiters = [share.limiter(COMPANY, EVEN) for share in shares]
+    await call(limiters[0], refused=0.1)
+    probe = asyncio.create_task(call(limiters[0], lasting=60))
+    await asyncio.sleep(0.4)
+    probe.cancel()
+    began = time.monotonic()
+
+    went = await call(limiters[1])
+
+    assert went - began < 0.3
+
+
+async def test_a_hold_beyond_patience_fails_at_once(shares: list[RedisShare]) -> None:
+    """Another process learns with its first question that nothing goes for hours."""
+    limiters = [share.limiter(COMPANY, EVEN) for share in shares]
+    await call(limiters[0], refused=7200)
+    began = time.monotonic()
+
+    with pytest.raises(RateLimitError) as caught:
+        await call(limiters[1])
+
+    assert caught.value.retry_after == pytest.approx(7200, abs=2)
+    assert time.monotonic() - began < 0.5
+
+
+async def test_cancelled_calls_are_not_counted(shares: list[RedisShare]) -> None:
+    """Whenever a waiting call is cancelled, the day holds exactly the calls that went."""
+    limiter = shares[0].limiter(COMPANY, Limits(per_second=200, learns=False))
+    gone = 0
+
+    async def go() -> None:
+        nonlocal gone
+        async with limiter.turn(patience=PATIENCE):
+            gone += 1
+
+    for number in range(60):
+        task = asyncio.create_task(go())
+        await asyncio.sleep(number % 15 / 1000)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await asyncio.sleep(0.1)
+
+    quota = await shares[1].limiter(COMPANY, Limits(per_second=200)).quota()
+
+    assert 0 < gone < 60
+    assert quota.used_today == gone
+
+
+async def test_the_day_ends_for_all_and_bulk_leaves_the_reserve(shares: list[RedisShare]) -> None:
+    """Bulk calls of any process stop at the reserve, interactive ones at the day's end."""
+    limits = Limits(per_second=None, per_day=10, reserve=4)
+    first, second = (share.limiter(COMPANY, limits) for share in shares[:2])
+    for limiter in (first, second):
+        for _ in range(3):
+            await call(limiter, lane="bulk")
+
+    with pytest.raises(DailyQuotaExceededError):
+        await call(first, lane="bulk")
+    for _ in range(4):
+        await call(second)
+    with pytest.raises(DailyQuotaExceededError) as caught:
+        await call(first)
+
+    assert (await first.quota()).left_today == 0
+    assert caught.value.retry_after == pytest.approx(86_460, abs=5)
+
+
+async def test_an_interactive_call_overtakes_the_bulk_calls_of_others(
+    shares: list[RedisShare],
+) -> None:
+    """It gets the next slot though two processes have booked theirs; bulk loses one slot each."""
+    limits = Limits(per_second=4, per_day=None, headroom=0, learns=False)
+    bulk = [share.limiter(COMPANY, limits) for share in shares[:2]]
+    jobs = [asyncio.create_task(call(limiter, lane="bulk")) for limiter in bulk for _ in range(4)]
+    await asyncio.sleep(0.6)
+    asked = time.monotonic()
+
+    urgent = await call(shares[2].limiter(COMPANY, limits))
+    times = sorted([urgent, *await asyncio.gather(*jobs)])
+
+    assert urgent - asked <= 0.3
+    assert min(late - early for early, late in pairwise(times)) > 0.2
+    assert times[-1] - times[0] == pytest.approx(8 / 4, abs=0.3)
+
+
+async def test_bulk_leaves_a_share_of_each_second(shares: list[RedisShare]) -> None:
+    """With half of each second reserved, two bulk jobs together go at half the pace."""
+    limits = Limits(per_second=20, per_day=None, headroom=0, learns=False, reserved_share=0.5)
+    bulk = [share.limiter(COMPANY, limits) for share in shares[:2]]
+
+    times = sorted(
+        await asyncio.gather(*(call(one, lane="bulk") for one in bulk for _ in range(6)))
+    )
+
+    assert times[-1] - times[0] == pytest.approx(11 / 10, abs=0.2)
+
+
+async def test_the_learned_pace_is_shared_and_kept(url: str, shares: list[RedisShare]) -> None:
+    """What one process learned of a refusal, a process that starts later knows."""
+    limits = Limits(per_second=50, per_day=None)
+    first = shares[0].limiter(COMPANY, limits)
+    for _ in range(5):
+        await call(first)
+    await call(first, refused=0.05)
+    slower = (await first.quota()).per_second
+
+    later = (await shares[1].limiter(COMPANY, limits).quota()).per_second
+
+    assert slower is not None and slower < 48.9
+    assert later == slower
+
+
+async def test_accepted_calls_of_all_processes_are_learned_from(
+    client: Redis, shares: list[RedisShare]
+) -> None:
+    """Calls are collected, and fed into the pace about once a second by whoever comes then."""
+    limiters = [share.limiter(COMPANY, Limits(per_second=50, per_day=None)) for share in shares]
+    await asyncio.gather(*(call(limiter) for _ in range(40) for limiter in limiters))
+
+    gate = await client.hgetall(f"gong:{{{COMPANY}}}:gate")
+    pace = json.loads(gate["pace:50"])
+
+    assert pace["calls"] + int(gate["accepted:50"]) >= 100
+    assert 1 <= int(gate["version:50"]) <= 6
+
+
+async def test_keys_of_a_company_lie_together_and_expire(
+    client: Redis, shares: list[RedisShare]
+) -> None:
+    """Each key carries the company as its hash tag, and is gone two days after its last use."""
+    limiters = [share.limiter(COMPANY, EVEN) for share in shares]
+    await asyncio.gather(*(call(limiter) for limiter in limiters for _ in "12"))
+
+    keys: list[Any] = await client.keys("gong:*")
+
+    assert keys and all(key.startswith(f"gong:{{{COMPANY}}}:") for key in keys)
+    assert all([0 < await client.ttl(key) <= 172_800 for key in keys])
+
+
+async def test_a_hold_outlives_lost_keys(client: Redis, shares: list[RedisShare]) -> None:
+    """Whoever knows of a hold brings it back after Redis has lost its keys."""
+    first, second = (share.limiter(COMPANY, EVEN) for share in shares[:2])
+    refused_at = await call(first, refused=0.6)
+    await client.delete(*await client.keys("gong:*"))
+    waiting = asyncio.create_task(call(first))
+    await asyncio.sleep(0.1)
+
+    went = await call(second)
+    await waiting
+
+    assert went - refused_at >= 0.59
+
+
+async def test_without_redis_each_goes_on_at_its_share_and_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The pace is divided by the processes expected; one warning, and one word when it is back."""
+    caplog.set_level(logging.INFO, "gong_async")
+    with own_server() as server:
+        share = RedisShare(server.url, expected_processes=4)
+        limiter = share.limiter(COMPANY, Limits(per_second=40, per_day=100, learns=False))
+        await call(limiter)
+        server.stop()
+        times = sorted(await asyncio.gather(*(call(limiter) for _ in range(12))))
+        alone = (await limiter.quota()).used_today
+        warned = [record.levelname for record in caplog.records]
+        server.start()
+        await asyncio.sleep(3.1)
+        for _ in range(5):
+            await call(limiter)
+            await asyncio.sleep(0.05)
+        quota = await limiter.quota()
+        await share.aclose()
+
+    assert (times[-1] - times[0]) / 11 == pytest.approx(4 / 40, rel=0.15)
+    assert alone == 1 + 4 * 12
+    assert warned == ["WARNING"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert quota.per_second is not None and quota.per_second > 30
+    assert quota.used_today >= 12 + 3
+
+
+async def test_a_redis_that_does_not_answer_costs_a_second_at_most() -> None:
+    """A server that accepts and says nothing is given up after the timeout, for all callers."""
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    share = RedisShare(f"redis://127.0.0.1:{port}", timeout=0.3)
+    limiter = share.limiter(COMPANY, EVEN)
+    began = time.monotonic()
+
+    times = await asyncio.gather(*(call(limiter) for _ in range(5)))
+    await share.aclose()
+    silent.close()
+    await asyncio.sleep(0.05)
+
+    assert max(times) - began < 1.0
+
+
+async def test_a_client_that_was_handed_in_stays_open(url: str, client: Redis) -> None:
+    """It is used as it is, decoding or not, and never closed."""
+    share = RedisShare(client=client)
+    await call(share.limiter(COMPANY, EVEN))
+    pool: Any = client.connection_pool
+    await share.aclose()
+
+    assert await client.ping()
+    assert pool is client.connection_pool
+
+
+async def test_a_closed_share_may_be_used_again(shares: list[RedisShare]) -> None:
+    """Closing ends the connections, not the share."""
+    limiter = shares[0].limiter(COMPANY, EVEN)
+    await call(limiter)
+    await shares[0].aclose()
+
+    await call(limiter)
+
+    assert (await limiter.quota()).used_today == 2
+
+
+async def test_the_password_is_never_shown(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither by repr, nor in the log while Redis is away."""
+    caplog.set_level(logging.DEBUG)
+    share = RedisShare("redis://user:hunter2secret@127.0.0.1:1/0")
+    limiter = share.limiter(COMPANY, EVEN)
+    await call(limiter)
+    shown = repr(share) + repr(limiter) + repr(share.link) + caplog.text
+    await share.aclose()
+
+    assert "hunter2secret" not in shown
+
+
+def test_a_url_that_cannot_be_read_is_not_shown(shown: Any) -> None:
+    """What was taken for a URL may hold a password."""
+    with pytest.raises(ConfigurationError, match="expected redis://") as caught:
+        RedisShare("redis://127.0.0.1:hunter2secret/0")
+
+    assert "hunter2secret" not in shown(caught.value)
+
+
+def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what to install."""
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+
+    with pytest.raises(ConfigurationError, match=r"gong-async\[redis\]"):
+        RedisShare("redis://127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"url": "redis://h", "client": object()}, {"url": "redis://h", "expected_processes": 0},
+     {"url": "redis://h", "timeout": 0}],
+)  # fmt: skip
+def test_options_that_cannot_be_meant_are_refused(options: dict[str, Any]) -> None:
+    """At the start, not at the first call."""
+    with pytest.raises(ConfigurationError):
+        RedisShare(**options)
+
+
+async def test_a_grant_costs_one_or_two_scripts(client: Redis, shares: list[RedisShare]) -> None:
+    """One when the slot is free, two when it must be waited for."""
+    limiters = [share.limiter(COMPANY, Limits(per_second=50, per_day=None)) for share in shares]
+    await client.config_resetstat()
+
+    await asyncio.gather(*(call(limiter) for _ in range(25) for limiter in limiters))
+    stats = await client.info("commandstats")
+
+    assert stats["cmdstat_evalsha"]["calls"] <= 2.2 * 75

@@ -114,6 +114,7 @@ def run_command(fake: FakeGong) -> int:
         "GONG_BASE_URL": fake.url,
         "GONG_ACCESS_KEY": fake.access_key,
         "GONG_ACCESS_KEY_SECRET": fake.access_key_secret,
+        "GONG_STATE_DIR": "build/demo-state",
     }
     arguments = [sys.executable, "-m", "gong_async", *words]
     return subprocess.run(arguments, cwd=HOME, env=environment, check=False).returncode  # noqa: S603

@@ -21,6 +21,7 @@ from gong_async.cli.exits import EPILOG, Exit
 _COMMANDS: Mapping[str, str] = {
     "meetings": "Update, create or delete one meeting; ask for organizers' status.",
     "bulk": "Update many meetings from a file.",
+    "quota": "Tell what is used and left of the company's calls.",
     "fake": "Run a make-believe Gong on this machine, to try things out.",
 }
 _CREDENTIAL = re.compile(r"key|secret|token|password|auth|user|credential", re.IGNORECASE)

@@ -16,7 +16,7 @@ from gong_async import GongClient, Limits, RetryPolicy
 from gong_async._base_url import DEFAULT_BASE_URL
 from gong_async.bulk.inputs import read_changes
 from gong_async.cli.calls import Calls
-from gong_async.cli.client import client_options, given
+from gong_async.cli.client import client_options, connect, given
 from gong_async.cli.diagnostics import Diagnostics
 from gong_async.cli.exits import EPILOG, Exit
 from gong_async.cli.job import Job
@@ -79,7 +79,7 @@ def run(
     calls = Calls()
     options = given(base_url=base_url, timeout=timeout, limits=allowed)
     # Made before the outcomes are opened: without a credential no empty file is left behind.
-    client = GongClient.from_env(hooks=(calls.listen,), **options)
+    client = connect(hooks=(calls.listen,), **options)
     with ExitStack() as stack:
         carried = [row for place, row in enumerate(rows) if place in done]
         file_out = _open(output, resume_from, carried, stack)

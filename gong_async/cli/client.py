@@ -1,4 +1,4 @@
-"""The options that every command with a client has."""
+"""The client of a command: its options, and the limits that it shares with all others."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+
+from gong_async import GongClient, HostShare
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -19,6 +21,15 @@ def client_options(command: CommandT) -> CommandT:
         "--base-url", metavar="URL", help="Your company's API.  [env: GONG_BASE_URL]"
     )
     return base_url(timeout(command))
+
+
+def connect(**options: Any) -> GongClient:
+    """Return a client from the environment, which keeps its limits in this machine's file.
+
+    Commands that run at the same time together keep the pace of one, and the next one knows what
+    was used today.
+    """
+    return GongClient.from_env(share=HostShare(), **options)
 
 
 def given(**options: Any) -> dict[str, Any]:

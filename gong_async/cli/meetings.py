@@ -14,7 +14,7 @@ from gong_async import GongClient, MeetingUpdate, NewMeeting, Result
 from gong_async.bulk.columns import EXAMPLE_TIME, read_meeting, read_meeting_id
 from gong_async.bulk.findings import Finding, InputError
 from gong_async.bulk.tables import object_row
-from gong_async.cli.client import client_options, given
+from gong_async.cli.client import client_options, connect, given
 from gong_async.cli.exits import EPILOG
 from gong_async.cli.interrupts import interrupts
 
@@ -108,7 +108,7 @@ def _print(
 
     async def run() -> Result | None:
         options = given(base_url=base_url, timeout=timeout)
-        async with GongClient.from_env(**options) as gong:
+        async with connect(**options) as gong:
             called = asyncio.ensure_future(call(gong))
             with interrupts(called.cancel):
                 await asyncio.wait([called])

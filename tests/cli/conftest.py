@@ -28,12 +28,13 @@ def fake() -> Iterator[FakeGong]:
 
 
 @pytest.fixture
-def environment(fake: FakeGong) -> dict[str, str]:
+def environment(fake: FakeGong, tmp_path: Path) -> dict[str, str]:
     """Return the variables that point the command at the fake."""
     return {
         "GONG_BASE_URL": fake.url,
         "GONG_ACCESS_KEY": fake.access_key,
         "GONG_ACCESS_KEY_SECRET": fake.access_key_secret,
+        "GONG_STATE_DIR": str(tmp_path / "state"),
     }
 
 

@@ -20,6 +20,7 @@ from urllib.parse import quote
 import pytest
 from blockbuster import BlockBuster
 
+from gong_async.limits.share import ProcessShare
 from gong_async.testing.server import (
     FAKE_ACCESS_KEY,
     FAKE_ACCESS_KEY_SECRET,
@@ -133,6 +134,12 @@ def pytest_configure(config: pytest.Config) -> None:
     # looptime asks for the current loop also in sync tests; unless somebody has set one (or none),
     # asyncio makes one for the asking, and nobody closes it.
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture(autouse=True)
+def limits_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test limits of its own: ports come again, and with them another test's company."""
+    monkeypatch.setattr("gong_async._client.IN_THIS_PROCESS", ProcessShare())
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from gong_async.errors import ConfigurationError
 from gong_async.limits.state_file import MOUNTS, make_state_file
 
-Connection = sqlite3.Connection
+if TYPE_CHECKING:
+    import sqlite3
+
+    Connection = sqlite3.Connection
 
 _BUSY_SECONDS = 10.0
 _APPLICATION = 0x474F4E47
@@ -71,6 +74,8 @@ class Database:
         Raises:
             ConfigurationError: the file cannot be used.
         """
+        import sqlite3  # noqa: PLC0415 - not before the file is used
+
         with self._explained():
             connection = self._connection or self._open()
             connection.execute("BEGIN IMMEDIATE")
@@ -91,6 +96,8 @@ class Database:
             connection.close()
 
     def _open(self) -> Connection:
+        import sqlite3  # noqa: PLC0415 - not before the file is used
+
         make_state_file(self.path, mounts=self.mounts)
         give_up = time.monotonic() + _BUSY_SECONDS
         while True:
@@ -130,6 +137,8 @@ class Database:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn SQLite's errors into words for people."""
+        import sqlite3  # noqa: PLC0415 - not before the file is used
+
         problem: str
         try:
             yield

@@ -8,15 +8,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
-from gong_async.limits.database import Connection, Database
+from gong_async.limits.database import Database
 from gong_async.limits.day import DayRule
 from gong_async.limits.gate import Gate, new_pace
 from gong_async.limits.gates import Lane, Limits, Quota, Settlement
 from gong_async.limits.pace import Pace
 from gong_async.limits.stored_day import StoredDay
+
+if TYPE_CHECKING:
+    from gong_async.limits.database import Connection
 
 HORIZON = 30.0
 """Seconds that a slot is booked ahead at most."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from gong_async.limits.database import Connection
 from gong_async.limits.day import MINUTE, DayRule
+
+if TYPE_CHECKING:
+    from gong_async.limits.database import Connection
 
 _ENDS = (
     "SELECT (SELECT min(began) FROM minute WHERE key = ?1), "

@@ -53,7 +53,9 @@ async def fake_gong(request: pytest.FixtureRequest) -> AsyncIterator[FakeGong]:
 async def gong(fake_gong: FakeGong) -> AsyncIterator[GongClient]:
     """Make a GongClient that talks to `fake_gong`."""
     from gong_async import BasicAuth, GongClient  # noqa: PLC0415 - see above
+    from gong_async.limits.share import ProcessShare  # noqa: PLC0415
 
     auth = BasicAuth(fake_gong.access_key, fake_gong.access_key_secret)
-    async with GongClient(auth, base_url=fake_gong.url) as client:
+    # Ports come again: what one test has used up is not to be held against another.
+    async with GongClient(auth, base_url=fake_gong.url, share=ProcessShare()) as client:
         yield client

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from gong_async.limits.database import Connection
 
 _ENDS = (
-    "SELECT (SELECT min(began) FROM minute WHERE key = ?1), "
-    "(SELECT max(began) FROM minute WHERE key = ?1)"
+    "SELECT (SELECT min(began) FROM minute WHERE key = ?), "
+    "(SELECT max(began) FROM minute WHERE key = ?)"
 )
 _ADD = (
     "INSERT INTO minute VALUES (?, ?, ?) "
@@ -72,7 +72,9 @@ class StoredDay:
         return self.falls
 
     def _look(self) -> None:
-        self.oldest, self.latest = self.connection.execute(_ENDS, (self.company,)).fetchone()
+        self.oldest, self.latest = self.connection.execute(
+            _ENDS, (self.company, self.company)
+        ).fetchone()
 
     def _recount(self) -> None:
         self._look()

@@ -41,13 +41,13 @@ def retry_after(response: Response, now: datetime) -> float | None:
     return None
 
 
-def request_id(response: Response, payload: object = None) -> str | None:
-    """Return Gong's id of the request: from the body, else from the header that repeats it."""
-    if isinstance(payload, Mapping):
-        given = payload.get("requestId")
-        if isinstance(given, str) and given:
-            return given
-    return response.headers.get("x-traceid")
+def request_id(response: Response, redact: Redactor, payload: object = None) -> str | None:
+    """Return Gong's id of the request: from the body, else from the header that repeats it.
+
+    It is cleaned like any foreign text.
+    """
+    given = payload.get("requestId") if isinstance(payload, Mapping) else None
+    return _clean(given, redact) or _clean(response.headers.get("x-traceid"), redact)
 
 
 def success_payload(request: Request, response: Response, redact: Redactor) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def status_error(
         "status": status,
         "errors": errors,
         "errors_omitted": omitted,
-        "request_id": _clean(request_id(response, payload), redact),
+        "request_id": request_id(response, redact, payload),
     }
     said = "; ".join(errors) or _snippet(response, payload, redact)
     message = f"Gong answered {status} {reason_phrase(status)}".rstrip()
@@ -128,7 +128,7 @@ def _unbelievable(
         f"Gong's answer is {problem} ({kind}): {snippet}" if snippet else f"Gong sent {problem}",
         flaw=flaw,
         status=response.status,
-        request_id=_clean(request_id(response), redact),
+        request_id=request_id(response, redact),
         delivery=Delivery.MAYBE,
     )
 

@@ -215,7 +215,7 @@ class _Course(Generic[T]):
                 asked = retry_after(response, utc_now())
                 hold = road.retry.after_refusal(asked, self.refusals + 1)
                 turn.refused(hold)
-                road.warn(CallsHeld(hold=hold, request_id=self._request_id(response)))
+                road.warn(CallsHeld(hold=hold, request_id=request_id(response, road.redact)))
             else:
                 turn.accepted()
         return response
@@ -226,7 +226,7 @@ class _Course(Generic[T]):
         if not 200 <= response.status < 300:  # noqa: PLR2004
             raise status_error(response, road.redact, utc_now())
         payload = success_payload(request, response, road.redact)
-        given = self._request_id(response, payload)
+        given = request_id(response, road.redact, payload)
         failure = self._contradiction(payload)
         if failure is None:
             try:
@@ -347,11 +347,6 @@ class _Course(Generic[T]):
         error.outcome_unknown = self.doubtful or maybe_applied
         return self._locate(error)
 
-    def _request_id(self, response: Response, payload: object = None) -> str | None:
-        """Return Gong's id of the request, cleaned like any foreign text."""
-        given = request_id(response, payload)
-        return None if given is None else self.road.redact(given)
-
     def _locate(self, error: GongError) -> GongError:
         """Say in the error which call it ended."""
         error.method, error.route = self.request.method, self.request.route
@@ -376,7 +371,7 @@ class _Course(Generic[T]):
             **self._subject(),
             attempt=self.attempts,
             status=response.status if response else None,
-            request_id=self._request_id(response) if response else None,
+            request_id=request_id(response, self.road.redact) if response else None,
             seconds_waited=self.waited - before[1],
             seconds_on_wire=self.on_wire - before[2],
             error=error,

@@ -12,15 +12,20 @@ import json
 import logging
 import re
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import pytest_asyncio
 from blockbuster import BlockBuster
 
+from gong_async import BasicAuth, GongClient, Invitee, Limits, MeetingUpdate
+from gong_async.hooks.events import Hook
 from gong_async.limits.share import ProcessShare
+from gong_async.testing import FakeGong
 from gong_async.testing.server import (
     FAKE_ACCESS_KEY,
     FAKE_ACCESS_KEY_SECRET,
@@ -140,6 +145,37 @@ def pytest_configure(config: pytest.Config) -> None:
 def limits_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test limits of its own: ports come again, and with them another test's company."""
     monkeypatch.setattr("gong_async._client.IN_THIS_PROCESS", ProcessShare())
+
+
+@pytest_asyncio.fixture
+async def fake() -> AsyncIterator[FakeGong]:
+    """Run a fake without limits in the loop of the test."""
+    async with FakeGong(per_second=None, per_day=None) as fake:
+        yield fake
+
+
+@pytest.fixture
+def client() -> Callable[..., GongClient]:
+    """Make clients of a fake with hooks and options, without limits of their own unless given."""
+
+    def client(fake: FakeGong, *hooks: Hook, **options: Any) -> GongClient:
+        auth = BasicAuth(fake.access_key, fake.access_key_secret)
+        options = {"limits": Limits(per_second=None, per_day=None), **options}
+        return GongClient(auth, base_url=fake.url, hooks=hooks, **options)
+
+    return client
+
+
+@pytest.fixture
+def update() -> MeetingUpdate:
+    """Return an update of a meeting."""
+    return MeetingUpdate(
+        start_time=datetime(2026, 11, 24, 15, tzinfo=UTC),
+        end_time=datetime(2026, 11, 24, 16, tzinfo=UTC),
+        organizer_email="dana@example.com",
+        invitees=[Invitee(email="lee@example.com", display_name="Łé")],
+        title="Renewal",
+    )
 
 
 @pytest.fixture(scope="session")

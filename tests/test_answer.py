@@ -209,6 +209,7 @@ def test_foreign_text_is_made_safe() -> None:
         ({"requestId": 7}, {"x-traceid": "header"}, "header"),
         ({}, {"X-TraceId": "header"}, "header"),
         (None, {"x-traceid": "header"}, "header"),
+        ({}, {"x-traceid": f"a\n{SECRET}"}, r"a\u000a***"),
         ({}, {}, None),
     ],
 )
@@ -216,7 +217,9 @@ def test_request_id_comes_from_the_body_or_the_header(
     body: object, headers: dict[str, str], expected: str | None
 ) -> None:
     """Gong repeats its id in a header, which remains when the body is no JSON."""
-    assert request_id(Response(200, CIMultiDict(headers), b""), body) == expected
+    response = Response(200, CIMultiDict(headers), b"")
+
+    assert request_id(response, Redactor([Secret(SECRET)]), body) == expected
 
 
 @pytest.mark.parametrize(

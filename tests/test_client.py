@@ -8,24 +8,20 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import pairwise
 from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from gong_async import (
     APITimeoutError,
-    BasicAuth,
     BearerAuth,
     ConfigurationError,
     Delivery,
     GongClient,
     GongError,
-    Invitee,
     Limits,
     MeetingUpdate,
     RetryPolicy,
@@ -33,20 +29,8 @@ from gong_async import (
 )
 from gong_async.testing import FakeGong, Fault
 
-UPDATE = MeetingUpdate(
-    start_time=datetime(2026, 11, 24, 15, tzinfo=UTC),
-    end_time=datetime(2026, 11, 24, 16, tzinfo=UTC),
-    organizer_email="dana@example.com",
-    invitees=[Invitee(email="lee@example.com")],
-)
 UNLIMITED = Limits(per_second=None, per_day=None)
-
-
-@pytest_asyncio.fixture
-async def fake() -> AsyncIterator[FakeGong]:
-    """Run a fake without limits in the loop of the test."""
-    async with FakeGong(per_second=None, per_day=None) as fake:
-        yield fake
+Client = Callable[..., GongClient]
 
 
 @pytest.fixture
@@ -54,12 +38,6 @@ def distant() -> Iterator[FakeGong]:
     """Run a fake without limits in a thread of its own."""
     with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
         yield fake
-
-
-def client(fake: FakeGong, **options: Any) -> GongClient:
-    """Make a client of the fake, without limits of its own."""
-    auth = BasicAuth(fake.access_key, fake.access_key_secret)
-    return GongClient(auth, base_url=fake.url, **{"limits": UNLIMITED, **options})
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -190,13 +168,15 @@ def test_a_client_works_on_both_sides_of_a_fork(distant: FakeGong) -> None:
 
 
 @pytest.mark.may_block("two loops, one after the other")
-def test_a_client_is_used_by_two_threads_at_once(distant: FakeGong) -> None:
+def test_a_client_is_used_by_two_threads_at_once(
+    distant: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """Two loops, one client: all calls arrive, and each loop closes what is its own."""
     gong = client(distant)
 
     async def work(first: int) -> None:
         for number in range(first, first + 20):
-            await gong.meetings.update(number, UPDATE)
+            await gong.meetings.update(number, update)
 
     threads = [threading.Thread(target=run, args=(work(first),)) for first in (100, 200)]
     for thread in threads:
@@ -208,14 +188,16 @@ def test_a_client_is_used_by_two_threads_at_once(distant: FakeGong) -> None:
     assert distant.counts == {200: 40}
 
 
-def test_closing_ends_the_calls_of_another_threads_loop(distant: FakeGong) -> None:
+def test_closing_ends_the_calls_of_another_threads_loop(
+    distant: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """A call that is under way elsewhere is told within a second, with its outcome unknown."""
     distant.script(Fault.stall())
     gong = client(distant)
     ended: list[tuple[GongError, float]] = []
 
     async def call() -> None:
-        error = await failure(gong.meetings.update("1", UPDATE))
+        error = await failure(gong.meetings.update("1", update))
         ended.append((error, time.monotonic()))
 
     thread = threading.Thread(target=run, args=(call(),))
@@ -232,7 +214,7 @@ def test_closing_ends_the_calls_of_another_threads_loop(distant: FakeGong) -> No
     assert at - start < 1
 
 
-async def test_nothing_belongs_to_a_loop_before_the_first_call() -> None:
+async def test_nothing_belongs_to_a_loop_before_the_first_call(client: Client) -> None:
     """Building a client in a loop opens nothing: it may be dropped without being closed."""
     built = client(await _unstarted())
 
@@ -249,43 +231,51 @@ async def _unstarted() -> FakeGong:
 # A session or a connector of the caller's own.
 
 
-async def test_a_session_passed_in_is_used_and_never_closed(fake: FakeGong) -> None:
+async def test_a_session_passed_in_is_used_and_never_closed(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """Its connections are used, and it stays open when the client is closed."""
     async with aiohttp.ClientSession() as session:
         async with client(fake, session=session) as gong:
-            await gong.meetings.update("1", UPDATE)
+            await gong.meetings.update("1", update)
 
         assert not session.closed
         assert fake.counts == {200: 1}
 
 
-async def test_a_connector_passed_in_is_used_and_never_closed(fake: FakeGong) -> None:
+async def test_a_connector_passed_in_is_used_and_never_closed(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """Its connections are used, and it stays open when the client is closed."""
     async with aiohttp.TCPConnector() as connector:
         async with client(fake, connector=connector) as gong:
-            await gong.meetings.update("1", UPDATE)
+            await gong.meetings.update("1", update)
 
         assert not connector.closed
         assert fake.counts == {200: 1}
 
 
-async def test_a_session_that_is_closed_is_refused(fake: FakeGong) -> None:
+async def test_a_session_that_is_closed_is_refused(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """A clear error in place of aiohttp's."""
     session = aiohttp.ClientSession()
     await session.close()
     async with client(fake, session=session) as gong:
-        error = await failure(gong.meetings.update("1", UPDATE))
+        error = await failure(gong.meetings.update("1", update))
 
     assert isinstance(error, UsageError)
     assert "closed" in str(error)
 
 
-async def test_a_connector_that_is_closed_is_refused(fake: FakeGong) -> None:
+async def test_a_connector_that_is_closed_is_refused(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """A clear error in place of aiohttp's."""
     connector = aiohttp.TCPConnector()
     await connector.close()
     async with client(fake, connector=connector) as gong:
-        error = await failure(gong.meetings.update("1", UPDATE))
+        error = await failure(gong.meetings.update("1", update))
 
     assert isinstance(error, UsageError)
     assert "closed" in str(error)
@@ -298,7 +288,9 @@ FOREIGN: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_what_belongs_to_another_loop_is_refused(kind: str, distant: FakeGong) -> None:
+def test_what_belongs_to_another_loop_is_refused(
+    kind: str, distant: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """A session or connector of one loop, used in another, is a clear error."""
 
     async def make() -> Any:
@@ -308,7 +300,7 @@ def test_what_belongs_to_another_loop_is_refused(kind: str, distant: FakeGong) -
         foreign = home.run(make())
         gong = client(distant, **{kind: foreign})
 
-        error = run(failure(gong.meetings.update("1", UPDATE)))
+        error = run(failure(gong.meetings.update("1", update)))
         home.run(foreign.close())
 
     assert isinstance(error, UsageError)
@@ -326,10 +318,12 @@ async def test_a_session_and_a_connector_contradict_each_other() -> None:
 # The end.
 
 
-async def test_a_client_may_be_closed_twice(fake: FakeGong) -> None:
+async def test_a_client_may_be_closed_twice(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """The second time does nothing."""
     gong = client(fake)
-    await gong.meetings.update("1", UPDATE)
+    await gong.meetings.update("1", update)
     await gong.close()
 
     await gong.close()
@@ -338,15 +332,17 @@ async def test_a_client_may_be_closed_twice(fake: FakeGong) -> None:
     assert fake.connections_open == 0
 
 
-async def test_a_closed_client_refuses_every_use(fake: FakeGong) -> None:
+async def test_a_closed_client_refuses_every_use(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """Calls, copies with other options and entering it: all say that it is closed."""
     gong = client(fake)
     twin = gong.with_options(timeout=5)
     await gong.close()
 
     errors = [
-        await failure(gong.meetings.update("1", UPDATE)),
-        await failure(twin.meetings.update("1", UPDATE)),
+        await failure(gong.meetings.update("1", update)),
+        await failure(twin.meetings.update("1", update)),
         await failure(gong.request("GET /v2/users")),
         await failure(gong.__aenter__()),
     ]
@@ -362,7 +358,7 @@ async def test_a_closed_client_refuses_every_use(fake: FakeGong) -> None:
     [("queue", False), ("hold", False), ("retry", True), ("refused", False), ("wire", True)],
 )
 async def test_closing_ends_calls_at_every_stage(
-    fake: FakeGong, stage: str, *, unknown: bool
+    fake: FakeGong, client: Client, update: MeetingUpdate, stage: str, *, unknown: bool
 ) -> None:
     """`UsageError` at once; the outcome is unknown only where a request may have been applied."""
     faults = {
@@ -379,9 +375,9 @@ async def test_closing_ends_calls_at_every_stage(
         retry=RetryPolicy(backoff_floor=50),
     )
     if stage == "queue":
-        await gong.meetings.update("1", UPDATE)
+        await gong.meetings.update("1", update)
     fake.script(faults[stage])
-    call = asyncio.create_task(failure(gong.meetings.update("2", UPDATE)))
+    call = asyncio.create_task(failure(gong.meetings.update("2", update)))
     await asyncio.sleep(5)
     start = asyncio.get_running_loop().time()
 
@@ -395,7 +391,7 @@ async def test_closing_ends_calls_at_every_stage(
 
 
 @pytest.mark.looptime
-async def test_closing_ends_a_read_without_a_doubt(fake: FakeGong) -> None:
+async def test_closing_ends_a_read_without_a_doubt(fake: FakeGong, client: Client) -> None:
     """A read on the wire changes nothing at Gong."""
     fake.script(Fault.stall())
     gong = client(fake)
@@ -410,13 +406,15 @@ async def test_closing_ends_a_read_without_a_doubt(fake: FakeGong) -> None:
 
 
 @pytest.mark.looptime
-async def test_closing_ends_hundreds_of_calls(fake: FakeGong) -> None:
+async def test_closing_ends_hundreds_of_calls(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """Whether queued or on the wire: all end, and no task and no connection is left."""
     fake.script(Fault.stall(), times=None)
     gong = client(fake)
     before = asyncio.all_tasks()
     calls = [
-        asyncio.create_task(failure(gong.meetings.update(number, UPDATE))) for number in range(300)
+        asyncio.create_task(failure(gong.meetings.update(number, update))) for number in range(300)
     ]
     await asyncio.sleep(1)
 
@@ -434,18 +432,20 @@ async def test_closing_ends_hundreds_of_calls(fake: FakeGong) -> None:
 
 
 @pytest.mark.looptime
-async def test_a_copy_with_other_options_shares_connections_and_limits(fake: FakeGong) -> None:
+async def test_a_copy_with_other_options_shares_connections_and_limits(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """One pace and one connection for both, and each its own timeout."""
     limits = Limits(per_second=1, per_day=None, headroom=0, learns=False)
     async with client(fake, limits=limits, retry=RetryPolicy(max_attempts=1)) as gong:
         twin = gong.with_options(timeout=3)
         for number in range(3):
-            await gong.meetings.update(number, UPDATE)
-            await twin.meetings.update(number, UPDATE)
+            await gong.meetings.update(number, update)
+            await twin.meetings.update(number, update)
         at = [request.at for request in fake.received]
         total = fake.connections_total
         fake.script(Fault.stall(), times=2)
-        errors = [await failure(each.meetings.update("1", UPDATE)) for each in (gong, twin)]
+        errors = [await failure(each.meetings.update("1", update)) for each in (gong, twin)]
 
     assert total == 1
     assert min(later - now for now, later in pairwise(at)) >= 0.999
@@ -453,22 +453,26 @@ async def test_a_copy_with_other_options_shares_connections_and_limits(fake: Fak
     assert ["within 30 s" in str(errors[0]), "within 3 s" in str(errors[1])] == [True, True]
 
 
-async def test_closing_a_copy_does_nothing(fake: FakeGong) -> None:
+async def test_closing_a_copy_does_nothing(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """A copy lives as long as its original."""
     async with client(fake) as gong:
         async with gong.with_options(timeout=5) as twin:
-            await twin.meetings.update("1", UPDATE)
+            await twin.meetings.update("1", update)
 
-        updated = await gong.meetings.update("1", UPDATE)
+        updated = await gong.meetings.update("1", update)
 
     assert updated.meeting_id == "1"
 
 
-async def test_a_copy_keeps_what_is_not_changed(fake: FakeGong) -> None:
+async def test_a_copy_keeps_what_is_not_changed(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """A copy with another timeout keeps the retry policy, and the other way round."""
     fake.script(Fault.status(503), times=None)
     async with client(fake, retry=RetryPolicy(max_attempts=1)) as gong:
-        error = await failure(gong.with_options(timeout=5).meetings.update("1", UPDATE))
+        error = await failure(gong.with_options(timeout=5).meetings.update("1", update))
 
     assert error.attempts == 1
 
@@ -477,7 +481,7 @@ async def test_a_copy_keeps_what_is_not_changed(fake: FakeGong) -> None:
 
 
 async def test_a_client_is_built_from_key_and_secret_in_the_environment(
-    fake: FakeGong, monkeypatch: pytest.MonkeyPatch
+    fake: FakeGong, update: MeetingUpdate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`GONG_ACCESS_KEY`, `GONG_ACCESS_KEY_SECRET` and `GONG_BASE_URL` are enough."""
     monkeypatch.delenv("GONG_BEARER_TOKEN", raising=False)
@@ -485,17 +489,19 @@ async def test_a_client_is_built_from_key_and_secret_in_the_environment(
     monkeypatch.setenv("GONG_ACCESS_KEY_SECRET", fake.access_key_secret)
     monkeypatch.setenv("GONG_BASE_URL", fake.url)
     async with GongClient.from_env() as gong:
-        await gong.meetings.update("1", UPDATE)
+        await gong.meetings.update("1", update)
 
     assert fake.received[0].headers["authorization"] == "Basic"
     assert fake.counts == {200: 1}
 
 
-async def test_a_client_is_built_from_a_token_in_the_environment(fake: FakeGong) -> None:
+async def test_a_client_is_built_from_a_token_in_the_environment(
+    fake: FakeGong, update: MeetingUpdate
+) -> None:
     """`GONG_BEARER_TOKEN` is enough; options go on to the client."""
     environ = {"GONG_BEARER_TOKEN": fake.bearer_token, "GONG_BASE_URL": fake.url}
     async with GongClient.from_env(environ, limits=UNLIMITED) as gong:
-        await gong.meetings.update("1", UPDATE)
+        await gong.meetings.update("1", update)
 
     assert fake.received[0].headers["authorization"] == "Bearer"
     assert fake.counts == {200: 1}
@@ -543,12 +549,14 @@ def test_a_timeout_that_cannot_be_meant_is_refused(timeout: float) -> None:
     assert "timeout" in str(caught.value)
 
 
-async def test_the_user_agent_is_ours_or_the_callers(fake: FakeGong) -> None:
+async def test_the_user_agent_is_ours_or_the_callers(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """By default library and Python with their versions; any other on demand."""
     async with client(fake) as gong:
-        await gong.meetings.update("1", UPDATE)
+        await gong.meetings.update("1", update)
     async with client(fake, user_agent="calendar-sync/2") as gong:
-        await gong.meetings.update("1", UPDATE)
+        await gong.meetings.update("1", update)
 
     ours, theirs = (request.headers["user-agent"] for request in fake.received)
     assert ours.startswith("gong_async/")

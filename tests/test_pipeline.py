@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from gong_async import (
     APITimeoutError,
-    BasicAuth,
     ConfigurationError,
     Delivery,
     GongClient,
     GongError,
-    Invitee,
     Limits,
     MeetingUpdate,
     NotFoundError,
@@ -28,26 +24,8 @@ from gong_async import (
 )
 from gong_async.testing import FakeGong, Fault
 
-UPDATE = MeetingUpdate(
-    start_time=datetime(2026, 11, 24, 15, tzinfo=UTC),
-    end_time=datetime(2026, 11, 24, 16, tzinfo=UTC),
-    organizer_email="dana@example.com",
-    invitees=[Invitee(email="lee@example.com")],
-)
 UNLIMITED = Limits(per_second=None, per_day=None)
-
-
-@pytest_asyncio.fixture
-async def fake() -> AsyncIterator[FakeGong]:
-    """Run a fake without limits."""
-    async with FakeGong(per_second=None, per_day=None) as fake:
-        yield fake
-
-
-def client(fake: FakeGong, **options: Any) -> GongClient:
-    """Make a client of the fake, without limits of its own."""
-    auth = BasicAuth(fake.access_key, fake.access_key_secret)
-    return GongClient(auth, base_url=fake.url, **{"limits": UNLIMITED, **options})
+Client = Callable[..., GongClient]
 
 
 def now() -> float:
@@ -56,10 +34,12 @@ def now() -> float:
 
 
 @pytest.mark.looptime
-async def test_time_in_the_queue_is_not_time_of_the_attempt(fake: FakeGong) -> None:
+async def test_time_in_the_queue_is_not_time_of_the_attempt(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """500 calls queued behind 3 a second with `timeout=5` time out zero times."""
     async with client(fake, limits=Limits(per_day=None), timeout=5) as gong:
-        calls = (gong.meetings.update(str(number), UPDATE) for number in range(500))
+        calls = (gong.meetings.update(str(number), update) for number in range(500))
 
         updated = await asyncio.gather(*calls)
 
@@ -68,16 +48,18 @@ async def test_time_in_the_queue_is_not_time_of_the_attempt(fake: FakeGong) -> N
 
 
 @pytest.mark.looptime
-async def test_an_attempt_has_its_whole_time_from_its_turn_on(fake: FakeGong) -> None:
+async def test_an_attempt_has_its_whole_time_from_its_turn_on(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """A call that waited a minute for its turn still gets the five seconds of its attempt."""
     limits = Limits(per_second=1 / 60, per_day=None, headroom=0, learns=False)
     async with client(fake, limits=limits, timeout=5, retry=RetryPolicy(max_attempts=1)) as gong:
-        await gong.meetings.update("1", UPDATE)
+        await gong.meetings.update("1", update)
         fake.script(Fault.stall())
         start = now()
 
         with pytest.raises(APITimeoutError) as caught:
-            await gong.meetings.update("2", UPDATE)
+            await gong.meetings.update("2", update)
 
     assert now() - start == pytest.approx(65, abs=0.1)
     assert caught.value.phase == "headers"
@@ -85,12 +67,14 @@ async def test_an_attempt_has_its_whole_time_from_its_turn_on(fake: FakeGong) ->
 
 
 @pytest.mark.looptime
-async def test_the_deadline_ends_a_call_in_the_queue(fake: FakeGong) -> None:
+async def test_the_deadline_ends_a_call_in_the_queue(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """What has no turn by then fails at that very moment, and is known not to have been sent."""
     limits = Limits(per_second=1, per_day=None, headroom=0, learns=False)
     async with client(fake, limits=limits, retry=RetryPolicy(deadline=3.5)) as gong:
         start = now()
-        calls = (gong.meetings.update(str(number), UPDATE) for number in range(10))
+        calls = (gong.meetings.update(str(number), update) for number in range(10))
 
         results = await asyncio.gather(*calls, return_exceptions=True)
 
@@ -104,14 +88,16 @@ async def test_the_deadline_ends_a_call_in_the_queue(fake: FakeGong) -> None:
 
 
 @pytest.mark.looptime
-async def test_the_deadline_ends_a_write_on_the_wire_with_unknown_outcome(fake: FakeGong) -> None:
+async def test_the_deadline_ends_a_write_on_the_wire_with_unknown_outcome(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """The request is out: Gong may have applied it."""
     fake.script(Fault.stall(apply=True))
     async with client(fake, retry=RetryPolicy(deadline=7)) as gong:
         start = now()
 
         with pytest.raises(APITimeoutError) as caught:
-            await gong.meetings.update("1", UPDATE)
+            await gong.meetings.update("1", update)
 
     assert now() - start == pytest.approx(7, abs=0.1)
     assert caught.value.phase == "total"
@@ -121,7 +107,7 @@ async def test_the_deadline_ends_a_write_on_the_wire_with_unknown_outcome(fake: 
 
 
 @pytest.mark.looptime
-async def test_the_deadline_ends_a_read_without_a_doubt(fake: FakeGong) -> None:
+async def test_the_deadline_ends_a_read_without_a_doubt(fake: FakeGong, client: Client) -> None:
     """A read changes nothing, whether it arrived or not."""
     fake.script(Fault.stall())
     async with client(fake, retry=RetryPolicy(deadline=7)) as gong:
@@ -133,7 +119,7 @@ async def test_the_deadline_ends_a_read_without_a_doubt(fake: FakeGong) -> None:
 
 @pytest.mark.looptime
 async def test_the_deadline_ends_a_write_without_a_body_with_unknown_outcome(
-    fake: FakeGong,
+    fake: FakeGong, client: Client
 ) -> None:
     """Without a body nobody sees the request leave; it may have arrived all the same."""
     fake.script(Fault.stall())
@@ -146,27 +132,31 @@ async def test_the_deadline_ends_a_write_without_a_body_with_unknown_outcome(
 
 
 @pytest.mark.looptime
-async def test_no_wait_between_attempts_goes_past_the_deadline(fake: FakeGong) -> None:
+async def test_no_wait_between_attempts_goes_past_the_deadline(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """A repetition that would come too late is not waited for: the error comes at once."""
     fake.script(Fault.status(503))
     async with client(fake, retry=RetryPolicy(deadline=5, backoff_floor=10)) as gong:
         start = now()
 
         with pytest.raises(ServerError):
-            await gong.meetings.update("1", UPDATE)
+            await gong.meetings.update("1", update)
 
     assert now() - start < 0.1
 
 
 @pytest.mark.looptime
-async def test_no_hold_is_waited_for_past_the_deadline(fake: FakeGong) -> None:
+async def test_no_hold_is_waited_for_past_the_deadline(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """A refused call whose deadline comes before `Retry-After` fails at once, with `retry_at`."""
     fake.script(Fault.rate_limited("30"))
     async with client(fake, retry=RetryPolicy(deadline=5)) as gong:
         start = now()
 
         with pytest.raises(RateLimitError) as caught:
-            await gong.meetings.update("1", UPDATE)
+            await gong.meetings.update("1", update)
 
     assert now() - start < 0.1
     assert caught.value.attempts == 1
@@ -174,16 +164,18 @@ async def test_no_hold_is_waited_for_past_the_deadline(fake: FakeGong) -> None:
 
 
 @pytest.mark.looptime
-async def test_a_held_call_with_a_short_deadline_fails_at_once(fake: FakeGong) -> None:
+async def test_a_held_call_with_a_short_deadline_fails_at_once(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """Others were refused; this one does not sleep through a deadline that it cannot keep."""
     fake.script(Fault.rate_limited("30"))
     async with client(fake) as gong:
-        patient = asyncio.create_task(gong.meetings.update("1", UPDATE))
+        patient = asyncio.create_task(gong.meetings.update("1", update))
         await asyncio.sleep(1)
         start = now()
 
         with pytest.raises(RateLimitError) as caught:
-            await gong.with_options(retry=RetryPolicy(deadline=5)).meetings.update("2", UPDATE)
+            await gong.with_options(retry=RetryPolicy(deadline=5)).meetings.update("2", update)
 
         assert now() == start
         assert caught.value.attempts == 0
@@ -220,13 +212,15 @@ class SlowRenewal:
 
 
 @pytest.mark.looptime
-async def test_the_deadline_ends_a_renewal_without_a_doubt(fake: FakeGong) -> None:
+async def test_the_deadline_ends_a_renewal_without_a_doubt(
+    fake: FakeGong, update: MeetingUpdate
+) -> None:
     """Gong has refused the only request: nothing can have been applied."""
     async with GongClient(
         SlowRenewal(), base_url=fake.url, limits=UNLIMITED, retry=RetryPolicy(deadline=5)
     ) as gong:
         with pytest.raises(APITimeoutError) as caught:
-            await gong.meetings.update("1", UPDATE)
+            await gong.meetings.update("1", update)
 
         assert fake.counts == {401: 1}
     assert not caught.value.outcome_unknown
@@ -254,23 +248,25 @@ STAGES = {
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("stage", STAGES)
-async def test_a_call_can_be_cancelled_at_every_stage(fake: FakeGong, stage: str) -> None:
+async def test_a_call_can_be_cancelled_at_every_stage(
+    fake: FakeGong, client: Client, update: MeetingUpdate, stage: str
+) -> None:
     """`CancelledError` comes through at once and unchanged; turn and connection are given back."""
     fault, after = STAGES[stage]
     pace = 1 / 100 if stage == "queue" else None
     limits = Limits(per_second=pace, per_day=None, max_in_flight=1)
     async with client(fake, limits=limits, retry=RetryPolicy(backoff_floor=100)) as gong:
         if stage == "queue":
-            await gong.meetings.update("1", UPDATE)
+            await gong.meetings.update("1", update)
         fake.script(fault)
-        task = asyncio.create_task(gong.meetings.update("2", UPDATE))
+        task = asyncio.create_task(gong.meetings.update("2", update))
         await asyncio.sleep(after)
 
         took, ended = await cancelled(task)
         await asyncio.sleep(0.1)
         left_open = fake.connections_open
         fake.clear_script()
-        await gong.with_options(timeout=1).meetings.update("3", UPDATE)
+        await gong.with_options(timeout=1).meetings.update("3", update)
 
     assert took < 0.01
     assert isinstance(ended, asyncio.CancelledError)
@@ -279,7 +275,9 @@ async def test_a_call_can_be_cancelled_at_every_stage(fake: FakeGong, stage: str
 
 
 @pytest.mark.looptime
-async def test_the_callers_own_timeout_is_his_own(fake: FakeGong) -> None:
+async def test_the_callers_own_timeout_is_his_own(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """`asyncio.timeout` around a call raises Python's `TimeoutError`, not ours."""
     fake.script(Fault.stall())
     async with client(fake) as gong:
@@ -287,14 +285,16 @@ async def test_the_callers_own_timeout_is_his_own(fake: FakeGong) -> None:
 
         with pytest.raises(TimeoutError) as caught:
             async with asyncio.timeout(2):
-                await gong.meetings.update("1", UPDATE)
+                await gong.meetings.update("1", update)
 
     assert not isinstance(caught.value, GongError)
     assert now() - start == pytest.approx(2, abs=0.1)
 
 
 @pytest.mark.looptime
-async def test_the_callers_own_timeout_and_our_deadline_live_side_by_side(fake: FakeGong) -> None:
+async def test_the_callers_own_timeout_and_our_deadline_live_side_by_side(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """Whichever ends first is the one that is raised, also when they end together."""
     async with client(fake, retry=RetryPolicy(deadline=3)) as gong:
         raised: list[bool] = []
@@ -303,7 +303,7 @@ async def test_the_callers_own_timeout_and_our_deadline_live_side_by_side(fake: 
 
             with pytest.raises(TimeoutError) as caught:
                 async with asyncio.timeout(seconds):
-                    await gong.meetings.update("1", UPDATE)
+                    await gong.meetings.update("1", update)
             raised.append(isinstance(caught.value, APITimeoutError))
 
     assert raised[0] is False
@@ -311,7 +311,9 @@ async def test_the_callers_own_timeout_and_our_deadline_live_side_by_side(fake: 
 
 
 @pytest.mark.looptime
-async def test_a_task_group_ends_the_calls_beside_one_that_failed(fake: FakeGong) -> None:
+async def test_a_task_group_ends_the_calls_beside_one_that_failed(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """The group holds our plain error alone; the calls beside it were cancelled."""
     fake.missing_meetings.add("1")
     fake.script(Fault.stall(), on="2")
@@ -320,7 +322,7 @@ async def test_a_task_group_ends_the_calls_beside_one_that_failed(fake: FakeGong
     async def update_all(gong: GongClient) -> None:
         async with asyncio.TaskGroup() as group:
             for meeting in ("2", "3", "1"):
-                group.create_task(gong.meetings.update(meeting, UPDATE))
+                group.create_task(gong.meetings.update(meeting, update))
 
     async with client(fake) as gong:
         start = now()
@@ -333,12 +335,14 @@ async def test_a_task_group_ends_the_calls_beside_one_that_failed(fake: FakeGong
 
 
 @pytest.mark.looptime
-async def test_a_call_tells_how_it_went(fake: FakeGong) -> None:
+async def test_a_call_tells_how_it_went(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """`meta` counts all attempts, the waits and the time on the wire."""
     fake.script(Fault.status(503))
     fake.latency = 2.0
     async with client(fake, retry=RetryPolicy(backoff_floor=5, backoff_cap=5)) as gong:
-        updated = await gong.meetings.update("1", UPDATE)
+        updated = await gong.meetings.update("1", update)
 
     assert updated.meta.status == 200
     assert updated.meta.attempts == 2

@@ -1,4 +1,4 @@
-"""`gong-async quota`: what is used and left, as this machine has counted it."""
+"""`gong-async quota`: what is used and left, and who waits, as this machine has counted it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from gong_async.cli.exits import EPILOG
 @click.option("--per-second", type=float, metavar="N", help="What Gong allows you.  [default: 3]")
 @click.option("--per-day", type=int, metavar="N", help="What Gong allows you.  [default: 10000]")
 def quota(base_url: str | None, per_second: float | None, per_day: int | None) -> None:
-    """Tell what is used and left of the company's calls. Asks nothing of Gong.
+    """Tell what is used and left of the company's calls, and who waits. Asks nothing of Gong.
 
     Gong does not say what is left. This is what the commands of this machine have counted, and
-    programs that share their limits with them.
+    programs that share their limits with them. The calls of all of them that wait or are under way
+    are as of a second or two ago.
     """
     limits = Limits(**given(per_second=per_second, per_day=per_day))
 
@@ -31,10 +32,7 @@ def quota(base_url: str | None, per_second: float | None, per_day: int | None) -
         async with connect(limits=limits, **given(base_url=base_url)) as gong:
             return await gong.quota()
 
-    known = attrs.asdict(asyncio.run(ask()))
-    for of_this_command in ("waiting", "in_flight"):
-        del known[of_this_command]
-    click.echo(json.dumps(known, indent=2, default=_text))
+    click.echo(json.dumps(attrs.asdict(asyncio.run(ask())), indent=2, default=_text))
 
 
 def _text(value: Any) -> str:

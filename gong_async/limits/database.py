@@ -47,13 +47,25 @@ CREATE TABLE IF NOT EXISTS prober (
     pid INTEGER NOT NULL,
     namespace TEXT NOT NULL        -- in which the pid means something
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS crowd (
+    key TEXT NOT NULL,
+    name TEXT NOT NULL,            -- of a queue: a process has one for each event loop
+    pid INTEGER NOT NULL,
+    namespace TEXT NOT NULL,
+    interactive INTEGER NOT NULL,  -- calls that wait
+    bulk INTEGER NOT NULL,
+    in_flight INTEGER NOT NULL,
+    written REAL NOT NULL,         -- steady time
+    PRIMARY KEY (key, name)
+) WITHOUT ROWID;
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
 _HEADER = (
     "SELECT (SELECT application_id FROM pragma_application_id), "
-    "(SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_master)"
+    "(SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_master), "
+    "(SELECT count(*) FROM sqlite_master WHERE name = 'crowd')"
 )
 _CHECK_IT = "check that its disk has room and that no other program keeps it locked"
 _MOVE_IT = "move it away and start again (the day's count begins anew), or set GONG_STATE_DIR"
@@ -121,7 +133,7 @@ class Database:
                 return connection
 
     def _prepare(self, connection: Connection) -> None:
-        application, version, tables = connection.execute(_HEADER).fetchone()
+        application, version, tables, crowds = connection.execute(_HEADER).fetchone()
         if tables and application != _APPLICATION:
             raise ConfigurationError(f"{self.path} is a database of another program; {_MOVE_IT}")
         if version > _VERSION:
@@ -131,7 +143,8 @@ class Database:
         connection.execute("PRAGMA journal_mode = WAL")
         # Survives the death of any process; a power cut may cost the last moments.
         connection.execute("PRAGMA synchronous = NORMAL")
-        if not tables:
+        if not crowds:
+            # A file of before this table is given it: programs that do not know it lose nothing.
             connection.executescript(_TABLES)
 
     @contextmanager

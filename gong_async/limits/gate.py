@@ -8,6 +8,7 @@ from typing import Protocol
 from attrs import Factory, define, field
 
 from gong_async.errors import DailyQuotaExceededError, Delivery, RateLimitError
+from gong_async.limits.crowd import NOBODY, Crowd
 from gong_async.limits.day import DayCount, DayRule
 from gong_async.limits.gates import Lane, Limits, Quota, Settlement
 from gong_async.limits.pace import Pace
@@ -83,7 +84,7 @@ class Gate:
 
     def check(self, now: float, wall: float, lane: Lane, patience: float) -> None:
         """Raise what waiting could only lead to: see `wait`."""
-        hold = (self.held_until or now) - now
+        hold = 0.0 if self.held_until is None else self.held_until - now
         if hold > 0 and hold > patience:
             raise self._hold_is_too_long(hold, wall)
         per_day = self.limits.per_day
@@ -112,14 +113,15 @@ class Gate:
     def settle(self, now: float, settlement: Settlement) -> None:
         """Take note of how a turn ended: at a refusal hold everybody, and go slower afterwards."""
         if settlement.hold is not None:
-            self.held_until = max(self.held_until or now, now + settlement.hold)
+            until = now + settlement.hold
+            self.held_until = until if self.held_until is None else max(self.held_until, until)
             self._learn(now, settlement)
         elif settlement.accepted:
             self._learn(now, settlement)
         if settlement.probed:
             # The probe has come back; if it was accepted, the hold is over.
             self.probe_until = None
-            if settlement.accepted and (self.held_until or now) <= now:
+            if settlement.accepted and self.held_until is not None and self.held_until <= now:
                 self.held_until = None
 
     def _learn(self, now: float, settlement: Settlement) -> None:
@@ -130,17 +132,19 @@ class Gate:
         else:
             self.pace.accepted(now, settlement.sent_at)
 
-    def quota(self, now: float, wall: float) -> Quota:
-        """Return what is used and left."""
+    def quota(self, now: float, wall: float, crowd: Crowd = NOBODY) -> Quota:
+        """Return what is used and left, with those who wait."""
         used, per_day = self.day.used(wall), self.limits.per_day
-        held = self.held_until is not None and self.held_until > now
+        hold = 0.0 if self.held_until is None else self.held_until - now
         return Quota(
             used_today=used,
             left_today=None if per_day is None else max(0, per_day - used),
             resets_at=moment(self.day.falls_at(wall)) if used else None,
             per_second=self.pace.per_second if self.pace else None,
             ceiling=self.limits.per_second,
-            held_until=moment(wall + self.held_until - now) if held and self.held_until else None,
+            held_until=moment(wall + hold) if hold > 0 else None,
+            waiting=crowd.waiting,
+            in_flight=crowd.in_flight,
         )
 
     def _hold_is_too_long(self, hold: float, wall: float) -> RateLimitError:

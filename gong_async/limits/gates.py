@@ -87,9 +87,14 @@ class Quota:
     held_until: datetime | None
     """Until when a refusal by Gong holds every call; None if none does."""
     waiting: Mapping[Lane, int] = field(factory=dict)
-    """Calls of this event loop that wait for a turn, by lane."""
+    """Calls that wait for a turn, by lane: those of everybody whose limits these are.
+
+    Limits kept in the process count all its event loops. A `HostShare` or a `RedisShare` counts
+    other processes, too, as they were a second or two ago. One that has died is forgotten: in the
+    file at once, in Redis after ten seconds. While Redis is away, only this loop counts.
+    """
     in_flight: int = 0
-    """Calls of this event loop that are under way."""
+    """Calls that are under way, of the same callers."""
 
 
 @frozen

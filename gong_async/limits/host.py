@@ -8,13 +8,14 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from attrs import Factory, define, field
 
 from gong_async.errors import ConfigurationError
+from gong_async.limits.crowd import Pulse
 from gong_async.limits.database import Database
 from gong_async.limits.gates import Lane, Limits, Quota, Settlement
 from gong_async.limits.ledger import Booking, Ledger
@@ -95,12 +96,16 @@ class Clerk:
 
     def submit(self, job: Callable[P, T], *given: P.args, **named: P.kwargs) -> asyncio.Future[T]:
         """Do `job` after all jobs before it. It is done whether or not anybody waits for it."""
+        return asyncio.wrap_future(self.post(job, *given, **named))
+
+    def post(self, job: Callable[P, T], *given: P.args, **named: P.kwargs) -> Future[T]:
+        """Do `job` likewise; nobody is told how it ends, unless he asks."""
 
         def work() -> T:
             with self._busy:
                 return job(*given, **named)
 
-        return asyncio.wrap_future(self._thread.submit(work))
+        return self._thread.submit(work)
 
     def rest(self) -> None:
         """Close the file after the job under way, and begin no other before `resume`."""
@@ -138,6 +143,10 @@ class HostLimiter(QueuedLimiter):
         return HostKeeper(self, queue)
 
 
+def _pulse(keeper: HostKeeper) -> Pulse:
+    return Pulse(keeper.queue, keeper.booking.report, keeper.now, keeper.report)
+
+
 @define(eq=False)
 class HostKeeper:
     """Asks the file on behalf of one event loop, and books one slot ahead for it."""
@@ -145,6 +154,7 @@ class HostKeeper:
     limiter: HostLimiter
     queue: Queue
     booking: Booking = field(factory=Booking, init=False)
+    _pulse: Pulse = field(default=Factory(_pulse, takes_self=True), init=False)
 
     def now(self) -> float:
         """Return the machine's steady time."""
@@ -158,6 +168,7 @@ class HostKeeper:
 
     async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
         """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
+        self._pulse.count()
         if self.booking.slot is not None and (early := self.booking.slot - self.now()) > 0:
             return early, False
         queue, most = self.queue, self.limiter.limits.max_in_flight
@@ -187,8 +198,14 @@ class HostKeeper:
         self.queue.look_again()
 
     async def quota(self) -> Quota:
-        """Return what is used and left."""
+        """Return what is used and left, and who waits in all processes."""
+        self.booking.report.crowd = self.queue.crowd
         return await asyncio.shield(self._submit(Ledger.quota))
+
+    def report(self) -> None:
+        """Tell the other processes who waits here; if it fails, the next call will say why."""
+        limiter = self.limiter
+        limiter.clerk.post(limiter.clerk.ledger.tell, limiter.company, self.booking)
 
     def _submit(
         self,

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from gong_async.limits.crowd import Report
 from gong_async.limits.database import Database
 from gong_async.limits.day import DayRule
 from gong_async.limits.gate import Gate, new_pace
 from gong_async.limits.gates import Lane, Limits, Quota, Settlement
 from gong_async.limits.pace import Pace
+from gong_async.limits.process import is_gone, namespace
+from gong_async.limits.stored_crowd import StoredCrowd
 from gong_async.limits.stored_day import StoredDay
 
 if TYPE_CHECKING:
@@ -27,7 +30,6 @@ HORIZON = 30.0
 
 _POLL_SECONDS = 0.1
 _LEAST_LATENESS = 0.01
-_NAMESPACE = Path("/proc/self/ns/pid")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _READ = (
@@ -67,6 +69,8 @@ class Booking:
     """Calls that were accepted, to be learned from at the next opportunity."""
     seen: Gate | None = None
     """The limits as they were at the last look."""
+    report: Report = field(factory=Report)
+    """How many calls the event loop has."""
 
 
 @define(eq=False)
@@ -93,7 +97,7 @@ class Ledger:
             DailyQuotaExceededError: see `Gate.check`.
             RateLimitError: see `Gate.check`.
         """
-        with self._gate(company, limits, booking) as (gate, now, wall):
+        with self._gate(company, limits, booking) as (gate, now, wall, _):
             gate.check(now, wall, lane, patience)
             if gate.held_until is not None and now < gate.held_until:
                 return gate.held_until - now, False
@@ -114,23 +118,32 @@ class Ledger:
         self, company: str, limits: Limits, booking: Booking, settlement: Settlement
     ) -> None:
         """Write down how a turn ended."""
-        with self._gate(company, limits, booking) as (gate, now, _):
+        with self._gate(company, limits, booking) as (gate, now, _, _):
             gate.settle(now, settlement)
 
     def give_back(self, company: str, limits: Limits, booking: Booking, probes: bool) -> None:  # noqa: FBT001
         """Take a grant back that nobody used: no request went out."""
-        with self._gate(company, limits, booking) as (gate, _, wall):
+        with self._gate(company, limits, booking) as (gate, _, wall, _):
             gate.undo(wall, probes=probes)
 
     def quota(self, company: str, limits: Limits, booking: Booking) -> Quota:
-        """Return what is used and left."""
-        with self._gate(company, limits, booking) as (gate, now, wall):
-            return gate.quota(now, wall)
+        """Return what is used and left, and who waits in all processes."""
+        with self._gate(company, limits, booking) as (gate, now, wall, crowds):
+            others = crowds.others(booking.report.name, now)
+            return gate.quota(now, wall, booking.report.crowd + others)
+
+    def tell(self, company: str, booking: Booking) -> None:
+        """Write down who waits, if that is still due."""
+        crowd = booking.report.take(self.clocks.steady())
+        if crowd is not None:
+            with self.database.transaction() as connection:
+                crowds = StoredCrowd(connection, company)
+                crowds.tell(booking.report.name, crowd, self.clocks.steady())
 
     @contextmanager
     def _gate(
         self, company: str, limits: Limits, booking: Booking
-    ) -> Iterator[tuple[Gate, float, float]]:
+    ) -> Iterator[tuple[Gate, float, float, StoredCrowd]]:
         """Lend the company's gate as it stands in the file, and write it back."""
         settled, booking.settled = booking.settled, []
         with self.database.transaction() as connection:
@@ -138,16 +151,19 @@ class Ledger:
             now, wall = self.clocks.steady(), self.clocks.wall()
             if self._boot is None:
                 self._boot = self.clocks.boot()
+            crowds = StoredCrowd(connection, company)
+            if (crowd := booking.report.take(now)) is not None:
+                crowds.tell(booking.report.name, crowd, now)
             gate = booking.seen = self._read(connection, company, limits, (now, wall))
             probe = gate.probe_until
             for settlement in settled:
                 gate.settle(now, settlement)
             try:
-                yield gate, now, wall
+                yield gate, now, wall, crowds
             finally:  # also when the gate refuses: what was learned stays
                 self._write(connection, company, gate, (now, wall))
                 if gate.probe_until is not None and gate.probe_until != probe:
-                    connection.execute(_PROBES, (company, os.getpid(), _namespace()))
+                    connection.execute(_PROBES, (company, os.getpid(), namespace()))
 
     def _read(
         self, connection: Connection, company: str, limits: Limits, at: tuple[float, float]
@@ -167,8 +183,10 @@ class Ledger:
             held = None if held is None else now + min(held_wall - wall, held - steady)
             if pace is not None:
                 pace.changed_at = None
-        if probe is not None and _is_gone(connection.execute(_PROBER, (company,)).fetchone()):
-            probe = None
+        if probe is not None:
+            prober = connection.execute(_PROBER, (company,)).fetchone()
+            if prober is not None and is_gone(*prober):
+                probe = None
         return Gate(limits, pace, day, slot, bulk_slot, held, probe)
 
     def _write(
@@ -191,27 +209,6 @@ class Ledger:
                 json.dumps(gate.pace.snapshot()) if gate.pace else None,
             ),
         )
-
-
-def _namespace() -> str:
-    """Return in which pid namespace we are: those of two containers say nothing to each other."""
-    try:
-        return str(_NAMESPACE.readlink())
-    except OSError:
-        return ""
-
-
-def _is_gone(prober: tuple[int, str] | None) -> bool:
-    """Tell whether the process that probes has surely died."""
-    if prober is None or os.name != "posix" or prober[1] != _namespace():
-        return False
-    try:
-        os.kill(prober[0], 0)  # only asks
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _wait(gate: Gate, booking: Booking, now: float, lane: Lane) -> float:

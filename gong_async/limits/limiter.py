@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Protocol, Self
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from gong_async.limits.gates import Lane, Limits, Quota, Settlement
 from gong_async.limits.queue import Queue
@@ -38,7 +38,7 @@ class Keeper(Protocol):
         ...
 
     async def quota(self) -> Quota:
-        """Return what is used and left; the queue adds who waits."""
+        """Return what is used, what is left, and who waits."""
         ...
 
 
@@ -58,9 +58,8 @@ class QueuedLimiter(ABC):
 
     async def quota(self) -> Quota:
         """Return what is used, what is left, and who waits."""
-        queue, keeper = self._desk()
-        known = await keeper.quota()
-        return evolve(known, waiting=dict(queue.waiting), in_flight=queue.in_flight)
+        _, keeper = self._desk()
+        return await keeper.quota()
 
     def leave(self) -> None:  # noqa: B027 - a limiter that belongs to nobody has nothing to do
         """Tell that a client is closed; this limiter belongs to nobody in particular."""

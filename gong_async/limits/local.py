@@ -8,6 +8,7 @@ import time
 
 from attrs import Factory, define, field
 
+from gong_async.limits.crowd import NOBODY, Crowd
 from gong_async.limits.gate import Gate, new_pace
 from gong_async.limits.gates import Lane, Limits, Quota, Settlement
 from gong_async.limits.limiter import Keeper, QueuedLimiter
@@ -52,10 +53,15 @@ class LocalLimiter(QueuedLimiter):
     def is_idle(self) -> bool:
         """Whether nobody waits, nothing is under way, and nothing is left to remember."""
         now = time.monotonic()
-        busy = any(queue.in_flight or any(queue.waiting.values()) for _, queue in self.queues())
         with self.mutex:
             counted = self.gate.day.used(now + self.wall_offset)
-            return not busy and not counted and (self.gate.held_until or now) <= now
+            held = self.gate.held_until is not None and self.gate.held_until > now
+            return self.crowd == NOBODY and not counted and not held
+
+    @property
+    def crowd(self) -> Crowd:
+        """How many calls this process has, in all its loops."""
+        return sum((queue.crowd for loop, queue in self.queues() if not loop.is_closed()), NOBODY)
 
     def leave_parent(self) -> None:
         """After a fork: what the parent has under way is the parent's, the probe too."""
@@ -115,7 +121,7 @@ class LocalKeeper:
             limiter.look_again()
 
     async def quota(self) -> Quota:
-        """Return what is used and left."""
-        now = self.now()
-        with self.limiter.mutex:
-            return self.limiter.gate.quota(now, now + self.limiter.wall_offset)
+        """Return what is used, what is left, and who waits."""
+        now, limiter = self.now(), self.limiter
+        with limiter.mutex:
+            return limiter.gate.quota(now, now + limiter.wall_offset, limiter.crowd)

@@ -7,7 +7,8 @@ the slack is learned from refusals:
 * While nothing is refused the slack shrinks, down to almost nothing.
 * A refusal makes it grow: twofold while refusals follow each other, less the longer the pace had
   held. What was too fast is remembered, and between it and what held the pace is halved in, until
-  the two are close. Then it stays: looking closer costs more refusals than it earns.
+  the two are close. Then it stays: looking closer costs more refusals than it earns. A refusal
+  takes the search back to what held, and a second one there adds only a little.
 * When the pace falls far below what was usual, somebody else uses the quota. The usual pace is
   then tried again every few seconds, for as long as that fails at growing intervals, so that it
   is back at once when the quota is.
@@ -128,6 +129,7 @@ class Pace:
         quiet, self.quiet_slack = self.quiet_slack, None
         if quiet is not None and quiet > 1.03 * self.slack:
             self._change(now, max(quiet, self._share(_FIRST_SLACK)))
+            self.calls = _QUICK  # it has held before: one more refusal does not say far off
             return
         self.searching = calls < _QUICK
         grown = self.slack * _growth(calls, since)
@@ -202,7 +204,7 @@ class Pace:
         self.probed_at = now
         self.failed_probes += 1
         if self.failed_probes < _PATIENT_PROBES:
-            self.probe_gap = min(_USUAL_PROBE_GAP, 1.25 * max(self.probe_gap, _FIRST_PROBE_GAP))
+            self.probe_gap = min(_USUAL_PROBE_GAP, max(_FIRST_PROBE_GAP, 1.25 * self.probe_gap))
         else:
             self.probe_gap = min(_LONGEST_PROBE_GAP, 2.0 * self.probe_gap)
         self._change(now, back)

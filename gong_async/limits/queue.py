@@ -7,6 +7,7 @@ from typing import Protocol
 
 from attrs import Factory, define, field
 
+from gong_async.limits.crowd import Crowd
 from gong_async.limits.gates import Lane
 
 _TICK = 1e-6
@@ -45,6 +46,11 @@ class Queue:
     _in_line: int = field(default=0, init=False)
     _urgent: list[tuple[asyncio.Future[bool | None], float]] = field(factory=list, init=False)
     _changed: asyncio.Event = field(factory=asyncio.Event, init=False)
+
+    @property
+    def crowd(self) -> Crowd:
+        """How many calls are here."""
+        return Crowd(self.waiting["interactive"], self.waiting["bulk"], self.in_flight)
 
     async def enter(self, keeper: Keeper, lane: Lane, patience: float) -> bool:
         """Wait for a turn; return whether it probes. `leave` gives the place back."""

@@ -32,7 +32,7 @@ class RedisLimiter(QueuedLimiter):
     def keys(self) -> list[str]:
         """The company's keys. In a cluster the part in braces keeps them in one place."""
         tag = self.company.replace("{", "(").replace("}", ")")
-        return [f"gong:{{{tag}}}:{name}" for name in ("gate", "line", "day")]
+        return [f"gong:{{{tag}}}:{name}" for name in ("gate", "line", "day", "crowd")]
 
     @property
     def expected_processes(self) -> int:
@@ -113,6 +113,11 @@ class RedisShare:
             client = make_client(self._url, self._timeout) if self._url else self._client
             link = self._links[key] = Link(client, owned, self._timeout, self._notice)
         return link
+
+    @property
+    def open_link(self) -> Link | None:
+        """The running loop's way to Redis if there is one already."""
+        return self._links.get((os.getpid(), asyncio.get_running_loop()))
 
     async def aclose(self) -> None:
         """Close the running loop's connections. If they are needed again, there will be new ones.

@@ -7,10 +7,10 @@ import json
 import random
 import time
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from attrs import Factory, define, evolve, field
 
+from gong_async.limits.crowd import NOBODY, Pulse, Report
 from gong_async.limits.day import DayRule
 from gong_async.limits.gate import Gate
 from gong_async.limits.gates import Lane, Limits, Quota, Settlement
@@ -31,6 +31,10 @@ def _mirror(keeper: RedisKeeper) -> Gate:
     return Gate(limits, day=KnownDay(DayRule(limits.day_resets)))
 
 
+def _pulse(keeper: RedisKeeper) -> Pulse:
+    return Pulse(keeper.queue, keeper.report, keeper.now, keeper.tell)
+
+
 @define(eq=False)
 class RedisKeeper:
     """Asks the script for slots, and keeps to a share of the limits while Redis is away."""
@@ -38,7 +42,8 @@ class RedisKeeper:
     limiter: RedisLimiter
     queue: Queue
     loop: asyncio.AbstractEventLoop
-    name: str = field(factory=lambda: uuid4().hex[:16], init=False)
+    report: Report = field(factory=Report, init=False)
+    """How many calls the loop has; its name is the loop's in Redis."""
     gate: Gate = field(init=False, default=Factory(_mirror, takes_self=True))
     """What Redis last told. Both its clocks are that of the Redis server."""
     alone: Gate | None = field(default=None, init=False)
@@ -51,6 +56,7 @@ class RedisKeeper:
     _accepted: int = field(default=0, init=False)
     _uncounted: int = field(default=0, init=False)
     _back: str = field(default="", init=False)
+    _pulse: Pulse = field(default=Factory(_pulse, takes_self=True), init=False)
 
     def __attrs_post_init__(self) -> None:
         self.offset = time.time() - self.loop.time()
@@ -70,6 +76,7 @@ class RedisKeeper:
 
     async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
         """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
+        self._pulse.count()
         # The script counts what it grants, so its answer must not be lost with a cancelled call.
         asking = self.loop.create_task(self._run("ask", lane))
         try:
@@ -105,13 +112,23 @@ class RedisKeeper:
             self._hold(settlement.hold)
             await asyncio.shield(self.link.later(self._refuse(settlement.hold, sent_at)))
         elif settlement.probed:
-            await asyncio.shield(self.link.later(self._tell()))
+            await asyncio.shield(self.link.later(self._look()))
 
     async def quota(self) -> Quota:
-        """Return what is used and left."""
-        await self._run("look", "interactive")
-        now = self.server_now()
-        return (self.alone or self.gate).quota(now, now)
+        """Return what is used, what is left, and who waits: only here while Redis is away."""
+        # redis-py loses a cancellation that comes while it sends.
+        reply = await asyncio.shield(self.link.later(self._run("look")))
+        now, others = self.server_now(), NOBODY if reply is None else reply.others
+        return (self.alone or self.gate).quota(now, now, self.queue.crowd + others)
+
+    def tell(self) -> None:
+        """Tell the others who waits here."""
+        link = self.limiter.share.open_link
+        if link is None:
+            # The share was closed, and is not opened for this: the last report expires.
+            self.report.take(self.now())
+            return
+        link.later(self._run("look"))
 
     @property
     def link(self) -> Link:
@@ -129,10 +146,11 @@ class RedisKeeper:
         epoch = "" if gate.pace is None else _epoch(gate.pace)
         handed = (self._accepted, self._uncounted, self._back)
         self._accepted, self._uncounted, self._back = 0, 0, ""
+        crowd = self.report.take(self.now())
         rule = DayRule(limits.day_resets)
         args = [
             action,
-            self.name,
+            self.report.name,
             lane,
             repr(gate.pace.interval if gate.pace else 0.0),
             repr(limits.per_second),
@@ -146,6 +164,7 @@ class RedisKeeper:
             str(handed[1]),
             handed[2],
             f"{gate.held_until or 0:.6f}",
+            "" if crowd is None else f"{crowd.interactive} {crowd.bulk} {crowd.in_flight}",
             *more,
         ]
         before = self.loop.time()
@@ -189,10 +208,10 @@ class RedisKeeper:
             self.version = reply.version
 
     def _hold(self, hold: float) -> None:
-        until = self.server_now() + hold
-        self.gate.held_until = max(self.gate.held_until or until, until)
+        until, known = self.server_now() + hold, self.gate.held_until
+        self.gate.held_until = until if known is None else max(known, until)
 
-    async def _tell(self) -> None:
+    async def _look(self) -> None:
         await self._run("look")
         self.queue.look_again()
 

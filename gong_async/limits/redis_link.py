@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import define, field
 
@@ -14,6 +14,8 @@ from gong_async._secret import Secret
 from gong_async._version import __version__
 from gong_async.errors import ConfigurationError
 from gong_async.limits.redis_script import SCRIPT, SHA
+
+T = TypeVar("T")
 
 TIMEOUT = 1.0
 """Seconds that Redis may take for an answer."""
@@ -122,7 +124,7 @@ class Link:
     away: bool = field(default=False, init=False)
     _look_at: float = field(default=0.0, init=False)
     _looking: bool = field(default=False, init=False)
-    _tasks: set[asyncio.Task[None]] = field(factory=set, init=False)
+    _tasks: set[asyncio.Task[Any]] = field(factory=set, init=False)
 
     async def run(self, keys: list[str], args: list[str]) -> list[Any] | None:
         """Run the script once; None if Redis is away. Never raises for what Redis does."""
@@ -141,7 +143,7 @@ class Link:
         self._lost(problem)
         return None
 
-    def later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def later(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Do `work` beside the calls."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)

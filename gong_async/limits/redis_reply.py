@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import define, frozen
 
+from gong_async.limits.crowd import Crowd
 from gong_async.limits.day import DayRule
 from gong_async.limits.pace import Pace
 
@@ -56,6 +57,8 @@ class Reply:
     pace: str
     accepted: int
     teach: bool
+    others: Crowd
+    """Who waits in other loops, if that was asked."""
 
     @property
     def granted(self) -> bool:
@@ -66,10 +69,11 @@ class Reply:
     def read(cls, answer: list[Any]) -> Reply:
         """Read the answer of a client that decodes, or of one that does not."""
         plain = [one.decode() if isinstance(one, bytes) else one for one in answer]
-        state, wait, now, held, used, oldest, version, pace, accepted, teach = plain
+        state, wait, now, held, used, oldest, version, pace, accepted, teach, *others = plain
         return cls(
             str(state), float(wait), float(now), float(held), int(used), float(oldest),
             int(version), str(pace), int(accepted), bool(int(teach)),
+            Crowd(*map(int, others)),
         )  # fmt: skip
 
 

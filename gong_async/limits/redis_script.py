@@ -3,7 +3,7 @@
 One script with several actions, so that there is one to load:
 
 * `ask`: take the slot that was booked and is due, else book the next one and say how long it is.
-* `look`: change nothing but what is handed in with every call.
+* `look`: change nothing but what is handed in with every call; say who waits elsewhere.
 * `refuse`: Gong's limit refused a request: hold everybody.
 * `learn`: write the learned pace, if nobody else wrote it since it was read.
 * `undo`: a call that was granted and counted was cancelled before it went out.
@@ -18,7 +18,7 @@ from __future__ import annotations
 from hashlib import sha1
 
 SCRIPT = """
-local gate, line, day = KEYS[1], KEYS[2], KEYS[3]
+local gate, line, day, crowd = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local action, me, lane, rate = ARGV[1], ARGV[2], ARGV[3], ARGV[5]
 local per_day, reserve, share = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local PROBE_LEASE, KEPT, EARLY = 120, 172800, 0.0005
@@ -105,6 +105,26 @@ if ARGV[14] ~= '' then
   if mine and ARGV[14] == '1' and held <= now then
     held = 0
     put('held', 0)
+  end
+end
+
+-- Who waits: a report for each event loop. What was not renewed is that of a dead process.
+local FORGOTTEN, waits = 10, {0, 0, 0}
+if ARGV[16] == '0 0 0' then
+  redis.call('HDEL', crowd, me)
+elseif ARGV[16] ~= '' then
+  redis.call('HSET', crowd, me, text(now) .. ' ' .. ARGV[16])
+  redis.call('EXPIRE', crowd, FORGOTTEN)
+end
+if action == 'look' or ARGV[16] ~= '' then
+  local told = redis.call('HGETALL', crowd)
+  for at = 1, #told, 2 do
+    local said = {string.match(told[at + 1], '(%S+) (%d+) (%d+) (%d+)')}
+    if not said[1] or math.abs(now - tonumber(said[1])) > FORGOTTEN then
+      redis.call('HDEL', crowd, told[at])
+    elseif told[at] ~= me then
+      for kind = 1, 3 do waits[kind] = waits[kind] + tonumber(said[kind + 1]) end
+    end
   end
 end
 
@@ -209,19 +229,19 @@ if action == 'ask' then
     put('learned', text(now))
   end
 elseif action == 'refuse' then
-  held = math.max(held, now + tonumber(ARGV[16]))
+  held = math.max(held, now + tonumber(ARGV[17]))
   redis.call('DEL', line)
   put('held', text(held))
   put('next', 0)
   put('bulk', 0)
 elseif action == 'learn' then
   if version == tonumber(ARGV[10]) then
-    version, pace, accepted = version + 1, ARGV[16], math.max(0, accepted - tonumber(ARGV[19]))
-    if epoch ~= ARGV[18] then accepted = 0 end
+    version, pace, accepted = version + 1, ARGV[17], math.max(0, accepted - tonumber(ARGV[20]))
+    if epoch ~= ARGV[19] then accepted = 0 end
     put('version:' .. rate, version)
     put('pace:' .. rate, pace)
-    put('interval:' .. rate, ARGV[17])
-    put('epoch:' .. rate, ARGV[18])
+    put('interval:' .. rate, ARGV[18])
+    put('epoch:' .. rate, ARGV[19])
     put('accepted:' .. rate, accepted)
   else
     state = 'stale'
@@ -240,7 +260,7 @@ if #changes > 0 then
 end
 if version == tonumber(ARGV[10]) then pace = '' end
 return {state, text(math.max(0, wait)), text(now), text(held), used, text(oldest), version, pace,
-  accepted, teach}
+  accepted, teach, waits[1], waits[2], waits[3]}
 """
 
 SHA = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +26,30 @@ def test_the_next_command_knows_what_was_used(
     assert [quota["used_today"] for quota in told] == [3, 3]
     assert told[0]["left_today"] == 9_997
     assert told[0]["ceiling"] == 3
+
+
+def test_who_waits_in_a_bulk_run_is_told_until_it_is_killed(
+    invoke: Callable[..., Result],
+    start: Callable[..., subprocess.Popen[str]],
+    fake: FakeGong,
+    meetings: Callable[..., Path],
+) -> None:
+    """From another terminal: the run's calls by lane, and none when its process is gone."""
+    fake.script(Fault.stall(), times=None)
+    words = ("--per-second", "0.1", "--max-in-flight", "8")
+    process = start("bulk", "run", meetings(50), *words)
+
+    def ask() -> tuple[dict[str, int], int]:
+        quota = json.loads(invoke("quota").stdout)
+        return quota["waiting"], quota["in_flight"]
+
+    until = time.monotonic() + 20
+    while (running := ask()) != ({"interactive": 0, "bulk": 7}, 1):
+        assert time.monotonic() < until, running
+    process.kill()
+    process.wait()
+
+    assert ask() == ({"interactive": 0, "bulk": 0}, 0)
 
 
 def test_a_used_up_day_stops_the_next_command(

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from gong_async import (
     APITimeoutError,
-    BasicAuth,
     GongClient,
     Limits,
     MeetingUpdate,
@@ -34,31 +31,11 @@ from gong_async.hooks.events import (
 )
 from gong_async.testing import FakeGong, Fault
 
-UPDATE = MeetingUpdate(
-    start_time=datetime(2026, 11, 24, 15, tzinfo=UTC),
-    end_time=datetime(2026, 11, 24, 16, tzinfo=UTC),
-    organizer_email="dana@example.com",
-    invitees=[],
-    title="Renewal",
-)
 UNLIMITED = Limits(per_second=None, per_day=None)
+Client = Callable[..., GongClient]
 SUBJECT = ("PUT", "/v2/meetings/{meetingId}", "7")
 
 pytestmark = pytest.mark.looptime
-
-
-@pytest_asyncio.fixture
-async def fake() -> AsyncIterator[FakeGong]:
-    """Run a fake without limits."""
-    async with FakeGong(per_second=None, per_day=None) as fake:
-        yield fake
-
-
-def client(fake: FakeGong, *hooks: Any, **options: Any) -> GongClient:
-    """Make a client of the fake with these hooks."""
-    auth = BasicAuth(fake.access_key, fake.access_key_secret)
-    options = {"limits": UNLIMITED, **options}
-    return GongClient(auth, base_url=fake.url, hooks=hooks, **options)
 
 
 def kinds(events: list[Event]) -> list[type[Event]]:
@@ -66,12 +43,14 @@ def kinds(events: list[Event]) -> list[type[Event]]:
     return [type(event) for event in events]
 
 
-async def test_a_call_is_told_from_its_start_to_its_end(fake: FakeGong) -> None:
+async def test_a_call_is_told_from_its_start_to_its_end(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """Three events for a call that goes well, each with its facts."""
     fake.latency = 2.0
     events: list[Event] = []
     async with client(fake, events.append) as gong:
-        updated = await gong.meetings.update("7", UPDATE)
+        updated = await gong.meetings.update("7", update)
 
     started, attempt, finished = events
     assert isinstance(started, CallStarted)
@@ -88,13 +67,15 @@ async def test_a_call_is_told_from_its_start_to_its_end(fake: FakeGong) -> None:
     assert finished.seconds_on_wire == pytest.approx(2, abs=0.1)
 
 
-async def test_repetitions_are_told_in_order(fake: FakeGong) -> None:
+async def test_repetitions_are_told_in_order(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """A refusal and a failure before the success: each attempt, each plan, and the hold."""
     fake.script(Fault.rate_limited("30"))
     fake.script(Fault.status(503))
     events: list[Event] = []
     async with client(fake, events.append, retry=RetryPolicy(backoff_floor=5)) as gong:
-        await gong.meetings.update("7", UPDATE)
+        await gong.meetings.update("7", update)
 
     assert kinds(events) == [
         CallStarted,
@@ -109,24 +90,28 @@ async def test_repetitions_are_told_in_order(fake: FakeGong) -> None:
     ]
 
 
-async def test_a_hold_is_told_with_its_length(fake: FakeGong) -> None:
+async def test_a_hold_is_told_with_its_length(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """Not shorter than Gong asked for, and with the id to quote."""
     fake.script(Fault.rate_limited("30"))
     events: list[Event] = []
     async with client(fake, events.append) as gong:
-        await gong.meetings.update("7", UPDATE)
+        await gong.meetings.update("7", update)
 
     held = next(event for event in events if isinstance(event, CallsHeld))
     assert 30 <= held.hold <= 31
     assert held.request_id
 
 
-async def test_a_plan_is_told_with_its_error_and_its_wait(fake: FakeGong) -> None:
+async def test_a_plan_is_told_with_its_error_and_its_wait(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """What went wrong, at which attempt, and after how long it is repeated."""
     fake.script(Fault.status(503))
     events: list[Event] = []
     async with client(fake, events.append, retry=RetryPolicy(backoff_floor=5)) as gong:
-        await gong.meetings.update("7", UPDATE)
+        await gong.meetings.update("7", update)
 
     plan = next(event for event in events if isinstance(event, RetryPlanned))
     second = [event for event in events if isinstance(event, AttemptFinished)][1]
@@ -137,25 +122,29 @@ async def test_a_plan_is_told_with_its_error_and_its_wait(fake: FakeGong) -> Non
     assert fake.received[1].at - fake.received[0].at == pytest.approx(5, abs=0.1)
 
 
-async def test_each_attempt_is_told_with_its_own_wait(fake: FakeGong) -> None:
+async def test_each_attempt_is_told_with_its_own_wait(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """The time in the queue is told for the attempt that stood there."""
     events: list[Event] = []
     limits = Limits(per_second=1 / 10, per_day=None, headroom=0, learns=False)
     async with client(fake, events.append, limits=limits) as gong:
-        await gong.meetings.update("6", UPDATE)
-        await gong.meetings.update("7", UPDATE)
+        await gong.meetings.update("6", update)
+        await gong.meetings.update("7", update)
 
     waits = [event.seconds_waited for event in events if isinstance(event, AttemptFinished)]
     assert waits == pytest.approx([0, 10], abs=0.1)
 
 
-async def test_an_error_is_told_as_it_is_raised(fake: FakeGong) -> None:
+async def test_an_error_is_told_as_it_is_raised(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """The same object ends the attempt, the call, and reaches the caller."""
     fake.missing_meetings.add("7")
     events: list[Event] = []
     async with client(fake, events.append) as gong:
         with pytest.raises(NotFoundError) as caught:
-            await gong.meetings.update("7", UPDATE)
+            await gong.meetings.update("7", update)
 
     attempt, finished = events[1:]
     assert isinstance(attempt, AttemptFinished)
@@ -165,13 +154,15 @@ async def test_an_error_is_told_as_it_is_raised(fake: FakeGong) -> None:
     assert not finished.cancelled
 
 
-async def test_an_attempt_without_an_answer_is_told_without_a_status(fake: FakeGong) -> None:
+async def test_an_attempt_without_an_answer_is_told_without_a_status(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """A timeout has an error and neither status nor request id."""
     fake.script(Fault.stall())
     events: list[Event] = []
     async with client(fake, events.append, retry=RetryPolicy(max_attempts=1), timeout=5) as gong:
         with pytest.raises(APITimeoutError) as caught:
-            await gong.meetings.update("7", UPDATE)
+            await gong.meetings.update("7", update)
 
     attempt = events[1]
     assert isinstance(attempt, AttemptFinished)
@@ -179,24 +170,28 @@ async def test_an_attempt_without_an_answer_is_told_without_a_status(fake: FakeG
     assert attempt.seconds_on_wire == pytest.approx(5, abs=0.1)
 
 
-async def test_a_call_that_is_never_sent_has_no_attempt(fake: FakeGong) -> None:
+async def test_a_call_that_is_never_sent_has_no_attempt(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """A call that fails because of an earlier refusal is told as started and finished."""
     fake.script(Fault.rate_limited("3600"))
     events: list[Event] = []
     async with client(fake, events.append) as gong:
         for _ in range(2):
             with pytest.raises(RateLimitError):
-                await gong.meetings.update("7", UPDATE)
+                await gong.meetings.update("7", update)
 
     assert kinds(events[4:]) == [CallStarted, CallFinished]
 
 
-async def test_a_cancelled_call_is_told_as_cancelled(fake: FakeGong) -> None:
+async def test_a_cancelled_call_is_told_as_cancelled(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """Neither a result nor an error: the caller gave up."""
     fake.script(Fault.stall())
     events: list[Event] = []
     async with client(fake, events.append) as gong:
-        call = asyncio.create_task(gong.meetings.update("7", UPDATE))
+        call = asyncio.create_task(gong.meetings.update("7", update))
         await asyncio.sleep(1)
         call.cancel()
         await asyncio.wait([call])
@@ -206,13 +201,15 @@ async def test_a_cancelled_call_is_told_as_cancelled(fake: FakeGong) -> None:
     assert (finished.cancelled, finished.error, finished.attempts) == (True, None, 1)
 
 
-async def test_a_call_ended_by_its_deadline_is_told_with_that_error(fake: FakeGong) -> None:
+async def test_a_call_ended_by_its_deadline_is_told_with_that_error(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """The deadline is an error, not a cancellation."""
     fake.script(Fault.stall())
     events: list[Event] = []
     async with client(fake, events.append, retry=RetryPolicy(deadline=3)) as gong:
         with pytest.raises(APITimeoutError) as caught:
-            await gong.meetings.update("7", UPDATE)
+            await gong.meetings.update("7", update)
 
     finished = events[-1]
     assert isinstance(finished, CallFinished)
@@ -220,29 +217,31 @@ async def test_a_call_ended_by_its_deadline_is_told_with_that_error(fake: FakeGo
     assert not finished.cancelled
 
 
-async def test_what_is_refused_before_it_is_a_call_is_not_told(fake: FakeGong) -> None:
+async def test_what_is_refused_before_it_is_a_call_is_not_told(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """Data that cannot be right makes no events."""
     events: list[Event] = []
     async with client(fake, events.append) as gong:
         with pytest.raises(ValidationError):
-            await gong.meetings.update("x", UPDATE)
+            await gong.meetings.update("x", update)
 
     assert events == []
 
 
-async def test_all_hooks_are_told(fake: FakeGong) -> None:
+async def test_all_hooks_are_told(fake: FakeGong, client: Client, update: MeetingUpdate) -> None:
     """Each hook gets the same events."""
     first: list[Event] = []
     second: list[Event] = []
     async with client(fake, first.append, second.append) as gong:
-        await gong.meetings.update("7", UPDATE)
+        await gong.meetings.update("7", update)
 
     assert len(first) == 3
     assert first == second
 
 
 async def test_a_hook_that_fails_changes_nothing_and_is_logged(
-    fake: FakeGong, caplog: pytest.LogCaptureFixture
+    fake: FakeGong, client: Client, update: MeetingUpdate, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The call goes well, the other hooks are told, and the log says what failed at which event."""
     fake.script(Fault.status(503))
@@ -252,7 +251,7 @@ async def test_a_hook_that_fails_changes_nothing_and_is_logged(
         raise ZeroDivisionError
 
     async with client(fake, broken, events.append) as gong:
-        updated = await gong.meetings.update("7", UPDATE)
+        updated = await gong.meetings.update("7", update)
 
     logged = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert updated.meta.attempts == 2
@@ -262,7 +261,9 @@ async def test_a_hook_that_fails_changes_nothing_and_is_logged(
     assert logged[0].exc_info is not None
 
 
-async def test_a_hook_that_fails_does_not_hide_the_error(fake: FakeGong) -> None:
+async def test_a_hook_that_fails_does_not_hide_the_error(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """The caller gets Gong's error, not the hook's."""
     fake.missing_meetings.add("7")
 
@@ -271,13 +272,13 @@ async def test_a_hook_that_fails_does_not_hide_the_error(fake: FakeGong) -> None
 
     async with client(fake, broken) as gong:
         with pytest.raises(NotFoundError) as caught:
-            await gong.meetings.update("7", UPDATE)
+            await gong.meetings.update("7", update)
 
     assert caught.value.__context__ is None
 
 
 async def test_without_hooks_no_event_is_made(
-    fake: FakeGong, monkeypatch: pytest.MonkeyPatch
+    fake: FakeGong, client: Client, update: MeetingUpdate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody listens, so nothing is built."""
 
@@ -287,6 +288,6 @@ async def test_without_hooks_no_event_is_made(
     for name in ("CallStarted", "AttemptFinished", "CallFinished"):
         monkeypatch.setattr(f"gong_async._pipeline.{name}", refuse)
     async with client(fake) as gong:
-        updated = await gong.meetings.update("7", UPDATE)
+        updated = await gong.meetings.update("7", update)
 
     assert updated.meeting_id == "7"

@@ -23,17 +23,17 @@ from gong_async.limits.host import HostLimiter, HostShare
 from gong_async.testing import FakeGong, Fault
 
 COMPANY = "https://api.gong.io 0123456789ab"
-WORKER = Path(__file__).with_name("host_worker.py")
+WORKER = Path(__file__).with_name("worker.py")
 EVEN: dict[str, Any] = {"per_day": None, "headroom": 0, "learns": False}
 
 posix = pytest.mark.skipif(os.name != "posix", reason="kill -9 and fork")
 
 
 class Worker:
-    """A process of `host_worker.py`."""
+    """A process of `worker.py`."""
 
-    def __init__(self, fake: FakeGong, file: Path, *, calls: int, limits: dict[str, Any]) -> None:
-        given = {"url": fake.url, "file": str(file), "calls": calls, "limits": limits}
+    def __init__(self, fake: FakeGong, file: Path, **given: Any) -> None:
+        given = {"url": fake.url, "file": str(file), **given}
         self.process = subprocess.Popen(
             [sys.executable, str(WORKER), json.dumps(given)],
             stdin=subprocess.PIPE,
@@ -73,8 +73,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start workers that share one file; none of them outlives the test."""
     started: list[Worker] = []
 
-    def begin(fake: FakeGong, *, calls: int, limits: dict[str, Any]) -> Worker:
-        worker = Worker(fake, tmp_path / "limits.sqlite3", calls=calls, limits=limits)
+    def begin(fake: FakeGong, **given: Any) -> Worker:
+        worker = Worker(fake, tmp_path / "limits.sqlite3", **given)
         started.append(worker)
         return worker
 
@@ -214,6 +214,29 @@ def test_a_process_killed_while_it_probes_holds_nobody_up(start: Start, share: H
     assert granted - began < 0.5
 
 
+@posix
+def test_who_waits_is_known_to_all_until_he_is_killed(start: Start, share: HostShare) -> None:
+    """Calls of every process count, by lane; those of a process that was killed do not."""
+    limits = {**EVEN, "per_second": 0.05}
+    with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
+        fake.script(Fault.stall(), times=None)
+        limiter = share.limiter(_company(fake), Limits(**limits))
+        job = start(fake, calls=5, limits=limits, lane="bulk")
+        user = start(fake, calls=3, limits=limits)
+        job.ready()
+        user.ready()
+        job.go()
+        wait_for(lambda: fake.received_count == 1)
+        user.go()
+        wait_for(lambda: _waits(limiter) == (3, 4, 1))
+        job.kill()
+        without_job = _waits(limiter)
+        user.kill()
+
+    assert without_job == (3, 0, 0)
+    assert _waits(limiter) == (0, 0, 0)
+
+
 async def test_a_cancelled_call_leaves_its_slot_to_the_next(share: HostShare) -> None:
     """The booking stays with the process: whoever asks next has it, and nobody waits longer."""
     limiter = share.limiter(COMPANY, Limits(per_second=4, **EVEN))
@@ -311,6 +334,12 @@ async def test_a_share_has_one_limiter_for_a_company(share: HostShare) -> None:
 
     assert one is two
     assert (two.limits.per_second, two.limits.per_day) == (2, 500)
+
+
+def _waits(limiter: HostLimiter) -> tuple[int, int, int]:
+    """Return who is told to wait and to be in flight."""
+    quota = asyncio.run(limiter.quota())
+    return quota.waiting["interactive"], quota.waiting["bulk"], quota.in_flight
 
 
 def _company(fake: FakeGong) -> str:

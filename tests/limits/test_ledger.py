@@ -10,6 +10,7 @@ import pytest
 from attrs import define
 
 from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, RateLimitError
+from gong_async.limits.crowd import EVERY, FORGOTTEN, Crowd, Report
 from gong_async.limits.database import Database
 from gong_async.limits.gates import Settlement
 from gong_async.limits.ledger import HORIZON, Booking, Clocks, Ledger
@@ -70,6 +71,20 @@ def hold(ledger: Ledger, seconds: float) -> None:
     ledger.settle(
         COMPANY, EVEN, Booking(), Settlement(0.0, probed=False, accepted=False, hold=seconds)
     )
+
+
+def waits(ledger: Ledger, booking: Booking | None = None) -> tuple[int, int, int]:
+    """Return who is told to wait and to be in flight."""
+    quota = ledger.quota(COMPANY, EVEN, booking or Booking())
+    return quota.waiting["interactive"], quota.waiting["bulk"], quota.in_flight
+
+
+def rows(machine: Machine) -> list[tuple[object, ...]]:
+    """Return what stands in the file of those who wait."""
+    with sqlite3.connect(machine.path) as file:
+        found = file.execute("SELECT * FROM crowd").fetchall()
+    file.close()
+    return found
 
 
 def test_slots_are_booked_in_the_order_of_asking(ledger: Ledger) -> None:
@@ -242,6 +257,73 @@ def test_accepted_calls_are_learned_from_with_the_next_question(ledger: Ledger) 
     assert booking.seen is not None
     assert booking.seen.pace is not None
     assert booking.seen.pace.calls == 3
+
+
+def test_everybody_who_asks_is_told_who_waits(machine: Machine, ledger: Ledger) -> None:
+    """The numbers of all queues of the company, one's own included, and each of them once."""
+    one, other = Booking(report=Report(Crowd(1, 20, 3))), Booking(report=Report(Crowd(bulk=7)))
+    ask(ledger, one)
+    ask(ledger, other)
+    ledger.ask("other", EVEN, Booking(report=Report(Crowd(9, 9, 9))), "bulk", 60.0)
+
+    assert waits(ledger) == waits(ledger, one) == waits(ledger, other) == (1, 27, 3)
+
+
+def test_who_waits_is_written_at_most_once_a_second(machine: Machine, ledger: Ledger) -> None:
+    """A call's own transactions take the numbers along, and nearly all have none to take."""
+    booking = Booking(report=Report(Crowd(bulk=100)))
+    ask(ledger, booking)
+    machine.pass_time(EVERY / 2)
+    booking.report.crowd = Crowd(bulk=99)
+    ask(ledger, booking)
+    early = waits(ledger)
+    machine.pass_time(EVERY / 2)
+    ask(ledger, booking)
+
+    assert (early, waits(ledger)) == ((0, 100, 0), (0, 99, 0))
+
+
+def test_who_has_left_is_not_told_of(machine: Machine, ledger: Ledger) -> None:
+    """An empty queue leaves no row behind."""
+    booking = Booking(report=Report(Crowd(bulk=1)))
+    ledger.tell(COMPANY, booking)
+    machine.pass_time(EVERY)
+    booking.report.crowd = Crowd()
+    ledger.tell(COMPANY, booking)
+
+    assert waits(ledger) == (0, 0, 0)
+    assert rows(machine) == []
+
+
+def test_old_numbers_are_forgotten(machine: Machine, ledger: Ledger) -> None:
+    """Those of a process that hangs, or of before a restart; their rows go with them."""
+    ledger.tell(COMPANY, Booking(report=Report(Crowd(bulk=1))))
+    machine.pass_time(FORGOTTEN)
+    fresh = waits(ledger)
+    machine.pass_time(0.1)
+    stale = waits(ledger)
+    ledger.tell(COMPANY, Booking(report=Report(Crowd(bulk=1))))
+    machine.steady = 5.0
+
+    assert (fresh, stale, waits(ledger)) == ((0, 1, 0), (0, 0, 0), (0, 0, 0))
+    assert rows(machine) == []
+
+
+def test_a_file_of_before_it_told_who_waits_is_taken_over(machine: Machine, ledger: Ledger) -> None:
+    """It gets the table that it lacks, and keeps its count; older programs can still read it."""
+    ask(ledger, Booking())
+    ledger.database.close()
+    with sqlite3.connect(machine.path) as older:
+        older.execute("DROP TABLE crowd")
+    older.close()
+    ledger.tell(COMPANY, Booking(report=Report(Crowd(bulk=3))))
+    with sqlite3.connect(machine.path) as known:
+        version = known.execute("PRAGMA user_version").fetchone()[0]
+    known.close()
+
+    assert waits(ledger) == (0, 3, 0)
+    assert ledger.quota(COMPANY, EVEN, Booking()).used_today == 1
+    assert version == 1
 
 
 def test_companies_do_not_touch_each_other(machine: Machine, ledger: Ledger) -> None:

@@ -341,6 +341,31 @@ def test_a_hold_reaches_the_other_threads_loop() -> None:
     assert time.monotonic() - start >= 0.09
 
 
+def test_the_quota_counts_the_calls_of_every_thread() -> None:
+    """Those of another thread's loop count, until that loop is gone."""
+    limiter = LocalLimiter(UNPACED)
+    taken, let_go = threading.Event(), threading.Event()
+    counts: list[int] = []
+
+    async def hold() -> None:
+        async with limiter.turn(patience=PATIENCE):
+            taken.set()
+            await asyncio.to_thread(let_go.wait, 10)
+
+    async def look() -> None:
+        counts.append((await limiter.quota()).in_flight)
+
+    thread = threading.Thread(target=lambda: run(hold()))
+    thread.start()
+    taken.wait(10)
+    run(look())
+    let_go.set()
+    thread.join()
+    run(look())
+
+    assert counts == [1, 0]
+
+
 def test_loops_that_are_gone_are_forgotten() -> None:
     """A limiter that outlives a hundred loops remembers the last one only."""
     limiter = LocalLimiter(UNPACED)

@@ -106,6 +106,23 @@ def test_refusals_of_calls_sent_before_the_change_count_once() -> None:
     assert pace.interval == after_one
 
 
+def test_a_refusal_at_a_pace_that_has_held_is_bad_luck() -> None:
+    """Back from a try that was refused, a refusal at once slows by less than a tenth."""
+    pace, now = new_pace(), 0.0
+    for _ in range(5):
+        now = refuse(pace, now)
+    held = pace.interval
+    while pace.interval == held:
+        now = accept_for(pace, pace.interval, now)
+    now = refuse(pace, now)
+    back = pace.interval
+
+    refuse(pace, now)
+
+    assert back == held
+    assert held < pace.interval < 1.1 * held
+
+
 def test_what_was_refused_is_remembered() -> None:
     """Ten quiet minutes after a refusal, the pace that was refused is not tried again."""
     pace = new_pace()

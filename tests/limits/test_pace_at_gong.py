@@ -95,20 +95,23 @@ async def test_it_uses_what_can_be_used(
 
 
 @pytest.mark.looptime
+@pytest.mark.parametrize("jitter", [0.0, 0.02, 0.2])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-async def test_it_follows_a_quota_that_halves_and_returns(algorithm: AlgorithmName) -> None:
+async def test_it_follows_a_quota_that_halves_and_returns(
+    algorithm: AlgorithmName, jitter: float
+) -> None:
     """30 s after either change it makes 90 % of what is possible, without being told."""
     counter = make_algorithm(algorithm, RATE)
     loop = asyncio.get_running_loop()
     loop.call_later(200, setattr, counter, "rate", RATE / 2)
     loop.call_later(350, setattr, counter, "rate", RATE)
 
-    accepted, _ = await call_for(440, counter, 0.02)
+    accepted, _ = await call_for(440, counter, jitter)
     halved = sum(230 <= at < 350 for at in accepted) / 120 / (RATE / 2)
     returned = sum(380 <= at < 440 for at in accepted) / 60 / RATE
 
-    assert halved / best(algorithm, 0.02, RATE / 2) > 0.9
-    assert returned / best(algorithm, 0.02) > 0.9
+    assert halved / best(algorithm, jitter, RATE / 2) > 0.9
+    assert returned / best(algorithm, jitter) > 0.9
 
 
 @asynccontextmanager

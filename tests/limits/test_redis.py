@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, RateLimitError
+from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, Quota, RateLimitError
 from gong_async.limits.gates import Lane
 from gong_async.limits.redis import RedisLimiter, RedisShare
+from gong_async.limits.redis_keeper import RedisKeeper
 from limits.redis_server import own_server, some_server
 
 COMPANY = "https://api.gong.io 5f3a"
@@ -66,6 +67,11 @@ async def call(
         else:
             turn.refused(refused)
     return at
+
+
+def waits(quota: Quota) -> tuple[int, int, int]:
+    """Return who is told to wait and to be in flight."""
+    return quota.waiting["interactive"], quota.waiting["bulk"], quota.in_flight
 
 
 async def test_slots_are_shared(shares: list[RedisShare]) -> None:
@@ -369,6 +375,68 @@ def test_options_that_cannot_be_meant_are_refused(options: dict[str, Any]) -> No
     """At the start, not at the first call."""
     with pytest.raises(ConfigurationError):
         RedisShare(**options)
+
+
+async def test_everybody_who_asks_is_told_who_waits(shares: list[RedisShare]) -> None:
+    """The numbers of all shares come together, and after the last call there are none."""
+    limits = Limits(per_second=0.2, per_day=None, headroom=0, learns=False)
+    busy, other, _ = (share.limiter(COMPANY, limits) for share in shares)
+    calls = [asyncio.create_task(call(busy, lane="bulk", lasting=9)) for _ in range(3)]
+    async with asyncio.timeout(5):
+        while waits(await other.quota()) != (0, 2, 1):
+            pass
+        own = waits(await busy.quota())
+        for one in calls:
+            one.cancel()
+        while any(waits(await other.quota())):
+            pass
+
+    assert own == (0, 2, 1)
+    assert waits(await busy.quota()) == (0, 0, 0)
+
+
+async def test_asking_for_the_quota_can_be_cancelled(shares: list[RedisShare]) -> None:
+    """At whatever moment it comes, a cancellation is not lost on the way to Redis."""
+    limiter = shares[0].limiter(COMPANY, EVEN)
+    await limiter.quota()
+    ends: list[object] = []
+    for steps in range(12):
+        asking = asyncio.create_task(limiter.quota())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        done = asking.done()
+        asking.cancel()
+        await asyncio.wait([asking])
+        ends.append(done or asking.cancelled())
+
+    assert all(ends)
+
+
+async def test_numbers_of_a_dead_process_are_forgotten(
+    client: Redis, shares: list[RedisShare]
+) -> None:
+    """What was not renewed for ten seconds does not count, and is taken away."""
+    limiter = shares[0].limiter(COMPANY, EVEN)
+    key, now = limiter.keys[3], (await client.time())[0]
+    await client.hset(key, "dead", f"{now - 11}.5 4 5 6")
+    await client.hset(key, "alive", f"{now - 5}.5 1 2 3")
+    await client.hset(key, "odd", "what?")
+    told = waits(await limiter.quota())
+
+    assert told == (1, 2, 3)
+    assert await client.hkeys(key) == ["alive"]
+
+
+async def test_a_closed_share_is_not_opened_to_tell_who_waits(shares: list[RedisShare]) -> None:
+    """Nobody would close it again."""
+    limiter = shares[0].limiter(COMPANY, EVEN)
+    await call(limiter)
+    keeper = limiter._desk()[1]
+    await shares[0].aclose()
+    assert isinstance(keeper, RedisKeeper)
+    keeper.tell()
+
+    assert shares[0].open_link is None
 
 
 async def test_a_grant_costs_one_or_two_scripts(client: Redis, shares: list[RedisShare]) -> None:

@@ -22,7 +22,7 @@ from gong_async.testing import FakeGong, Fault
 from gong_async.testing.thread import serve_in_thread
 from limits.redis_server import RedisServer, own_server
 
-WORKER = Path(__file__).with_name("redis_worker.py")
+WORKER = Path(__file__).with_name("worker.py")
 RATE = 30
 PACKAGE = Path(gong_async.__file__).parents[1]
 

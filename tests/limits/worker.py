@@ -1,4 +1,4 @@
-"""A process that updates meetings at a fake, with limits that it shares over Redis.
+"""A process that updates meetings at a fake, with limits that it shares with others.
 
 Says "ready", waits for a line, makes its calls, and tells in a line of JSON what became of them.
 """
@@ -10,11 +10,15 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from gong_async import BasicAuth, GongClient, Limits, MeetingUpdate, RetryPolicy
 from gong_async.errors import GongError
+from gong_async.limits.gates import Lane, Share
+from gong_async.limits.host import HostShare
 from gong_async.limits.redis import RedisShare
 from gong_async.testing.server import FAKE_ACCESS_KEY, FAKE_ACCESS_KEY_SECRET
 
@@ -26,24 +30,45 @@ UPDATE = MeetingUpdate(
 )
 
 
+@asynccontextmanager
+async def opened(file: str | None, redis: str | None, processes: int) -> AsyncIterator[Share]:
+    """Share over a file, or over Redis."""
+    if redis is not None:
+        async with RedisShare(redis, expected_processes=processes) as share:
+            yield share
+    elif file is not None:
+        host = HostShare(file)
+        yield host
+        host.close()
+
+
 async def work(
-    *, url: str, redis: str, calls: int, limits: dict[str, Any], processes: int = 1
+    *,
+    url: str,
+    calls: int,
+    limits: dict[str, Any],
+    lane: Lane = "interactive",
+    file: str | None = None,
+    redis: str | None = None,
+    processes: int = 1,
 ) -> dict[str, Any]:
     """Make the calls, all at once, and count how they end."""
     ends: Counter[str] = Counter()
-    share = RedisShare(redis, expected_processes=processes)
-    client = GongClient(
-        BasicAuth(FAKE_ACCESS_KEY, FAKE_ACCESS_KEY_SECRET),
-        base_url=url,
-        limits=Limits(**limits),
-        retry=RetryPolicy(backoff_base=0.1),
-        share=share,
-    )
-    async with share, client as gong:
+    async with (
+        opened(file, redis, processes) as share,
+        GongClient(
+            BasicAuth(FAKE_ACCESS_KEY, FAKE_ACCESS_KEY_SECRET),
+            base_url=url,
+            limits=Limits(**limits),
+            retry=RetryPolicy(backoff_base=0.1),
+            share=share,
+        ) as gong,
+    ):
+        meetings = gong.with_options(lane=lane).meetings
 
         async def update(number: int) -> None:
             try:
-                await gong.meetings.update(str(number), UPDATE)
+                await meetings.update(str(number), UPDATE)
                 ends["ok"] += 1
             except GongError as error:
                 ends[type(error).__name__] += 1

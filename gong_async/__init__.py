@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         DecodeError,
         Delivery,
         GongError,
+        LoginRequiredError,
         NotFoundError,
         PermissionDeniedError,
         ProtocolError,
@@ -54,6 +55,11 @@ if TYPE_CHECKING:
         UpdatedMeeting,
         UserIntegration,
     )
+    from gong_async.oauth.credential import OAuth
+    from gong_async.oauth.file_store import FileTokenStore
+    from gong_async.oauth.redis_store import RedisTokenStore
+    from gong_async.oauth.store import TokenStore
+    from gong_async.oauth.tokens import Tokens
     from gong_async.retry import RetryPolicy
 
 __all__ = [
@@ -76,17 +82,20 @@ __all__ = [
     "DeletedMeeting",
     "Delivery",
     "Endpoint",
+    "FileTokenStore",
     "GongClient",
     "GongError",
     "HostShare",
     "IntegrationStatus",
     "Invitee",
     "Limits",
+    "LoginRequiredError",
     "MeetingChange",
     "MeetingUpdate",
     "Meta",
     "NewMeeting",
     "NotFoundError",
+    "OAuth",
     "Outcome",
     "PermissionDeniedError",
     "ProtocolError",
@@ -94,12 +103,15 @@ __all__ = [
     "RateLimitError",
     "RedirectError",
     "RedisShare",
+    "RedisTokenStore",
     "RequestRejectedError",
     "Result",
     "RetryPolicy",
     "Secret",
     "ServerError",
     "TLSError",
+    "TokenStore",
+    "Tokens",
     "UpdatedMeeting",
     "UsageError",
     "UserIntegration",
@@ -132,6 +144,7 @@ _HOMES = {
         "DecodeError",
         "Delivery",
         "GongError",
+        "LoginRequiredError",
         "NotFoundError",
         "PermissionDeniedError",
         "ProtocolError",
@@ -163,6 +176,11 @@ _HOMES = {
         "UpdatedMeeting",
         "UserIntegration",
     ),
+    "gong_async.oauth.credential": ("OAuth",),
+    "gong_async.oauth.file_store": ("FileTokenStore",),
+    "gong_async.oauth.redis_store": ("RedisTokenStore",),
+    "gong_async.oauth.store": ("TokenStore",),
+    "gong_async.oauth.tokens": ("Tokens",),
     "gong_async.retry": ("RetryPolicy",),
 }
 

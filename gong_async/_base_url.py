@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import unquote, urlsplit
+from collections.abc import Iterable
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from gong_async.errors import ConfigurationError
 
 DEFAULT_BASE_URL = "https://api.gong.io"
 _PORTS = range(1, 65_536)
+_HTTPS = 443
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?", re.ASCII)
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 
@@ -49,6 +51,55 @@ def base_url(value: str) -> str:
         msg = f"base_url {value!r} has an unclear path"
         raise ConfigurationError(msg)
     return f"{parts.scheme}://{_ascii_host(host)}{f':{port}' if port else ''}{path}"
+
+
+def customer_base_url(value: str, *, domains: Iterable[str], loopback: bool = False) -> str:
+    """Return a base URL that came with a token, if it may be believed.
+
+    It comes from the network and decides where credentials go: `https` on one of `domains` or
+    below, label by label, and nothing else. `loopback` takes addresses of this machine as well.
+
+    Raises:
+        ValueError: it may not; the message says why, without the value.
+    """
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        msg = "is not a URL"
+        raise ValueError(msg) from None
+    if problem := _disguise(value, parts):
+        raise ValueError(problem)
+    if loopback and _is_loopback(host) and parts.scheme in {"http", "https"}:
+        return base_url(value)
+    name = host.removesuffix(".")
+    if parts.scheme != "https":
+        problem = "does not begin with https://"
+    elif port not in {None, _HTTPS} or parts.netloc.endswith(":"):
+        problem = "names a port"
+    elif _HOST.fullmatch(name) is None or name.endswith("."):
+        problem = "has a host name that cannot be one"
+    elif not any(_lies_in(name, domain) for domain in domains):
+        problem = "is not on a domain of Gong's"
+    if problem:
+        raise ValueError(problem)
+    return f"https://{name}"
+
+
+def _disguise(value: str, parts: SplitResult) -> str:
+    """Say which part of a URL, beside scheme and host, is there that should not be."""
+    if not value.isascii() or not value.isprintable() or " " in value or "\\" in value:
+        return "holds characters that no such URL has"
+    if "@" in parts.netloc or "%" in parts.netloc:
+        return "hides its host"
+    if parts.query or parts.fragment or value.endswith(("?", "#")):
+        return "holds a query or a fragment"
+    return "has a path" if parts.path.rstrip("/") not in {"", "/v2"} else ""
+
+
+def _lies_in(name: str, domain: str) -> bool:
+    own = domain.split(".")
+    return name.split(".")[-len(own) :] == own
 
 
 def origin(checked: str) -> str:

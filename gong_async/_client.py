@@ -27,6 +27,8 @@ from gong_async.limits.gates import Lane, Limits, Quota, Share
 from gong_async.limits.share import IN_THIS_PROCESS
 from gong_async.models._shared import Answer
 from gong_async.models.meetings import MeetingChange, MeetingUpdate, UpdatedMeeting
+from gong_async.oauth.credential import OAuth
+from gong_async.oauth.environment import login_from_env
 from gong_async.resources.meetings import Meetings
 from gong_async.retry import RetryPolicy
 
@@ -50,8 +52,9 @@ class GongClient:
     manager.
 
     Args:
-        auth: `BasicAuth` or `BearerAuth`.
+        auth: `BasicAuth`, `BearerAuth` or `OAuth`.
         base_url: where your company's API is: see "API" in Gong's company settings. A path is kept.
+            With `OAuth`, leave it out: Gong tells it with every token.
         limits: what Gong allows your company, calls a second and a day.
         retry: how often and how long calls are repeated.
         timeout: seconds for one attempt, counted from its turn, not from its place in the queue.
@@ -74,7 +77,7 @@ class GongClient:
         self,
         auth: Auth,
         *,
-        base_url: str = DEFAULT_BASE_URL,
+        base_url: str | None = None,
         limits: Limits | None = None,
         retry: RetryPolicy | None = None,
         timeout: float = DEFAULT_TIMEOUT,
@@ -88,7 +91,7 @@ class GongClient:
             msg = "session and connector are both given; a session has its connector already"
             raise ConfigurationError(msg)
         limits = limits or Limits()
-        url = checked_base_url(base_url)
+        url = checked_base_url(DEFAULT_BASE_URL if base_url is None else base_url)
         company = f"{origin(url)} {auth.fingerprint}"
         limiter = (share or IN_THIS_PROCESS).limiter(company, limits)
         self._max_in_flight = limits.max_in_flight
@@ -107,7 +110,8 @@ class GongClient:
                 retry=retry or RetryPolicy(),
                 timeout=_timeout(timeout),
                 converter=make_converter(),
-                redact=Redactor(auth.secrets),
+                redact=Redactor(lambda: auth.secrets),
+                follows_credential=base_url is None,
                 lifeline=Lifeline(),
                 hooks=tuple(hooks),
             )
@@ -117,14 +121,18 @@ class GongClient:
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
         """Build a client from the environment.
 
-        `GONG_ACCESS_KEY` and `GONG_ACCESS_KEY_SECRET`, or `GONG_BEARER_TOKEN`; and
-        `GONG_BASE_URL` if it is set. `options` are those of the class.
+        `GONG_ACCESS_KEY` and `GONG_ACCESS_KEY_SECRET`, or `GONG_BEARER_TOKEN`; with none of them
+        the login of `gong-async login`, for which `GONG_OAUTH_CLIENT_ID` and
+        `GONG_OAUTH_CLIENT_SECRET` must be set; and `GONG_BASE_URL` if it is set. `options` are
+        those of the class.
 
         Raises:
             ConfigurationError: a variable is missing, or two contradict each other.
         """
         # No name for the environment here: a traceback may show the locals of every frame.
-        auth = auth_from_env(os.environ if environ is None else environ)
+        auth = login_from_env(os.environ if environ is None else environ) or auth_from_env(
+            os.environ if environ is None else environ
+        )
         if base_url := (os.environ if environ is None else environ).get("GONG_BASE_URL"):
             options.setdefault("base_url", base_url)
         return cls(auth, **options)
@@ -246,6 +254,9 @@ class GongClient:
         """End the calls under way and close the connections. A second close does nothing."""
         if self._owner:
             await self._call.lifeline.cut()
+            if isinstance(self._call.auth, OAuth):
+                # Its answer is worth a login: the token that it replaces is spent.
+                await self._call.auth.settle()
             self._call.limiter.leave()
             await self._pool.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import math
 import re
@@ -10,13 +11,13 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from gong_async._answer import request_id, retry_after, status_error, success_payload
 from gong_async._convert import Converter, structure, to_json
 from gong_async._lifeline import Lifeline
 from gong_async._redaction import Redactor
-from gong_async._secret import Secret
+from gong_async._secret import PinnedSecret, Secret
 from gong_async._transport import Transport
 from gong_async._wire import Endpoint, Progress, Request, Response
 from gong_async.auth import Auth
@@ -68,6 +69,8 @@ class Pipeline:
     converter: Converter
     redact: Redactor
     lifeline: Lifeline
+    follows_credential: bool = True
+    """Whether a credential that belongs to a base URL is sent there, and not to `base_url`."""
     budget: RetryBudget = field(factory=RetryBudget)
     hooks: tuple[Hook, ...] = ()
 
@@ -180,7 +183,7 @@ class _Course(Generic[T]):
         """Sign, take a turn, send, read: once."""
         road = self.road
         road.lifeline.check()
-        authorization = await road.auth.authorization()
+        authorization = await self._sign()
         error: GongError | None = None
         response: Response | None = None
         before = (self.attempts, self.waited, self.on_wire)
@@ -194,9 +197,43 @@ class _Course(Generic[T]):
                 road.tell(self._attempt_finished(response, error, before))
         raise await self._judge(failure, authorization)
 
+    async def _sign(self) -> Secret:
+        """Return the credential; it may have to be fetched, or renewed, which may fail."""
+        try:
+            return await self.road.auth.authorization()
+        except GongError as failed:
+            failure = self._without_credential(failed)
+        raise failure
+
+    async def _renew(self, refused: Secret) -> bool:
+        """Replace the credential that Gong refused; say whether there is a new one."""
+        try:
+            return await self.road.auth.renew(refused)
+        except GongError as failed:
+            failure = self._without_credential(failed)
+        raise failure
+
+    def _without_credential(self, error: GongError) -> GongError:
+        """Say of an error of the credential what it means to this call: it was not carried out."""
+        error = copy.copy(error)  # others may wait for the same credential, and get the same error
+        error.delivery = Delivery.ANSWERED if self.attempts else Delivery.NOT_SENT
+        error.outcome_unknown = self.doubtful
+        return self._locate(error)
+
+    def _addressed(self, authorization: Secret) -> Request:
+        """Return the request, on its way to where the credential belongs."""
+        road, request = self.road, self.request
+        if not (road.follows_credential and isinstance(authorization, PinnedSecret)):
+            return request
+        if authorization.base_url == road.base_url:
+            return request
+        target = request.url.removeprefix(road.base_url)
+        return evolve(request, url=authorization.base_url + target)
+
     async def _send(self, authorization: Secret) -> Response:
         """Wait for a turn and send. The turn is given back before anything else is done."""
         road, loop = self.road, asyncio.get_running_loop()
+        request = self._addressed(authorization)
         patience = min(road.retry.patience, self._time_left())
         async with road.limiter.turn(patience=patience, lane=road.lane) as turn:
             self.waited += turn.waited
@@ -207,7 +244,7 @@ class _Course(Generic[T]):
             sent_at = loop.time()
             try:
                 response = await road.transport.send(
-                    self.request, authorization, timeout=road.timeout, progress=self.progress
+                    request, authorization, timeout=road.timeout, progress=self.progress
                 )
             finally:
                 self.on_wire += loop.time() - sent_at
@@ -288,7 +325,7 @@ class _Course(Generic[T]):
                 if self.refusals <= policy.max_refusals and patient:
                     wait = 0.0  # the limiter holds everybody, this call too
             case Action.RENEW:
-                if not self.renewed and await self.road.auth.renew(authorization):
+                if not self.renewed and await self._renew(authorization):
                     self.renewed, wait = True, 0.0
             case Action.RETRY | Action.RETRY_ONCE:
                 self.failures += 1

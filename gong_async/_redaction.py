@@ -7,7 +7,7 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import quote, quote_plus
 
 from gong_async._secret import MASK, Secret
@@ -16,6 +16,7 @@ TEXT_LIMIT = 500
 """The most characters of one foreign text that an error keeps."""
 
 _SHORTEST_SECRET = 4
+_MOST_REMEMBERED = 64
 
 
 def _spellings(secret: str) -> set[str]:
@@ -44,12 +45,22 @@ def _visible(character: str) -> str:
 
 
 class Redactor:
-    """Cleans foreign text for errors and logs of one client."""
+    """Cleans foreign text for errors and logs of one client.
 
-    __slots__ = ("_longest", "_pattern", "_secrets")
+    `secrets` that change while the client lives, such as tokens, are given as a function, which is
+    asked before every use. What it told before is masked, too: an answer may echo a token that was
+    renewed since.
+    """
 
-    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        self._secrets = tuple(secrets)
+    __slots__ = ("_longest", "_pattern", "_remembered", "_secrets", "_told")
+
+    def __init__(self, secrets: Iterable[Secret] | Callable[[], Iterable[Secret]] = ()) -> None:
+        fixed = () if callable(secrets) else tuple(secrets)
+        self._secrets: Callable[[], Iterable[Secret]] = (
+            secrets if callable(secrets) else lambda: fixed
+        )
+        self._told: tuple[Secret, ...] = ()
+        self._remembered: list[Secret] = []
         self._pattern: re.Pattern[str] | None = None
         self._longest = 1
 
@@ -71,10 +82,15 @@ class Redactor:
         return self._compile().sub(MASK, text)
 
     def _compile(self) -> re.Pattern[str]:
-        if self._pattern is None:
+        told = tuple(self._secrets())
+        if self._pattern is None or told != self._told:
+            self._told = told
+            before = [secret for secret in self._remembered if secret not in told]
+            # The newest last; what is told now is always kept.
+            self._remembered = [*before[-_MOST_REMEMBERED:], *told]
             found = {
                 spelling
-                for secret in self._secrets
+                for secret in self._remembered
                 for spelling in _spellings(secret.reveal())
                 if len(spelling) >= _SHORTEST_SECRET
             }

@@ -45,11 +45,25 @@ class Secret:
         msg = "a secret cannot be pickled or copied out of this process"
         raise TypeError(msg)
 
+    def __getstate__(self) -> NoReturn:
+        msg = "a secret shows its state to nobody"
+        raise TypeError(msg)
+
     def __copy__(self) -> Secret:
         return self
 
     def __deepcopy__(self, memo: object) -> Secret:
         return self
+
+
+class PinnedSecret(Secret):
+    """A signed header that belongs to one base URL, and must be sent to no other."""
+
+    __slots__ = ("base_url",)
+
+    def __init__(self, value: str, base_url: str) -> None:
+        super().__init__(value)
+        self.base_url = base_url
 
 
 class MaskedHeader(str):

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, define, field, frozen
+from attrs.validators import optional
 
+from gong_async._flight import SingleFlight
 from gong_async._secret import Secret
 from gong_async.errors import ConfigurationError
+
+Supplier = Callable[[], Awaitable[str | Secret]]
+"""Brings an access token, from a vault for example."""
 
 
 class Auth(Protocol):
@@ -24,7 +29,7 @@ class Auth(Protocol):
 
     @property
     def secrets(self) -> Iterable[Secret]:
-        """Everything that must never be shown; foreign texts are searched for it."""
+        """Everything that must never be shown now; foreign texts are searched for it."""
         ...
 
     @property
@@ -41,17 +46,14 @@ class Auth(Protocol):
         ...
 
 
-def _secret(value: str | Secret) -> Secret:
-    return Secret.of(value)
-
-
 def _credential(_: object, attribute: Attribute[Any], value: Secret) -> None:
     # Judged in a function of its own: this frame is shown in tracebacks, and holds no plain text.
-    if problem := _problem(value):
+    if problem := credential_problem(value):
         raise ConfigurationError(f"{attribute.name} {problem}")
 
 
-def _problem(value: Secret) -> str:
+def credential_problem(value: Secret) -> str:
+    """Say why this cannot be a credential; nothing if it can."""
     text: object = value.reveal()
     if not isinstance(text, str):
         return f"must be text, not {type(text).__name__}"
@@ -72,7 +74,7 @@ def _access_key(_: object, __: object, value: Secret) -> None:
         raise ConfigurationError(problem)
 
 
-@frozen
+@frozen(init=False)
 class BasicAuth:
     """An API access key: HTTP Basic, RFC 7617.
 
@@ -80,8 +82,15 @@ class BasicAuth:
         ConfigurationError: one of the two cannot be a credential. The value is never shown.
     """
 
-    access_key: Secret = field(converter=_secret, validator=[_credential, _access_key])
-    access_key_secret: Secret = field(converter=_secret, validator=_credential)
+    access_key: Secret = field(validator=[_credential, _access_key])
+    access_key_secret: Secret = field(validator=_credential)
+
+    def __init__(self, access_key: str | Secret, access_key_secret: str | Secret) -> None:
+        # A traceback shows the locals of every frame: no plain text stays in this one.
+        access_key, access_key_secret = Secret.of(access_key), Secret.of(access_key_secret)
+        self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue] - attrs makes it
+            access_key, access_key_secret
+        )
 
     @property
     def secrets(self) -> Iterable[Secret]:
@@ -105,33 +114,95 @@ class BasicAuth:
         return Secret(f"{self.access_key.reveal()}:{self.access_key_secret.reveal()}")
 
 
-@frozen
+@define(eq=False)
+class _Supplied:
+    """The token that a supplier has brought, until Gong refuses it."""
+
+    supplier: Supplier = field(repr=False)
+    recent: tuple[Secret, ...] = ()
+    _flight: SingleFlight[None] = field(factory=SingleFlight, init=False, repr=False)
+
+    async def token(self) -> Secret:
+        """Return the token; ask for it if there is none."""
+        if not self.recent:
+            await self._flight(self._ask)
+        return self.recent[-1]
+
+    async def replace(self, refused: Secret) -> bool:
+        """Ask again, once for all whose token was refused; say whether there is another one."""
+        if self.recent and self.recent[-1] == refused:
+            await self._flight(self._ask)
+        return bool(self.recent) and self.recent[-1] != refused
+
+    async def _ask(self) -> None:
+        token = Secret.of(await self.supplier())
+        if problem := credential_problem(token):
+            raise ConfigurationError(f"the token that the supplier brought {problem}")
+        if token not in self.recent[-1:]:
+            # The one before it may still be on its way, and come back in an answer.
+            self.recent = (*self.recent[-1:], token)
+
+
+def _named(auth: BearerAuth, _: object, supplied: _Supplied | None) -> None:
+    if supplied is not None and not auth.account:
+        msg = "a supplier of tokens needs `account`, a name that tells whose tokens they are"
+        raise ConfigurationError(msg)
+
+
+@frozen(init=False)
 class BearerAuth:
     """An access token from Gong's OAuth: `Bearer`, RFC 6750.
+
+    Args:
+        token: the token, or an async function that brings it: when it is first needed, and again
+            when Gong refuses the one that it brought last, once for all calls that wait.
+        account: the company's name, of your choice, for its share of the limits. A token that is
+            replaced has to be given one, because nothing else of it stays the same.
 
     Raises:
         ConfigurationError: this cannot be a token. The value is never shown.
     """
 
-    token: Secret = field(converter=_secret, validator=_credential)
+    token: Secret | None = field(validator=optional(_credential))
+    account: str | None = field(kw_only=True)
+    _supplied: _Supplied | None = field(kw_only=True, eq=False, repr=False, validator=_named)
+
+    def __init__(self, token: str | Secret | Supplier, *, account: str | None = None) -> None:
+        supplied = _Supplied(token) if callable(token) else None
+        fixed = None if callable(token) else Secret.of(token)
+        del token  # a traceback shows the locals of every frame
+        self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue] - attrs makes it
+            fixed, account=account, supplied=supplied
+        )
 
     @property
     def secrets(self) -> Iterable[Secret]:
-        """The token."""
-        return (self.token,)
+        """The token; of a supplier's, the newest and the one before it."""
+        if self._supplied is not None:
+            return self._supplied.recent
+        return () if self.token is None else (self.token,)
 
     @property
     def fingerprint(self) -> str:
-        """The beginning of the SHA-256 of the token."""
-        return _fingerprint(self.token)
+        """The beginning of the SHA-256 of the account, or of the token where none was named."""
+        named = Secret(f"account {self.account}") if self.account else self.token
+        return _fingerprint(named or Secret(""))
 
     async def authorization(self) -> Secret:
         """Return `Bearer` and the token."""
-        return Secret("Bearer " + self.token.reveal())
+        token = self.token if self._supplied is None else await self._supplied.token()
+        return bearer(token or Secret(""))
 
     async def renew(self, refused: Secret) -> bool:
-        """Return False: this token was given as it is."""
-        return False
+        """Ask the supplier again; without one return False: the token was given as it is."""
+        if self._supplied is None:
+            return False
+        return await self._supplied.replace(Secret(refused.reveal().removeprefix("Bearer ")))
+
+
+def bearer(token: Secret) -> Secret:
+    """Return the value of the header for an access token."""
+    return Secret("Bearer " + token.reveal())
 
 
 def _fingerprint(secret: Secret) -> str:
@@ -160,7 +231,8 @@ def auth_from_env(environ: Mapping[str, str]) -> BasicAuth | BearerAuth:
     missing = "GONG_ACCESS_KEY_SECRET" if key else "GONG_ACCESS_KEY"
     raise ConfigurationError(
         f"{missing} is not set; "
-        "set GONG_ACCESS_KEY and GONG_ACCESS_KEY_SECRET, or GONG_BEARER_TOKEN"
+        "set GONG_ACCESS_KEY and GONG_ACCESS_KEY_SECRET, or GONG_BEARER_TOKEN; or log in with "
+        "`gong-async login` and set GONG_OAUTH_CLIENT_ID and GONG_OAUTH_CLIENT_SECRET"
     )
 
 

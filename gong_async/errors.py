@@ -15,6 +15,7 @@
         ├── RequestRejectedError   4xx
         │   ├── BadRequestError        400
         │   ├── AuthenticationError    401
+        │   │   └── LoginRequiredError     the OAuth login is gone; log in again
         │   ├── PermissionDeniedError  403, and the 401 that names a missing scope
         │   ├── NotFoundError          404
         │   ├── ConflictError          409
@@ -270,6 +271,18 @@ class AuthenticationError(RequestRejectedError):
     hint = (
         "Check the access key and its secret, and that the base URL is the one "
         "that Gong's API settings page shows for your company"
+    )
+
+
+class LoginRequiredError(AuthenticationError):
+    """There is no OAuth login, or none that can be renewed. Never retried.
+
+    `status` is that of Gong's refusal, None if there was nothing to ask Gong with.
+    """
+
+    hint = (
+        "Log in again: run `gong-async login`, or let an administrator of Gong approve the "
+        "application anew"
     )
 
 

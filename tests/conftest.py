@@ -26,6 +26,7 @@ from gong_async import BasicAuth, GongClient, Invitee, Limits, MeetingUpdate
 from gong_async.hooks.events import Hook
 from gong_async.limits.share import ProcessShare
 from gong_async.testing import FakeGong
+from gong_async.testing.oauth import FAKE_CLIENT_SECRET, FAKE_TOKENS
 from gong_async.testing.server import (
     FAKE_ACCESS_KEY,
     FAKE_ACCESS_KEY_SECRET,
@@ -129,6 +130,8 @@ def pytest_configure(config: pytest.Config) -> None:
                 "the fake's access key": FAKE_ACCESS_KEY,
                 "the fake's access key secret": FAKE_ACCESS_KEY_SECRET,
                 "the fake's bearer token": FAKE_BEARER_TOKEN,
+                "the fake's client secret": FAKE_CLIENT_SECRET,
+                **{f"a token of the fake's OAuth ({kind})": kind for kind in FAKE_TOKENS},
             }
         )
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
@@ -272,3 +272,68 @@ async def test_names_itself_without_telling_whose_it_is(
     await gong.request("GET /v2/users")
 
     assert fake_gong.received[0].headers["user-agent"].startswith("gong_async/")
+
+
+def supplier(*tokens: str) -> Callable[[], Awaitable[str]]:
+    """Return a function that brings one token after another."""
+    left = iter(tokens)
+
+    async def bring() -> str:
+        return next(left)
+
+    return bring
+
+
+async def test_a_supplier_is_asked_when_its_token_is_needed() -> None:
+    """Once, and then again when what it brought is refused."""
+    auth = BearerAuth(supplier("one", "two"), account="acme")
+    first = [await auth.authorization() for _ in range(3)]
+    renewed = await auth.renew(first[0])
+    late = await auth.renew(first[0])
+
+    assert {header.reveal() for header in first} == {"Bearer one"}
+    assert (renewed, late) == (True, True)
+    assert (await auth.authorization()).reveal() == "Bearer two"
+
+
+async def test_a_supplier_that_brings_the_refused_one_again_has_no_other() -> None:
+    """Then there is nothing to repeat the call with."""
+    auth = BearerAuth(supplier("one", "one"), account="acme")
+
+    assert not await auth.renew(await auth.authorization())
+
+
+async def test_a_suppliers_tokens_are_told_to_be_masked() -> None:
+    """The newest, and the one before it; its fingerprint stays the same."""
+    auth = BearerAuth(supplier("one", "two", "three"), account="acme")
+    before = auth.fingerprint
+    for _ in range(3):
+        await auth.renew(await auth.authorization())
+        if len(list(auth.secrets)) == 2 and Secret("three") in auth.secrets:
+            break
+
+    assert [secret.reveal() for secret in auth.secrets] == ["two", "three"]
+    assert auth.fingerprint == before != BearerAuth("one").fingerprint
+
+
+def test_a_supplier_needs_an_account() -> None:
+    """Nothing else would tell whose limits its tokens share."""
+    with pytest.raises(ConfigurationError, match="account"):
+        BearerAuth(supplier("one"))
+
+
+def test_an_account_tells_whose_limits_a_token_shares() -> None:
+    """Two tokens of one account are one company."""
+    one, two = (BearerAuth(token, account="acme") for token in ("one", "two"))
+
+    assert one.fingerprint == two.fingerprint != BearerAuth("one").fingerprint
+
+
+async def test_an_error_of_the_suppliers_own_is_raised_as_it_is() -> None:
+    """It is the caller's, and says more than we could."""
+
+    async def bring() -> str:
+        raise LookupError("the vault is sealed")
+
+    with pytest.raises(LookupError, match="sealed"):
+        await BearerAuth(bring, account="acme").authorization()

@@ -23,11 +23,11 @@ WIRE = Path(__file__).parent / "wire"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"_version", "_secret", "_retry_after", "errors"}),
-    frozenset({"_base_url", "_lifeline", "_redaction", "_wire", "hooks", "models"}),
+    frozenset({"_version", "_flight", "_secret", "_retry_after", "errors"}),
+    frozenset({"_base_url", "_lifeline", "_redaction", "_storage", "_wire", "hooks", "models"}),
     frozenset({"_convert", "_transport", "auth", "bulk", "limits", "resources", "retry"}),
     frozenset({"_answer"}),
-    frozenset({"_pipeline"}),
+    frozenset({"_pipeline", "oauth"}),
     frozenset({"_client"}),
     frozenset({"the face"}),
     frozenset({"testing"}),
@@ -41,13 +41,14 @@ DOORS = {
     "backoff": ("retry.py",),
     "cattrs": ("_convert.py",),
     "click": ("cli/",),
+    "filelock": ("_storage/lock.py",),
     "multidict": ("_answer.py", "_wire.py"),
     "pytest": ("testing/plugin.py",),
     "pytest_asyncio": ("testing/plugin.py",),
     "python_calamine": ("bulk/sheets.py",),
     "rich": ("cli/",),
-    "platformdirs": ("limits/state_file.py",),
-    "redis": ("limits/redis_link.py",),
+    "platformdirs": ("_storage/private_file.py", "limits/state_file.py"),
+    "redis": ("limits/redis_link.py", "oauth/redis_store.py"),
     "sqlite3": ("limits/database.py",),
     "yarl": ("_transport/",),
 }

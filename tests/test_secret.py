@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import copy
+import copyreg
+import dataclasses
+import json
 import pickle
+import pprint
+import reprlib
+import string
+from collections.abc import Callable
 
+import attrs
 import pytest
+from attrs import frozen
 
-from gong_async import Secret
-from gong_async._secret import MaskedHeader
+from gong_async import BasicAuth, BearerAuth, ConfigurationError, FileTokenStore, OAuth, Secret
+from gong_async._secret import MaskedHeader, PinnedSecret
 
 PLAIN = "hunter2hunter2"
 
@@ -102,3 +111,99 @@ def test_header_shows_nothing_when_headers_are_printed(shown: str) -> None:
 def test_header_is_its_value_on_the_wire() -> None:
     """What writes headers gets the text itself."""
     assert MaskedHeader(PLAIN).encode() == PLAIN.encode()
+
+
+@frozen
+class Holder:
+    """An attrs class with a secret in it."""
+
+    secret: Secret
+
+
+@dataclasses.dataclass
+class Dataclass:
+    """A dataclass with a secret in it."""
+
+    secret: Secret
+
+
+def dumps() -> dict[str, Callable[[], object]]:
+    """Return every way that we know to turn an object into data, by name."""
+    held, data = Holder(Secret(PLAIN)), Dataclass(Secret(PLAIN))
+    return {
+        "attrs.asdict": lambda: attrs.asdict(held),
+        "attrs.astuple": lambda: attrs.astuple(held),
+        "attrs repr": lambda: held,
+        "dataclasses.asdict": lambda: dataclasses.asdict(data),
+        "dataclasses.astuple": lambda: dataclasses.astuple(data),
+        "dataclass vars": lambda: vars(data),
+        "dataclasses.replace": lambda: dataclasses.replace(data),
+        "json": lambda: json.dumps(attrs.asdict(held), default=str),
+        "pprint": lambda: pprint.pformat(data),
+        "reprlib": lambda: reprlib.repr([Secret(PLAIN)]),
+        "template": lambda: string.Template("$s").substitute(s=Secret(PLAIN)),
+        "bytes": lambda: b"%r" % Secret(PLAIN),
+        "pinned": lambda: [PinnedSecret(PLAIN, "https://api.gong.io")],
+    }
+
+
+@pytest.mark.parametrize("way", dumps())
+def test_no_dump_shows_a_secret(way: str) -> None:
+    """Whatever is made of an object that holds a secret."""
+    shown = dumps()[way]()
+
+    assert PLAIN not in f"{shown} {shown!r}"
+    assert "***" in repr(shown) or "***" in str(shown)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda secret: secret.__getstate__(),
+        lambda secret: secret.__reduce__(),
+        copyreg.__reduce_ex__,
+        vars,
+        json.dumps,
+        bytes,
+        list,
+        len,
+    ],
+    ids=["getstate", "reduce", "copyreg", "vars", "json", "bytes", "list", "len"],
+)
+@pytest.mark.parametrize("secret", [Secret(PLAIN), PinnedSecret(PLAIN, "https://a.example")])
+def test_what_asks_a_secret_for_its_insides_fails(
+    ask: Callable[[object], object], secret: Secret
+) -> None:
+    """And the error does not show it either."""
+    with pytest.raises(TypeError) as caught:
+        ask(secret)
+
+    assert PLAIN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: BasicAuth("key", f"{PLAIN}\n"),
+        lambda: BasicAuth(f"{PLAIN}:", PLAIN),
+        lambda: BasicAuth(f"{PLAIN}\n", PLAIN),
+        lambda: BearerAuth(f"{PLAIN}\n"),
+        lambda: OAuth("id", f"{PLAIN}\n", FileTokenStore()),
+        lambda: OAuth("i:d", PLAIN, FileTokenStore()),
+        lambda: OAuth("id", PLAIN, FileTokenStore(), app_url="http://evil.example"),
+    ],
+    ids=["secret", "colon", "key", "token", "client secret", "client id", "url"],
+)
+def test_no_frame_of_a_refusal_holds_the_plain_text(
+    build: Callable[[], object], shown: Callable[[BaseException], str]
+) -> None:
+    """A traceback with the locals of every frame shows none of what was given."""
+    with pytest.raises(ConfigurationError) as caught:
+        build()
+
+    assert PLAIN not in shown(caught.value)
+
+
+def test_equal_pins_are_equal_secrets() -> None:
+    """Where a secret may be sent says nothing about what it is."""
+    assert PinnedSecret(PLAIN, "https://a.example") == Secret(PLAIN)

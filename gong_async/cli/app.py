@@ -21,6 +21,9 @@ from gong_async.cli.exits import EPILOG, Exit
 _COMMANDS: Mapping[str, str] = {
     "meetings": "Update, create or delete one meeting; ask for organizers' status.",
     "bulk": "Update many meetings from a file.",
+    "login": "Log in to Gong as an application, approved in the browser.",
+    "logout": "Forget the login of this machine.",
+    "whoami": "Tell which credential the commands use.",
     "quota": "Tell what is used and left of the company's calls.",
     "fake": "Run a make-believe Gong on this machine, to try things out.",
 }

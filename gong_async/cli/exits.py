@@ -12,7 +12,9 @@ Exit codes:
   75  stopped before the end; run again to go on
 
 Credentials are read from the environment only: GONG_ACCESS_KEY and
-GONG_ACCESS_KEY_SECRET, or GONG_BEARER_TOKEN; and GONG_BASE_URL."""
+GONG_ACCESS_KEY_SECRET, or GONG_BEARER_TOKEN; and GONG_BASE_URL. Without
+them, the login of `gong-async login` is used; it needs
+GONG_OAUTH_CLIENT_ID and GONG_OAUTH_CLIENT_SECRET."""
 
 
 class Exit(IntEnum):

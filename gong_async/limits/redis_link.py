@@ -26,7 +26,7 @@ _LOOK_EVERY = 3.0
 _log = logging.getLogger("gong_async")
 
 
-def load_redis() -> None:
+def load_redis(what: str = "limits shared over Redis") -> None:
     """Import the library.
 
     Raises:
@@ -39,8 +39,7 @@ def load_redis() -> None:
     else:
         missing = False
     if missing:
-        msg = "limits shared over Redis need the extra: pip install 'gong-async[redis]'"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(f"{what} need the extra: pip install 'gong-async[redis]'")
 
 
 def check_url(url: Secret) -> None:

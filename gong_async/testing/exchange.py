@@ -12,10 +12,11 @@ from attrs import define
 from gong_async.testing.answers import Answer, make_refusal
 from gong_async.testing.connections import Connection
 from gong_async.testing.faults import Fault, Substitute
-from gong_async.testing.operations import route
+from gong_async.testing.operations import LOGIN, route
 from gong_async.testing.recording import ReceivedRequest, Recording
 
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization"})
+_SECRET_PARAMETERS = frozenset({"code", "refresh_token", "state"})
 
 
 @define(kw_only=True, eq=False)
@@ -77,12 +78,16 @@ def receive(
         name = sent_name.lower()
         value = sent.partition(" ")[0] if name in _SECRET_HEADERS else sent
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    parameters = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
+    if operation in LOGIN:
+        hidden = _SECRET_PARAMETERS & parameters.keys()
+        parameters |= dict.fromkeys(hidden, "***")
     return ReceivedRequest(
         index=index,
         at=at,
         method=request.method,
         path=path,
-        query=dict(parse_qsl(query, keep_blank_values=True)) if query else {},
+        query=parameters,
         headers=headers,
         operation=operation,
         meeting_id=meeting_id,

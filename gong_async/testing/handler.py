@@ -17,7 +17,8 @@ from gong_async.testing.answers import Answer
 from gong_async.testing.connections import Connections
 from gong_async.testing.delivery import deliver
 from gong_async.testing.exchange import Exchange, below, receive
-from gong_async.testing.operations import SCOPES, WRITES, Company, knows_path
+from gong_async.testing.oauth import FakeOAuth
+from gong_async.testing.operations import LOGIN, SCOPES, WRITES, Company, knows_path
 from gong_async.testing.quotas import Quota, retry_after
 from gong_async.testing.recording import Recording
 from gong_async.testing.script import Script
@@ -33,6 +34,7 @@ class Settings(Protocol):
     granted_scopes: set[str] | None
     latency: float | Callable[[], float]
     quota: Quota
+    oauth: FakeOAuth
 
 
 @define(kw_only=True, eq=False)
@@ -95,6 +97,8 @@ class Handler:
         )
 
     def _refuse_at_door(self, exchange: Exchange) -> Answer | None:
+        if exchange.received.operation in LOGIN:
+            return None
         if not self._authorized(exchange.request.headers.get("Authorization", "")):
             return exchange.refusal(401, "Invalid credentials")
         wait = self.settings.quota.admit(exchange.received.at)
@@ -106,7 +110,10 @@ class Handler:
     def _authorized(self, authorization: str) -> bool:
         scheme, _, credential = authorization.partition(" ")
         if scheme.lower() == "bearer":
-            return credential == self.settings.bearer_token
+            now = asyncio.get_running_loop().time()
+            return credential == self.settings.bearer_token or self.settings.oauth.opens(
+                credential, now
+            )
         pair = f"{self.settings.access_key}:{self.settings.access_key_secret}".encode()
         return scheme.lower() == "basic" and credential == base64.b64encode(pair).decode()
 
@@ -142,6 +149,9 @@ class Handler:
     def _carry_out(self, exchange: Exchange) -> Answer:
         received = exchange.received
         operation = received.operation
+        if operation in LOGIN:
+            now = asyncio.get_running_loop().time()
+            return self.settings.oauth.answer(exchange.request, exchange.request_id, now)
         if refusal := self._refuse_operation(exchange):
             return refusal
         if operation == "listUsers":

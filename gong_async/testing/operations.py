@@ -16,15 +16,26 @@ from gong_async.testing.answers import Answer, make_answer, make_refusal
 from gong_async.testing.meeting_body import check_meeting
 
 Operation = Literal[
-    "addMeeting", "updateMeeting", "deleteMeeting", "integrationStatus", "listUsers", "unknown"
+    "addMeeting",
+    "updateMeeting",
+    "deleteMeeting",
+    "integrationStatus",
+    "listUsers",
+    "authorize",
+    "generateCustomerToken",
+    "unknown",
 ]
-"""Gong's own names of the operations that the fake serves; "unknown" stands for any other path."""
+"""The operations that the fake serves, by Gong's own names and, of OAuth, by the ends of its paths;
+"unknown" stands for any other path."""
 
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 """Every operation's name."""
 
 WRITES: frozenset[Operation] = frozenset({"addMeeting", "updateMeeting", "deleteMeeting"})
 """The operations that change something."""
+
+LOGIN: frozenset[Operation] = frozenset({"authorize", "generateCustomerToken"})
+"""The operations of OAuth, which are no calls of the API: no credential of it, no limits."""
 
 SCOPES: Mapping[Operation, str] = {
     "addMeeting": "api:meetings:user:create",
@@ -49,6 +60,8 @@ _ROUTES: Mapping[tuple[str, str], Operation] = {
     ("POST", "/v2/meetings"): "addMeeting",
     ("POST", "/v2/meetings/integration/status"): "integrationStatus",
     ("GET", "/v2/users"): "listUsers",
+    ("GET", "/oauth2/authorize"): "authorize",
+    ("POST", "/oauth2/generate-customer-token"): "generateCustomerToken",
 }
 _BY_ID: Mapping[str, Operation] = {"PUT": "updateMeeting", "DELETE": "deleteMeeting"}
 

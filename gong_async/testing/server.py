@@ -17,6 +17,7 @@ from gong_async.testing.algorithms import AlgorithmName
 from gong_async.testing.connections import Connections, CountingServer
 from gong_async.testing.faults import Fault
 from gong_async.testing.handler import Handler
+from gong_async.testing.oauth import FakeOAuth
 from gong_async.testing.observed import Observed
 from gong_async.testing.operations import Operation, User, make_company
 from gong_async.testing.quotas import Quota
@@ -97,6 +98,7 @@ class FakeGong(Observed):
         self.latency: float | Callable[[], float] = latency
         self.limited_release: bool = False
         self.granted_scopes: set[str] | None = None
+        self.oauth: FakeOAuth = FakeOAuth(lambda: self.url, seed)
         self._company = make_company(known_meetings)
         self._script = Script(seed)
         for rule in (*faults, *make_rules(fault_rates or {})):

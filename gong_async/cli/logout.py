@@ -1,0 +1,36 @@
+"""`gong-async logout`: forgets the login of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from gong_async import FileTokenStore
+from gong_async.cli.diagnostics import Diagnostics
+from gong_async.cli.exits import EPILOG
+
+
+@click.command(epilog=EPILOG)
+@click.pass_obj
+def logout(diagnostics: Diagnostics, /) -> None:
+    """Forget the login that `gong-async login` has stored on this machine.
+
+    Gong is not told: there, an administrator takes the application's approval back.
+    """
+    known = asyncio.run(_forget(FileTokenStore()))
+    diagnostics.note(
+        "logout",
+        "Logged out here; to end it at Gong, too, an administrator takes the approval back"
+        if known
+        else "Nobody was logged in",
+        known=known,
+    )
+
+
+async def _forget(store: FileTokenStore) -> bool:
+    async with store.lock():
+        # A file that cannot be read is a login, too, and the reason to forget it.
+        known = store.path.exists() or store.path.is_symlink()
+        await store.clear()
+    return known

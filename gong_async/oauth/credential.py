@@ -1,0 +1,187 @@
+"""The credential of an OAuth login: signs with its access token, and renews what Gong refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterable
+from urllib.parse import urlencode, urlsplit
+
+from gong_async._base_url import base_url as checked_base_url
+from gong_async._flight import SingleFlight
+from gong_async._redaction import Redactor
+from gong_async._secret import Secret
+from gong_async._transport import BaseConnector
+from gong_async._version import __version__
+from gong_async.auth import credential_problem
+from gong_async.errors import ConfigurationError, ProtocolError
+from gong_async.oauth.endpoint import AUTHORIZE_ROUTE, TokenEndpoint
+from gong_async.oauth.grant import GrantReader
+from gong_async.oauth.login import Login, Shown
+from gong_async.oauth.store import TokenStore
+from gong_async.oauth.tokens import Tokens
+
+APP_URL = "https://app.gong.io"
+DOMAINS = ("gong.io",)
+TIMEOUT = 30.0
+"""Seconds that the token endpoint may take for an answer."""
+
+
+class OAuth:
+    """A login by OAuth's authorization code, which renews itself.
+
+    Gong's refresh tokens can be used once. So a refused token is renewed once for all calls that
+    wait, and once for all programs that share the `store`; the new pair is stored before it is
+    used. Calls go to the base URL that Gong told with the token.
+
+    Args:
+        client_id: of your application at Gong.
+        client_secret: its secret.
+        store: where the login is kept: `FileTokenStore`, `RedisTokenStore`, or one of your own.
+        app_url: where Gong's users log in.
+        domains: where a base URL that comes with a token may lie.
+        timeout: seconds that the token endpoint may take for an answer.
+        connector: an aiohttp connector of your own, for a private CA or a proxy. Never closed.
+
+    Raises:
+        ConfigurationError: one of these cannot work.
+    """
+
+    def __init__(
+        self,
+        client_id: str,
+        client_secret: str | Secret,
+        store: TokenStore,
+        *,
+        app_url: str = APP_URL,
+        domains: Iterable[str] = DOMAINS,
+        timeout: float = TIMEOUT,
+        connector: BaseConnector | None = None,
+    ) -> None:
+        client_secret = Secret.of(client_secret)  # the plain text leaves this frame
+        self._client_id = client_id
+        self._store = store
+        for name, value in (("client_id", Secret.of(client_id)), ("client_secret", client_secret)):
+            if problem := credential_problem(value):
+                raise ConfigurationError(f"{name} {problem}")
+        if ":" in client_id:
+            msg = "client_id holds a ':'; give id and secret apart"
+            raise ConfigurationError(msg)
+        url = checked_base_url(app_url)
+        own = (Secret(f"{client_id}:{client_secret.reveal()}"), client_secret)
+        self._shown = Shown(own)
+        redact = Redactor(lambda: self._shown.all)
+        self._endpoint = TokenEndpoint(
+            url=url,
+            client_id=client_id,
+            client_secret=client_secret,
+            timeout=timeout,
+            user_agent=f"gong_async/{__version__} Python/{platform.python_version()}",
+            # Real tokens come from elsewhere, and do not send anybody to this machine.
+            reader=GrantReader(
+                domains=tuple(domains),
+                loopback=urlsplit(url).hostname in {"127.0.0.1", "::1", "localhost"},
+                redact=redact,
+            ),
+            redact=redact,
+            connector=connector,
+        )
+        self._login = Login(store, self._endpoint, self._shown)
+        self._flight: SingleFlight[None] = SingleFlight()
+
+    @property
+    def secrets(self) -> Iterable[Secret]:
+        """The application's secret, and the tokens that were used last."""
+        return self._shown.all
+
+    @property
+    def fingerprint(self) -> str:
+        """What stays the same while the tokens change: the application, and the store's name."""
+        login = f"{self._client_id} {self._store.name}"
+        return hashlib.sha256(login.encode()).hexdigest()[:16]
+
+    async def authorization(self) -> Secret:
+        """Return `Bearer` and the access token, bound to the base URL that came with it."""
+        login = self._login
+        if login.tokens is None:
+            await self._flight(login.open)
+        elif login.ends:
+            await self._flight(login.renew_early)
+        return login.signed
+
+    async def renew(self, refused: Secret) -> bool:
+        """Replace the token that Gong refused, unless that was done meanwhile.
+
+        Raises:
+            LoginRequiredError: it cannot be renewed any more.
+            GongError: it could not be renewed now.
+        """
+        login = self._login
+        if login.signed != refused:
+            return True
+        if login.renews_too_often:
+            return False
+        old = login.tokens
+        while login.tokens is old:
+            # What is under way may be an early renewal, which gives up more easily.
+            await self._flight(lambda: login.renew(old))
+        return login.signed != refused
+
+    def authorize_url(self, *, redirect_uri: str, state: str, scopes: Iterable[str]) -> str:
+        """Return the page on which an administrator of Gong approves the application.
+
+        Args:
+            redirect_uri: where Gong sends the browser afterwards, as registered at Gong.
+            state: a value that nobody can guess, and that must come back with the code.
+            scopes: what the tokens may do, such as `api:meetings:user:update`.
+        """
+        query = {
+            "client_id": self._client_id,
+            "response_type": "code",
+            "scope": " ".join(scopes),
+            "redirect_uri": redirect_uri,
+            "state": state,
+        }
+        return f"{self._endpoint.url}{AUTHORIZE_ROUTE}?{urlencode(query)}"
+
+    async def exchange(self, code: str | Secret, *, redirect_uri: str) -> Tokens:
+        """Log in: buy the first tokens with the code that came with the redirect, and store them.
+
+        Raises:
+            LoginRequiredError: the code is not taken; it lives for ten minutes, and works once.
+            ProtocolError: the answer, or its base URL, cannot be believed; nothing was stored.
+        """
+        code = Secret.of(code)
+        if problem := credential_problem(code):
+            raise ConfigurationError(f"the code {problem}")
+        self._shown.add(code)
+        async with self._store.lock():
+            grant = await self._endpoint.exchange(code, redirect_uri)
+            if grant.untrusted:
+                msg = f"the login failed: {grant.untrusted}; nothing was stored"
+                raise ProtocolError(msg, flaw="unexpected")
+            await self._store.save(grant.tokens)
+            self._login.use(grant.tokens, fresh=True)
+        return grant.tokens
+
+    async def load(self) -> Tokens | None:
+        """Return the stored login, None if nobody is logged in."""
+        return await self._store.load()
+
+    async def forget(self) -> bool:
+        """Log out on this side: forget the tokens; say whether there were any.
+
+        Gong has no call for it: there, an administrator takes the approval back.
+        """
+        async with self._store.lock():
+            known = await self._store.load() is not None
+            await self._store.clear()
+        self._login.forget()
+        return known
+
+    async def settle(self) -> None:
+        """Wait for a renewal that is under way, however it ends."""
+        await self._flight.landed()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._client_id} in {self._store.name}>"

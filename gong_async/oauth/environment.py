@@ -1,0 +1,73 @@
+"""The login that `gong-async login` has stored, as the environment names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from gong_async._secret import Secret
+from gong_async.errors import ConfigurationError
+from gong_async.oauth.credential import APP_URL, OAuth
+from gong_async.oauth.file_store import FileTokenStore, login_path
+
+CLIENT_ID = "GONG_OAUTH_CLIENT_ID"
+CLIENT_SECRET = "GONG_OAUTH_CLIENT_SECRET"  # noqa: S105 - a variable's name
+_APP_URL = "GONG_OAUTH_URL"
+_STRONGER = ("GONG_ACCESS_KEY", "GONG_ACCESS_KEY_SECRET", "GONG_BEARER_TOKEN")
+
+
+def login_from_env(environ: Mapping[str, str]) -> OAuth | None:
+    """Return the stored login; None if another credential is set, or no application.
+
+    Raises:
+        ConfigurationError: half an application is set.
+    """
+    other = any(environ.get(name) for name in _STRONGER)
+    application = _Application.read(environ)
+    del environ  # a traceback shows the locals of every frame
+    if other or not (application.client_id or application.client_secret):
+        return None
+    return application.oauth()
+
+
+def oauth_from_env(environ: Mapping[str, str]) -> OAuth:
+    """Return the application that the environment names, with the login's file of this user.
+
+    Raises:
+        ConfigurationError: it names none, or half of one.
+    """
+    application = _Application.read(environ)
+    del environ  # a traceback shows the locals of every frame
+    return application.oauth()
+
+
+@frozen
+class _Application:
+    """What the environment says of an application."""
+
+    client_id: str
+    client_secret: Secret | None
+    app_url: str
+    path: Path
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> _Application:
+        secret = environ.get(CLIENT_SECRET)
+        return cls(
+            environ.get(CLIENT_ID) or "",
+            Secret(secret) if secret else None,
+            environ.get(_APP_URL) or APP_URL,
+            login_path(environ),
+        )
+
+    def oauth(self) -> OAuth:
+        if self.client_secret is None or not self.client_id:
+            missing = CLIENT_SECRET if self.client_id else CLIENT_ID
+            raise ConfigurationError(
+                f"{missing} is not set; set {CLIENT_ID} and {CLIENT_SECRET} to those of your "
+                "application at Gong"
+            )
+        store = FileTokenStore(self.path)
+        return OAuth(self.client_id, self.client_secret, store, app_url=self.app_url)

@@ -1,0 +1,71 @@
+"""What a refusal of the token endpoint means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from gong_async._answer import request_id, status_error
+from gong_async._convert import from_json
+from gong_async._redaction import Redactor
+from gong_async._wire import Response
+from gong_async.errors import (
+    APIStatusError,
+    AuthenticationError,
+    GongError,
+    LoginRequiredError,
+    RequestRejectedError,
+)
+from gong_async.models._shared import utc_now
+
+_SPENT = re.compile(
+    r"invalid_grant|\b(refresh token|authorization|grant) code is (invalid|expired)", re.IGNORECASE
+)
+_STRANGER = re.compile(r"invalid_client|unauthorized_client", re.IGNORECASE)
+_UNAUTHORIZED = 401
+_SNIPPET = 200
+
+
+def refusal(response: Response, redact: Redactor) -> GongError:
+    """Return the error that an answer without success stands for."""
+    error = status_error(response, redact, utc_now())
+    if not isinstance(error, RequestRejectedError):
+        return error
+    said = "; ".join(dict.fromkeys((*error.errors, *_words(response, redact))))
+    if _SPENT.search(said):
+        message = f"Gong does not take the code or the refresh token any more: {said}"
+        return _as(LoginRequiredError, message, error, response, redact)
+    if _STRANGER.search(said) or response.status == _UNAUTHORIZED:
+        message = (
+            f"Gong does not take the OAuth client id and its secret: {said or 'no reason given'}; "
+            "check both against the application's page at Gong"
+        )
+        return _as(AuthenticationError, message, error, response, redact)
+    if said and said not in error.message:
+        error.message = f"{error.message}: {said}"
+    return error
+
+
+def _as(
+    cls: type[APIStatusError],
+    message: str,
+    error: APIStatusError,
+    response: Response,
+    redact: Redactor,
+) -> APIStatusError:
+    given = request_id(response, redact)
+    return cls(message, status=error.status, errors=error.errors, request_id=given)
+
+
+def _words(response: Response, redact: Redactor) -> Iterator[str]:
+    """Yield what RFC 6749 says in an error's body; a refusal in plain text has been seen, too."""
+    try:
+        payload = from_json(response.body)
+    except ValueError:
+        payload = None
+        if response.body:
+            yield redact.excerpt(response.body, _SNIPPET)
+    if isinstance(payload, Mapping):
+        for name in ("error", "error_description", "message"):
+            if isinstance(said := payload.get(name), str):
+                yield redact(said, _SNIPPET)

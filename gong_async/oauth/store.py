@@ -1,0 +1,40 @@
+"""Where a login is kept between two renewals: what a client needs of such a place."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from gong_async.oauth.tokens import Tokens
+
+LOCK_SECONDS = 120.0
+"""Seconds that a renewal may take at the most, and that others wait for it."""
+
+
+class TokenStore(Protocol):
+    """Keeps one login for all programs that share it.
+
+    A refresh token can be used once. Whoever renews holds the lock from before he reads the old
+    pair until after he has saved the new one, and nobody else reads or saves meanwhile.
+    """
+
+    @property
+    def name(self) -> str:
+        """What tells this login from others, the same for all that share it; no secret."""
+        ...
+
+    def lock(self) -> AbstractAsyncContextManager[None]:
+        """Keep all others from renewing, on whatever machine they are."""
+        ...
+
+    async def load(self) -> Tokens | None:
+        """Return the pair, None if nobody is logged in."""
+        ...
+
+    async def save(self, tokens: Tokens) -> None:
+        """Replace the pair. When this returns, it must survive the death of the process."""
+        ...
+
+    async def clear(self) -> None:
+        """Forget the pair."""
+        ...

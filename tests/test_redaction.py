@@ -144,3 +144,28 @@ def test_shows_no_secret_itself() -> None:
     redactor("compile the pattern")
 
     assert "hunter2" not in repr(redactor)
+
+
+def test_secrets_that_change_are_asked_for() -> None:
+    """What is a secret by now is masked, and so is what was one before."""
+    now = [Secret("first-token")]
+    redact = Redactor(lambda: now)
+    before = redact("first-token second-token")
+    now[:] = [Secret("second-token")]
+
+    assert before == "*** second-token"
+    assert redact("first-token second-token") == "*** ***"
+    assert redact.excerpt(b"first-token second-token", 100) == "*** ***"
+
+
+def test_what_was_a_secret_long_ago_is_forgotten() -> None:
+    """A client that lives for years does not keep every token that it ever had."""
+    now = [Secret("token-0")]
+    redact = Redactor(lambda: now)
+    for number in range(200):
+        now[:] = [Secret("always-there"), Secret(f"token-{number:03}")]
+        redact("")
+    shown = redact("always-there token-000 token-150 token-199")
+
+    assert shown == "*** token-000 *** ***"
+    assert len(redact._remembered) <= 66

@@ -25,6 +25,8 @@ APP_URL = "https://app.gong.io"
 DOMAINS = ("gong.io",)
 TIMEOUT = 30.0
 """Seconds that the token endpoint may take for an answer."""
+LONGEST_TIMEOUT = 60.0
+"""Nobody holds the lock of a login for longer than its lease."""
 
 
 class OAuth:
@@ -40,7 +42,7 @@ class OAuth:
         store: where the login is kept: `FileTokenStore`, `RedisTokenStore`, or one of your own.
         app_url: where Gong's users log in.
         domains: where a base URL that comes with a token may lie.
-        timeout: seconds that the token endpoint may take for an answer.
+        timeout: seconds that the token endpoint may take for an answer, 60 at the most.
         connector: an aiohttp connector of your own, for a private CA or a proxy. Never closed.
 
     Raises:
@@ -66,6 +68,9 @@ class OAuth:
                 raise ConfigurationError(f"{name} {problem}")
         if ":" in client_id:
             msg = "client_id holds a ':'; give id and secret apart"
+            raise ConfigurationError(msg)
+        if not 0 < timeout <= LONGEST_TIMEOUT:
+            msg = f"timeout must be above 0 and at most {LONGEST_TIMEOUT:g} s, got {timeout}"
             raise ConfigurationError(msg)
         url = checked_base_url(app_url)
         own = (Secret(f"{client_id}:{client_secret.reveal()}"), client_secret)

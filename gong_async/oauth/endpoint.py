@@ -21,7 +21,8 @@ from gong_async.retry import Action, Again, RetryPolicy, decide
 AUTHORIZE_ROUTE = "/oauth2/authorize"
 TOKEN_ROUTE = "/oauth2/generate-customer-token"  # noqa: S105 - a route
 
-_POLICY = RetryPolicy(max_attempts=3, max_refusals=2, max_wait=30.0)
+# Together with the longest timeout, all of it has to end before the store's lock does.
+_POLICY = RetryPolicy(max_attempts=3, max_refusals=1, max_wait=10.0)
 _MOST_FAILURES = {Action.RETRY: _POLICY.max_attempts, Action.RETRY_ONCE: 2}
 _LOST = (
     "; Gong may have answered with new tokens, and the old ones are then spent: "
@@ -51,7 +52,7 @@ class TokenEndpoint:
             client_id=self.client_id,
             redirect_uri=redirect_uri,
         )
-        return await self._ask(_Question(self, query, None))
+        return await self._ask(query, None)
 
     async def refresh(self, old: Tokens) -> Grant:
         """Buy the next pair with a refresh token, which is spent thereby."""
@@ -61,12 +62,13 @@ class TokenEndpoint:
         token = old.refresh_token.reveal()
         query = _query(grant_type="refresh_token", refresh_token=token)
         del token  # a traceback shows the locals of every frame
-        return await self._ask(_Question(self, query, old))
+        return await self._ask(query, old)
 
-    async def _ask(self, question: _Question) -> Grant:
-        question.pool = pool = SessionPool(max_connections=1, connector=self.connector)
+    async def _ask(self, query: Secret, old: Tokens | None) -> Grant:
+        # A renewal is rare: its connection is not kept.
+        pool = SessionPool(max_connections=1, connector=self.connector)
         try:
-            return await _POLICY.run(question.attempt)
+            return await _POLICY.run(_Question(self, pool, query, old).attempt)
         finally:
             await pool.close()
 
@@ -94,9 +96,9 @@ class _Question:
     """One question: what may have arrived is never asked again."""
 
     endpoint: TokenEndpoint
+    pool: SessionPool
     query: Secret
     old: Tokens | None
-    pool: SessionPool | None = None
     attempts: int = 0
     failures: int = 0
     refusals: int = 0
@@ -112,8 +114,7 @@ class _Question:
 
     async def _send(self) -> Response:
         endpoint = self.endpoint
-        pool = self.pool or SessionPool(max_connections=1)
-        return await pool.send(
+        return await self.pool.send(
             endpoint.request(self.query),
             endpoint.authorization,
             timeout=endpoint.timeout,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gong_async.oauth.tokens import Tokens
 
-LOCK_SECONDS = 120.0
+LOCK_SECONDS = 180.0
 """Seconds that a renewal may take at the most, and that others wait for it."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,9 @@ from attrs import define, field
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
+
+_LOOKS = 3
+_LOOK_STEP = 0.003
 
 
 @define(eq=False)
@@ -40,7 +44,9 @@ class ProcessLock:
         """Tell whether anybody holds it now."""
         if not self.path.exists():
             return False
-        if self.take():
-            self.release()
-            return False
+        for _ in range(_LOOKS):
+            if self.take():
+                self.release()
+                return False
+            time.sleep(_LOOK_STEP)  # whoever else looks holds it for a moment, too
         return True

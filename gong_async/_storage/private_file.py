@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -127,20 +129,21 @@ def _refuse_network(folder: Path, purpose: Purpose, mounts: Path) -> None:
 
 
 def _make_file(path: Path, purpose: Purpose) -> None:
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    if path.is_symlink():
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    # What is there already is not opened: to close it again would take away the locks that SQLite
+    # holds on it in this process, and another process could then remove its log.
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
         raise purpose.error(
             f"{purpose.title} {path} is a symbolic link, which is not followed; "
             f"remove it, or {purpose.elsewhere}"
         )
-    opened = os.open(path, flags, 0o600)
-    try:
-        status = os.fstat(opened)
-        if not stat.S_ISREG(status.st_mode):
-            raise purpose.error(
-                f"{purpose.title} {path} is not a regular file; remove it, or {purpose.elsewhere}"
-            )
-        if os.name == "posix" and stat.S_IMODE(status.st_mode) != 0o600:  # noqa: PLR2004
-            os.fchmod(opened, 0o600)
-    finally:
-        os.close(opened)
+    if not stat.S_ISREG(status.st_mode):
+        raise purpose.error(
+            f"{purpose.title} {path} is not a regular file; remove it, or {purpose.elsewhere}"
+        )
+    if os.name == "posix" and stat.S_IMODE(status.st_mode) != 0o600:  # noqa: PLR2004
+        path.chmod(0o600)
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -298,7 +298,7 @@ LOST: dict[str, tuple[Fault, type[GongError], int]] = {
     "silence, applied": (Fault.stall(apply=True), APITimeoutError, 1),
     "silence": (Fault.stall(), APITimeoutError, 1),
     "cut": (Fault.truncate(20), ProtocolError, 1),
-    "not HTTP": (Fault.raw(), ProtocolError, 1),
+    "not HTTP": (Fault.raw(), GongError, 1),
     "login page": (Fault.html(200), ProtocolError, 1),
     "empty": (Fault.empty(200), ProtocolError, 1),
     "no token": (Fault.status(200, body=b"{}"), ProtocolError, 1),

@@ -271,3 +271,30 @@ async def test_the_login_of_the_environment_makes_calls(fake: FakeGong, tmp_path
         await UPDATE.call(gong)
 
     assert fake.counts == {200: 1}
+
+
+def test_a_renewal_that_the_end_of_the_loop_cuts_off_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody waits for it any more: the log says what that may mean, and the next run finds out."""
+    with FakeGong.serve_in_thread(per_second=None) as fake:
+        store = MemoryStore(approved(fake))
+        fake.oauth.expire()
+        fake.script(Fault.stall(0.2, apply=True), on="generateCustomerToken")
+
+        async def leave() -> None:
+            oauth = application(fake, store)
+            renewing = asyncio.ensure_future(oauth.renew(await oauth.authorization()))
+            while not token_requests(fake):  # noqa: ASYNC110 - it is another thread's
+                await asyncio.sleep(0.005)
+            renewing.cancel()
+
+        async def call() -> None:
+            async with GongClient(application(fake, store)) as gong:
+                await UPDATE.call(gong)
+
+        asyncio.run(leave())
+        with pytest.raises(LoginRequiredError):
+            asyncio.run(call())
+
+    assert "the renewal of the Gong login was cut off" in caplog.text

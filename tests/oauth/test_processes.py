@@ -6,13 +6,14 @@ They read their orders from stdin, so that their start takes no part in what is 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,9 +112,7 @@ def test_f103_two_processes_with_one_file_renew_once(fake: FakeGong, store: File
     assert (fake.oauth.refreshes, fake.oauth.spent_sent, token_requests(fake)) == (10, 0, 10)
 
 
-def test_f109_kill_in_the_middle_of_a_renewal(
-    fake: FakeGong, store: FileTokenStore, record_property: Callable[[str, object], None]
-) -> None:
+def test_f109_kill_in_the_middle_of_a_renewal(fake: FakeGong, store: FileTokenStore) -> None:
     """Killed at fifty different moments, a login works, or says clearly that it is gone.
 
     It is gone if the kill came between Gong's giving of the new pair and its arrival on the disk:
@@ -129,7 +128,10 @@ def test_f109_kill_in_the_middle_of_a_renewal(
         worker.order("call")
         worker.answer()
         whole = time.monotonic() - began
-        for number in range(KILLS):
+        # Of those that were late, the child had finished its work: they count for nothing.
+        for number in itertools.cycle(range(KILLS)):
+            if sum(ends[key] for key in ends if key[0] == "killed") == KILLS:
+                break
             fake.oauth.expire()
             spent = fake.oauth.spent_sent
             worker.order(f"die {whole * (number + 1) / KILLS:.4f}")
@@ -144,8 +146,6 @@ def test_f109_kill_in_the_middle_of_a_renewal(
                 save(store, approved(fake))
             files |= {path.name for path in store.path.parent.iterdir()}
 
-    record_property("ends", {": ".join(end): count for end, count in ends.items()})
-    assert sum(ends.values()) == KILLS
-    assert sum(count for (how, _), count in ends.items() if how == "killed") >= KILLS // 2
-    assert {end for _, end in ends} <= {"ok", "LoginRequiredError"}
+    print({": ".join(end): count for end, count in ends.items()})  # noqa: T201 - seen with -rP
+    assert set(ends) <= {("killed", "ok"), ("killed", "LoginRequiredError"), ("done", "ok")}
     assert files <= {"login.json", "login.json.lock", "login.json.new"}

@@ -24,10 +24,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"_version", "_secret", "_retry_after", "errors"}),
-    frozenset({"_base_url", "_lifeline", "_redaction", "_wire", "hooks", "models"}),
-    frozenset({"_convert", "_transport", "auth", "bulk", "limits", "resources", "retry"}),
-    frozenset({"_answer"}),
+    frozenset({"_base_url", "_lifeline", "_redaction", "_storage", "_wire", "hooks", "models"}),
+    frozenset({"_convert", "_transport", "auth", "limits", "resources", "retry"}),
+    frozenset({"_answer", "bulk"}),
     frozenset({"_pipeline"}),
+    frozenset({"_sender"}),
     frozenset({"_client"}),
     frozenset({"the face"}),
     frozenset({"testing"}),
@@ -41,14 +42,15 @@ DOORS = {
     "backoff": ("retry.py",),
     "cattrs": ("_convert.py",),
     "click": ("cli/",),
+    "filelock": ("_storage/lock.py",),
     "multidict": ("_answer.py", "_wire.py"),
     "pytest": ("testing/plugin.py",),
     "pytest_asyncio": ("testing/plugin.py",),
     "python_calamine": ("bulk/sheets.py",),
     "rich": ("cli/",),
-    "platformdirs": ("limits/state_file.py",),
+    "platformdirs": ("_storage/private_file.py",),
     "redis": ("limits/redis_link.py",),
-    "sqlite3": ("limits/database.py",),
+    "sqlite3": ("_storage/database.py",),
     "yarl": ("_transport/",),
 }
 """Where each library may be imported; attrs may be everywhere."""

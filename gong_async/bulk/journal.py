@@ -70,6 +70,18 @@ _OTHERS = (
     "(SELECT sent_at + :settle FROM companion.acknowledged AS known WHERE known.company = :company "
     "AND known.meeting_id = item.meeting_id AND known.unsettled <> :job || ':' || place)"
 )
+_UNTOLD = (  # by a process that died between the commits of the two files
+    "SELECT state, item.digest, content.body, :job, known.company, known.meeting_id FROM item "
+    "CROSS JOIN companion.acknowledged AS known ON known.company = :company "
+    "AND known.meeting_id = item.meeting_id AND known.unsettled = :job || ':' || place "
+    "CROSS JOIN content USING (place) "
+    "WHERE run = (SELECT max(number) FROM run) AND state IN ('done', 'failed')"
+)
+_ACKNOWLEDGED = (
+    "UPDATE companion.acknowledged SET digest = ?, body = ?, job = ?, unsettled = NULL "
+    "WHERE company = ? AND meeting_id = ?"
+)
+_SETTLED = "UPDATE companion.acknowledged SET unsettled = NULL WHERE company = ? AND meeting_id = ?"
 _ATTEMPT_ENDED = (
     "UPDATE attempt SET ended_at = ?, status = ?, request_id = ?, error = ? "
     "WHERE place = ? AND number = ?"
@@ -218,6 +230,9 @@ class Journal:
             _set(connection, {"state": "running", "asked": None, "why": None, "resume_at": None})
             return int(cursor.lastrowid or 0)
 
+        if self.ledger is not None:
+            # In a transaction of its own: it writes to the ledger alone, and so all or nothing.
+            await self.write(self._catch_up)
         self.run = await self.write(work)
         return self.run
 
@@ -395,6 +410,15 @@ class Journal:
             )
 
         await self.write(work)
+
+    def _catch_up(self, connection: Connection) -> None:
+        """Tell the ledger what only the journal knows: the two are written one after the other."""
+        given = {"company": self.company, "job": self.id}
+        for state, *known in connection.execute(_UNTOLD, given).fetchall():
+            if state == "done":
+                connection.execute(_ACKNOWLEDGED, known)
+            else:
+                connection.execute(_SETTLED, known[-2:])
 
     def _count(self, connection: Connection) -> None:
         finished, self._finished = self._finished, 0

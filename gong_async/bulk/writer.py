@@ -46,6 +46,7 @@ class Writer:
     failure: GongError | None = field(default=None, init=False)
     _orders: SimpleQueue[_Order | None] = field(factory=SimpleQueue, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
+    _closed: bool = field(default=False, init=False)
 
     def submit(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
         """Do `work` on the file; the future has its result once that is durable.
@@ -55,6 +56,9 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         order = _Order(work, loop.create_future())
+        if self._closed:
+            order.answer.set_exception(JournalError("the journal is closed"))
+            return order.answer
         if self._thread is None:
             self._thread = threading.Thread(
                 target=self._carry_out, args=(loop,), name="gong-journal", daemon=True
@@ -65,6 +69,7 @@ class Writer:
 
     async def close(self) -> None:
         """Carry out what was ordered, then close the file."""
+        self._closed = True
         thread, self._thread = self._thread, None
         if thread is not None:
             self._orders.put(None)

@@ -65,7 +65,7 @@ def run(
     stdout; with it, the job can be watched, paused, resumed, and undone. Ctrl-C once lets the
     requests under way come to their end, twice stops at once; neither loses anything.
     """
-    if journal is not None and JobFile(journal).exists():
+    if journal is not None and _is_planned(JobFile(journal)):
         again = f"gong-async bulk resume {shlex.quote(str(journal))}"
         raise JournalError(f"{journal} exists already; go on with it: {again}", reason="state")
     options = BulkOptions(
@@ -125,6 +125,11 @@ def resume(diagnostics: Diagnostics, /, *, name: str, file: Path | None, **sendi
         return gong.bulk(inputs, journal=found.path)
 
     return session.run(start, BulkJob.resume)
+
+
+def _is_planned(file: JobFile) -> bool:
+    """Whether a journal came to the end of its planning; one that did not is made anew."""
+    return file.exists() and file.header().get("state", "planning") != "planning"
 
 
 def _unfinished(planned: JobFile) -> BulkStatus | None:

@@ -46,8 +46,10 @@ _SENDING = (
     click.option("--progress/--no-progress", default=True, help="Show how it goes."),
 )
 
-job_argument = click.argument("name", metavar="JOB")
-"""A job's id, the beginning of it, or the path of its journal."""
+
+def job_argument(command: CommandT) -> CommandT:
+    """Add a job: its id, the beginning of it, or the path of its journal."""
+    return click.argument("name", metavar="JOB")(command)
 
 
 def pace_options(command: CommandT) -> CommandT:

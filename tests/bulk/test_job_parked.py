@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from gong_async import (
 )
 from gong_async.bulk import runner
 from gong_async.limits import day
+from gong_async.limits.share import ProcessShare
 from gong_async.testing import FakeGong, Fault
 
 Client = Callable[..., GongClient]
@@ -168,3 +170,40 @@ async def test_a_long_retry_after_is_waited_for_if_told_to(
     later = [request.at for request in fake.received if request.at > refused + 0.5]
     assert (status.state, status.counts["done"]) == ("finished", 20)
     assert min(later) - refused >= 2.0
+
+
+async def test_nothing_is_sent_before_gong_said_that_it_may(
+    fake: FakeGong, client: Client, change: Change, state: Path
+) -> None:
+    """Also not by a process that knows nothing of the refusal but what the journal says."""
+    changes = [change(n) for n in range(5)]
+    fake.script(Fault.rate_limited("3600"))
+    one_by_one = BulkOptions(check_organizers=False, max_in_flight=1)
+    async with client(fake) as gong:
+        job = gong.bulk(changes, state_dir=state, options=one_by_one)
+        await drain(job.run())
+    sent = fake.received_count
+
+    async with client(fake, share=ProcessShare()) as gong:
+        again = gong.bulk(journal=job.path, state_dir=state)
+        ended = await drain(again.resume())
+        status = await again.status()
+
+    assert (ended, sent, fake.received_count, status.state) == ([], 1, 1, "parked")
+    assert status.resume_at is not None
+    assert 3500 < (status.resume_at - datetime.now(UTC)).total_seconds() <= 3602
+
+
+async def test_a_stop_costs_no_turn_of_the_day(
+    fake: FakeGong, client: Client, change: Change, state: Path
+) -> None:
+    """Turns that were granted to updates which the stop has held back are given back."""
+    limits = Limits(per_second=None, per_day=1000)
+    fake.latency = 0.01
+    async with client(fake, limits=limits) as gong:
+        job = gong.bulk([change(n) for n in range(200)], state_dir=state, options=UNCHECKED)
+        async for _ in job.run():
+            await job.pause()
+        used = (await gong.quota()).used_today
+
+    assert used == fake.received_count < 200

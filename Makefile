@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := gong_async tests benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check format test-all wheel clean
+.PHONY: help demo test crash bench check format test-all wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ demo: $(VENV)/.demo  ## Update a few hundred meetings from a file, against the e
 
 test: $(VENV)/.test  ## Run the tests
 	@$(BIN)/python -X dev -m pytest
+
+KILLS ?= 500
+SEED ?= 1
+
+crash: $(VENV)/.test  ## Kill a bulk job KILLS times, from SEED on, and check that it never lies
+	@PYTHONPATH=tests $(BIN)/python -X dev -m crash --kills $(KILLS) --seed $(SEED)
 
 bench: $(VENV)/.bench  ## Measure the pace beside other limiters, and the memory of many updates
 	@$(BIN)/python benchmarks/pacing.py

@@ -13,18 +13,10 @@ import asyncio
 import csv
 import sys
 from collections.abc import Iterator
-from contextlib import aclosing
 from datetime import datetime
-from itertools import takewhile
 from pathlib import Path
 
-from gong_async import (
-    DailyQuotaExceededError,
-    GongClient,
-    Invitee,
-    MeetingChange,
-    MeetingUpdate,
-)
+from gong_async import GongClient, Invitee, MeetingChange, MeetingUpdate
 
 
 def read_changes(path: Path) -> Iterator[MeetingChange]:
@@ -48,26 +40,23 @@ def read_changes(path: Path) -> Iterator[MeetingChange]:
 
 
 async def run(path: Path) -> bool:
-    """Update every meeting of the file; return whether all were."""
-    # Everything is read and checked before the first request: half a file is worse than none.
-    changes = list(read_changes(path))
-    stopped = asyncio.Event()
-    source = takewhile(lambda _: not stopped.is_set(), changes)
-    updated = failed = 0
-    async with (
-        GongClient.from_env() as gong,
-        aclosing(gong.update_many(source)) as outcomes,
-    ):
-        async for outcome in outcomes:
-            if outcome.error is None:
-                updated += 1
-                continue
-            failed += 1
-            print(f"row {outcome.index + 1}: {outcome.error}", file=sys.stderr)
-            if isinstance(outcome.error, DailyQuotaExceededError):
-                stopped.set()  # what is under way is read to its end; nothing new begins
-    print(f"{updated} updated, {failed} failed, {len(changes) - updated - failed} not tried")
-    return updated == len(changes)
+    """Update every meeting of the file; return whether all were.
+
+    The job's journal lies beside the file. Run again after a stop, a crash or the end of the day's
+    quota, the program goes on where it was.
+    """
+    journal = path.with_name(path.name + ".job.sqlite3")
+    async with GongClient.from_env() as gong:
+        # A fault in the last line raises before anything is sent: half a file is worse than none.
+        job = gong.bulk(read_changes(path), journal=journal)
+        begun = journal.exists() and (await job.status()).runs
+        async for item in job.resume() if begun else job.run():
+            if not item.ok:
+                print(f"row {item.place + 1}: {item.message}", file=sys.stderr)
+        status = await job.status()
+    counts = ", ".join(f"{number} {state}" for state, number in status.counts.items() if number)
+    print(f"{status.state}: {counts}")
+    return status.counts["done"] == status.total
 
 
 def main() -> int:

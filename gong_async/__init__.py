@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from gong_async._version import __version__
 
 if TYPE_CHECKING:
-    from gong_async._client import Change, GongClient
+    from gong_async._client import GongClient
     from gong_async._secret import Secret
     from gong_async._wire import Endpoint
     from gong_async.auth import Auth, BasicAuth, BearerAuth
     from gong_async.bulk.engine import Outcome
+    from gong_async.bulk.job import BulkJob
+    from gong_async.bulk.records import BulkItem, BulkOptions, BulkPlan, BulkStatus, Forecast
     from gong_async.errors import (
         APIConnectionError,
         APIStatusError,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         DecodeError,
         Delivery,
         GongError,
+        JournalError,
         LoginRequiredError,
         NotFoundError,
         PermissionDeniedError,
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from gong_async.models._shared import Answer, Meta, Result
     from gong_async.models.meetings import (
         AdditionalInvitee,
+        Change,
         CreatedMeeting,
         DeletedMeeting,
         IntegrationStatus,
@@ -73,6 +77,11 @@ __all__ = [
     "BadRequestError",
     "BasicAuth",
     "BearerAuth",
+    "BulkItem",
+    "BulkJob",
+    "BulkOptions",
+    "BulkPlan",
+    "BulkStatus",
     "Change",
     "ConfigurationError",
     "ConflictError",
@@ -83,11 +92,13 @@ __all__ = [
     "Delivery",
     "Endpoint",
     "FileTokenStore",
+    "Forecast",
     "GongClient",
     "GongError",
     "HostShare",
     "IntegrationStatus",
     "Invitee",
+    "JournalError",
     "Limits",
     "LoginRequiredError",
     "MeetingChange",
@@ -120,10 +131,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "gong_async._client": (
-        "Change",
-        "GongClient",
-    ),
+    "gong_async._client": ("GongClient",),
     "gong_async._secret": ("Secret",),
     "gong_async._wire": ("Endpoint",),
     "gong_async.auth": (
@@ -132,6 +140,14 @@ _HOMES = {
         "BearerAuth",
     ),
     "gong_async.bulk.engine": ("Outcome",),
+    "gong_async.bulk.job": ("BulkJob",),
+    "gong_async.bulk.records": (
+        "BulkItem",
+        "BulkOptions",
+        "BulkPlan",
+        "BulkStatus",
+        "Forecast",
+    ),
     "gong_async.errors": (
         "APIConnectionError",
         "APIStatusError",
@@ -144,6 +160,7 @@ _HOMES = {
         "DecodeError",
         "Delivery",
         "GongError",
+        "JournalError",
         "LoginRequiredError",
         "NotFoundError",
         "PermissionDeniedError",
@@ -166,6 +183,7 @@ _HOMES = {
     ),
     "gong_async.models.meetings": (
         "AdditionalInvitee",
+        "Change",
         "CreatedMeeting",
         "DeletedMeeting",
         "IntegrationStatus",

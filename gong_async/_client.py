@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, SupportsIndex, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from attrs import evolve
 
@@ -16,6 +18,7 @@ from gong_async._convert import make_converter
 from gong_async._lifeline import Lifeline
 from gong_async._pipeline import Pipeline
 from gong_async._redaction import Redactor
+from gong_async._sender import PipelineSender
 from gong_async._transport import BaseConnector, ClientSession, SessionPool
 from gong_async._version import __version__
 from gong_async._wire import Endpoint
@@ -26,11 +29,17 @@ from gong_async.hooks.events import Hook
 from gong_async.limits.gates import Lane, Limits, Quota, Share
 from gong_async.limits.share import IN_THIS_PROCESS
 from gong_async.models._shared import Answer
-from gong_async.models.meetings import MeetingChange, MeetingUpdate, UpdatedMeeting
+from gong_async.models.meetings import Change, MeetingChange, UpdatedMeeting
 from gong_async.oauth.credential import OAuth
 from gong_async.oauth.environment import login_from_env
 from gong_async.resources.meetings import Meetings
 from gong_async.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from gong_async.bulk.job import BulkJob
+    from gong_async.bulk.planning import Changes
+    from gong_async.bulk.records import BulkOptions
+    from gong_async.bulk.runner import Run
 
 T = TypeVar("T")
 
@@ -39,9 +48,6 @@ DEFAULT_TIMEOUT = 30.0
 
 SETTLE_SECONDS = 30.0
 """Seconds that a change of a meeting waits while an attempt of an earlier one may be on its way."""
-
-Change = MeetingChange | tuple[str | SupportsIndex, MeetingUpdate]
-"""One item of `GongClient.update_many`."""
 
 
 class GongClient:
@@ -94,7 +100,7 @@ class GongClient:
         url = checked_base_url(DEFAULT_BASE_URL if base_url is None else base_url)
         company = f"{origin(url)} {auth.fingerprint}"
         limiter = (share or IN_THIS_PROCESS).limiter(company, limits)
-        self._max_in_flight = limits.max_in_flight
+        self._limits, self._company = limits, company
         self._pool = SessionPool(
             max_connections=limits.max_in_flight, session=session, connector=connector
         )
@@ -152,7 +158,8 @@ class GongClient:
         It lives as long as this one: closing it does nothing, closing this one closes both.
         """
         twin = object.__new__(type(self))
-        twin._max_in_flight, twin._pool, twin._owner = self._max_in_flight, self._pool, False
+        twin._limits, twin._company = self._limits, self._company
+        twin._pool, twin._owner = self._pool, False
         changes: dict[str, Any] = {}
         if timeout is not None:
             changes["timeout"] = _timeout(timeout)
@@ -236,7 +243,7 @@ class GongClient:
             operation=self.with_options(lane="bulk")._update_one,  # noqa: SLF001 - our own
             key=_meeting_key,
             attempts=_attempts,
-            max_in_flight=max_in_flight or self._max_in_flight,
+            max_in_flight=max_in_flight or self._limits.max_in_flight,
             settle_seconds=SETTLE_SECONDS,
         )
         outcomes = engine.outcomes()
@@ -245,6 +252,43 @@ class GongClient:
                 yield outcome
         finally:
             await outcomes.aclose()
+
+    def bulk(
+        self,
+        changes: Changes | None = None,
+        *,
+        journal: str | PathLike[str] | None = None,
+        options: BulkOptions | None = None,
+        state_dir: str | PathLike[str] | None = None,
+    ) -> BulkJob:
+        """Return a bulk job: many updates, written down so that no crash loses or doubles one.
+
+        Nothing is done before one of its methods is called.
+
+        Args:
+            changes: as for `update_many`; read once, when the job is planned. None for a job whose
+                journal exists: to go on with it, or to see how it stands.
+            journal: the job's file; by default a new one in the state directory.
+            options: how it works; by default those of its journal, or `BulkOptions()`.
+            state_dir: where journals are kept, and the ledger of what was acknowledged; by default
+                `GONG_STATE_DIR` or the user's state directory.
+        """
+        from gong_async.bulk import job_file  # noqa: PLC0415 - only who has bulk jobs needs it
+        from gong_async.bulk.job import BulkJob  # noqa: PLC0415
+
+        state = None if state_dir is None else Path(state_dir)
+        name = job_file.new_job_id()
+        default = job_file.jobs_directory(state) / f"{name}{job_file.SUFFIX}"
+        return BulkJob(
+            path=Path(journal or default),
+            id=name,
+            ledger=job_file.ledger_path(state),
+            options=options,
+            changes=changes,
+            company=self._company,
+            origin=origin(self._call.base_url),
+            connect=self._sender,
+        )
 
     async def quota(self) -> Quota:
         """Return how much of the company's limits is used, as far as we know: Gong does not say."""
@@ -278,6 +322,9 @@ class GongClient:
     def _wear(self, call: Pipeline) -> None:
         self._call = call
         self.meetings = Meetings(call)
+
+    def _sender(self, run: Run | None) -> PipelineSender:
+        return PipelineSender(evolve(self._call, lane="bulk", witness=run), self._limits)
 
     async def _update_one(self, change: Change) -> UpdatedMeeting:
         match change:

@@ -19,7 +19,7 @@ from gong_async._lifeline import Lifeline
 from gong_async._redaction import Redactor
 from gong_async._secret import PinnedSecret, Secret
 from gong_async._transport import Transport
-from gong_async._wire import Endpoint, Progress, Request, Response
+from gong_async._wire import Encoded, Endpoint, Progress, Request, Response, Witness
 from gong_async.auth import Auth
 from gong_async.errors import (
     APITimeoutError,
@@ -42,7 +42,7 @@ from gong_async.hooks.events import (
     TurnWaited,
 )
 from gong_async.hooks.log import log_event
-from gong_async.limits.gates import Lane, Limiter
+from gong_async.limits.gates import Lane, Limiter, Turn
 from gong_async.models._shared import Answer, Meta, Result, meeting_id, utc_now
 from gong_async.retry import Action, Again, RetryBudget, RetryPolicy, decide
 
@@ -73,6 +73,7 @@ class Pipeline:
     """Whether a credential that belongs to a base URL is sent there, and not to `base_url`."""
     budget: RetryBudget = field(factory=RetryBudget)
     hooks: tuple[Hook, ...] = ()
+    witness: Witness | None = None
 
     async def __call__(
         self,
@@ -112,6 +113,8 @@ class Pipeline:
         )
 
     def _bytes(self, body: object) -> bytes:
+        if isinstance(body, Encoded):
+            return body.json
         problem: str
         try:
             return to_json(self.converter, body)
@@ -193,8 +196,8 @@ class _Course(Generic[T]):
         except GongError as failed:
             error = failure = self._locate(failed)
         finally:
-            if road.hooks and self.attempts > before[0]:
-                road.tell(self._attempt_finished(response, error, before))
+            if self.attempts > before[0]:
+                self._tell_attempt(response, error, before)
         raise await self._judge(failure, authorization)
 
     async def _sign(self) -> Secret:
@@ -237,6 +240,8 @@ class _Course(Generic[T]):
         patience = min(road.retry.patience, self._time_left())
         async with road.limiter.turn(patience=patience, lane=road.lane) as turn:
             self.waited += turn.waited
+            if road.witness is not None:
+                await self._announce(road.witness, turn)
             self.attempts += 1
             if road.hooks and turn.waited > 0:
                 waited = turn.waited
@@ -256,6 +261,16 @@ class _Course(Generic[T]):
             else:
                 turn.accepted()
         return response
+
+    async def _announce(self, witness: Witness, turn: Turn) -> None:
+        """Let the witness take note of the request; if it does not, the turn is given back."""
+        announced = False
+        try:
+            await witness.about_to_send(self.request.meeting_id)
+            announced = True
+        finally:
+            if not announced:
+                turn.unused()
 
     def _read(self, response: Response) -> T:
         """Return what the answer says, or raise what it stands for."""
@@ -398,20 +413,27 @@ class _Course(Generic[T]):
             "meeting_id": request.meeting_id,
         }
 
-    def _attempt_finished(
+    def _tell_attempt(
         self,
         response: Response | None,
         error: GongError | None,
         before: tuple[int, float, float],
-    ) -> AttemptFinished:
-        return AttemptFinished(
-            **self._subject(),
-            attempt=self.attempts,
-            status=response.status if response else None,
-            request_id=request_id(response, self.road.redact) if response else None,
-            seconds_waited=self.waited - before[1],
-            seconds_on_wire=self.on_wire - before[2],
-            error=error,
+    ) -> None:
+        road, status = self.road, response.status if response else None
+        if road.witness is not None:
+            road.witness.attempt_ended(self.request.meeting_id, status, error)
+        if not road.hooks:
+            return
+        road.tell(
+            AttemptFinished(
+                **self._subject(),
+                attempt=self.attempts,
+                status=status,
+                request_id=request_id(response, road.redact) if response else None,
+                seconds_waited=self.waited - before[1],
+                seconds_on_wire=self.on_wire - before[2],
+                error=error,
+            )
         )
 
     def _finished(self, error: GongError | None, *, cancelled: bool) -> CallFinished:

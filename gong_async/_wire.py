@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from attrs import Factory, define, field, frozen
 from multidict import MultiMapping
 
-from gong_async.errors import ConfigurationError, Phase
+from gong_async.errors import ConfigurationError, GongError, Phase
 
 T = TypeVar("T")
 
@@ -59,6 +59,13 @@ class Endpoint(Generic[T]):
 
 
 @frozen
+class Encoded:
+    """A body that is JSON already, and is sent byte for byte."""
+
+    json: bytes = field(repr=False)
+
+
+@frozen
 class Request:
     """One request, ready to be sent as often as needed: the bytes never change."""
 
@@ -85,6 +92,20 @@ class Progress:
     """How far the current attempt has come; the transport writes it while it goes."""
 
     phase: Phase = "queue"
+
+
+class Witness(Protocol):
+    """Is told of every request before it leaves and after it has come to its end."""
+
+    async def about_to_send(self, meeting_id: str | None) -> None:
+        """Take note of a request; it leaves when this returns, and not at all if this raises."""
+        ...
+
+    def attempt_ended(
+        self, meeting_id: str | None, status: int | None, error: GongError | None
+    ) -> None:
+        """Take note of how it ended; without status and error it was cut off."""
+        ...
 
 
 class Call(Protocol):

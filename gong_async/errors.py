@@ -5,6 +5,7 @@
     ├── ValidationError            the data of a call cannot be right (also a ValueError)
     ├── UsageError                 used in a way that cannot work (also a RuntimeError)
     ├── DailyQuotaExceededError    our own count of the day is used up
+    ├── JournalError               a bulk job's journal cannot be used, or not for this
     ├── APIConnectionError         no answer: refused, unresolvable, reset, cut
     │   └── TLSError               no trust: certificate, protocol, or no TLS at all
     ├── APITimeoutError            no answer in time; `phase` says where (also a TimeoutError)
@@ -22,7 +23,7 @@
         │   └── RateLimitError         429
         └── ServerError            5xx
 
-The first four are raised before anything is sent. Errors hold plain data only: no request, no
+The first five are raised before anything is sent. Errors hold plain data only: no request, no
 response, no body, no secret. They survive `pickle`, `copy.copy` and `copy.deepcopy`.
 """
 
@@ -165,6 +166,23 @@ class DailyQuotaExceededError(GongError):
         self.per_day = per_day
         self.reset_at = reset_at
         self.retry_after = retry_after
+
+
+JournalFlaw = Literal["missing", "in_use", "state", "input", "company", "format", "file"]
+"""Why a journal cannot be used: it is not there, another process runs it, the job is not in a state
+for this, other input or another company was given, another version or program wrote the file, or
+the file itself fails."""
+
+
+class JournalError(GongError):
+    """A bulk job's journal cannot be used, or not for what was asked. Nothing more was sent.
+
+    `reason` says why: see `JournalFlaw`.
+    """
+
+    def __init__(self, message: str = "", *, reason: JournalFlaw = "file", **context: Any) -> None:
+        super().__init__(message, **{"delivery": Delivery.NOT_SENT, **context})
+        self.reason: JournalFlaw = reason
 
 
 class APIConnectionError(GongError):

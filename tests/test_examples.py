@@ -119,15 +119,18 @@ def test_update_one_whose_answers_are_lost(fake: FakeGong) -> None:
 
 
 def test_bulk_import(fake: FakeGong, tmp_path: Path) -> None:
-    """It updates every meeting of the file, and names the one that failed."""
+    """It updates every meeting of the file, names the one that failed, and sends nothing twice."""
     file = tmp_path / "bookings.csv"
     file.write_text(HEADER + "".join(GOOD_ROW.format(n=n) for n in range(3)))
     fake.missing_meetings.add(MEETING[:-1] + "1")
 
     ended = run("bulk_import.py", file)
+    sent = len(fake.received)
+    again = run("bulk_import.py", file)
 
     assert ended.returncode == 1
-    assert ended.stdout == "2 updated, 1 failed, 0 not tried\n"
+    assert ended.stdout == again.stdout == "finished: 2 done, 1 failed\n"
+    assert len(fake.received) == sent == 4
     assert ended.stderr.startswith("row 2: Gong answered 404")
     assert {change.meeting_id for change in fake.applied} == {
         MEETING[:-1] + "0",

@@ -25,9 +25,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"_version", "_flight", "_secret", "_retry_after", "errors"}),
     frozenset({"_base_url", "_lifeline", "_redaction", "_storage", "_wire", "hooks", "models"}),
-    frozenset({"_convert", "_transport", "auth", "bulk", "limits", "resources", "retry"}),
-    frozenset({"_answer"}),
+    frozenset({"_convert", "_transport", "auth", "limits", "resources", "retry"}),
+    frozenset({"_answer", "bulk"}),
     frozenset({"_pipeline", "oauth"}),
+    frozenset({"_sender"}),
     frozenset({"_client"}),
     frozenset({"the face"}),
     frozenset({"testing"}),
@@ -47,9 +48,9 @@ DOORS = {
     "pytest_asyncio": ("testing/plugin.py",),
     "python_calamine": ("bulk/sheets.py",),
     "rich": ("cli/",),
-    "platformdirs": ("_storage/private_file.py", "limits/state_file.py"),
+    "platformdirs": ("_storage/private_file.py",),
     "redis": ("limits/redis_link.py", "oauth/redis_store.py"),
-    "sqlite3": ("limits/database.py",),
+    "sqlite3": ("_storage/database.py",),
     "yarl": ("_transport/",),
 }
 """Where each library may be imported; attrs may be everywhere."""

@@ -1,7 +1,7 @@
-"""Updates 400 meetings in a make-believe Gong on this machine, with some things going wrong.
+"""Updates 400 meetings in a make-believe Gong on this machine, with a kill -9 in the middle.
 
-Everything but Gong is real: the file, the command, the sockets, the limit. Run it with `make demo`.
-It ends with 0 when all went as told.
+Everything but Gong is real: the file, the command, the sockets, the limit, the journal, the kill.
+Run it with `make demo`. It ends with 0 when all went as told.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,17 +17,23 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import define, frozen
 from make_meetings import BROKEN_ORGANIZER, FILE
 
 from gong_async.testing import FakeGong, Fault
 
 HOME = Path(__file__).parents[2]
-RECORD = HOME / "build" / "demo-outcomes.jsonl"
+STATE = HOME / "build" / "demo"
+JOURNAL = STATE / "job.sqlite3"
 ALLOWED, USED = 50, 40
 """Calls a second that the make-believe Gong allows, and those that the command uses."""
 DELETED, LOST, STUMBLED = 57, 130, 310
 """Places in the file: a meeting that is gone, a lost answer, an error that passes."""
+KILLED_AFTER = 180
+"""Updates after which the command is killed."""
+
+IN_FLIGHT = 8
+"""Updates that the command has under way at most, when it is killed."""
 
 _SOME_FAILED = 1
 
@@ -45,7 +52,7 @@ class Story:
 
     @property
     def refused(self) -> set[str]:
-        """The meetings that Gong refuses to update."""
+        """The meetings that are not updated."""
         return {self.meeting(DELETED), self.meeting(self.broken)}
 
     def meeting(self, place: int) -> str:
@@ -59,11 +66,12 @@ class Story:
             f"{len(self.rows)} meetings of {FILE.relative_to(HOME)} go to a make-believe Gong\n"
             f"on this machine. Gong allows 3 calls a second, {minutes:.1f} minutes for this file;\n"
             f"this one allows {ALLOWED}, and {USED} are used, so that you need not wait.\n"
-            "Four things go wrong on purpose:\n"
+            "Five things go wrong on purpose:\n"
             "\n"
+            f"  line {self.broken + 2}: the organizer's calendar is not connected to Gong\n"
             f"  line {DELETED + 2}: the meeting was deleted in Gong (404)\n"
             f"  line {LOST + 2}: Gong applies the update, but its answer is lost on the way\n"
-            f"  line {self.broken + 2}: the organizer's calendar is not connected to Gong (409)\n"
+            f"  after {KILLED_AFTER} updates: the command is killed with kill -9\n"
             f"  line {STUMBLED + 2}: Gong stumbles once (500)\n",
             flush=True,
         )
@@ -81,19 +89,61 @@ class Story:
         fake.script(Fault.status(500, errors=("Something broke",)), on=self.meeting(STUMBLED))
 
 
+@define
+class Terminal:
+    """Runs commands as anybody would; their bars and reports go to this terminal."""
+
+    fake: FakeGong
+
+    def run(self, *words: object) -> int:
+        """Run a command to its end, and return its exit code."""
+        return self._start(*words).wait()
+
+    def run_and_kill(self, *words: object) -> None:
+        """Run a command, and kill it when enough was applied."""
+        process = self._start(*words)
+        while process.poll() is None and self.fake.applied_count < KILLED_AFTER:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        # The bar that it drew had hidden the cursor.
+        print("\033[?25h" if sys.stderr.isatty() else "", f"\n$ kill -9 {process.pid}", sep="")
+
+    def _start(self, *words: object) -> subprocess.Popen[bytes]:
+        told = [os.path.relpath(word, HOME) if isinstance(word, Path) else word for word in words]
+        arguments = [str(word) for word in told]
+        print("\n$ gong-async", *arguments, flush=True)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("GONG_")} | {
+            "GONG_BASE_URL": self.fake.url,
+            "GONG_ACCESS_KEY": self.fake.access_key,
+            "GONG_ACCESS_KEY_SECRET": self.fake.access_key_secret,
+            "GONG_STATE_DIR": str(STATE),
+        }
+        command = [sys.executable, "-m", "gong_async", *arguments]
+        return subprocess.Popen(command, cwd=HOME, env=environment)  # noqa: S603
+
+
 def main() -> int:
     """Tell the story, run it, and check that it went as told."""
     with FILE.open(encoding="utf-8", newline="") as file:
         story = Story(list(csv.DictReader(file)))
+    shutil.rmtree(STATE, ignore_errors=True)
     with FakeGong.serve_in_thread(per_second=ALLOWED, latency=0.05) as fake:
         story.play(fake)
         story.tell()
         began = time.monotonic()
-        code = run_command(fake)
+        terminal = Terminal(fake)
+        pace = ("--per-second", USED)
+        terminal.run("bulk", "plan", FILE, *pace)
+        terminal.run_and_kill("bulk", "run", FILE, "--journal", JOURNAL, *pace)
+        terminal.run("bulk", "status", JOURNAL)
+        code = terminal.run("bulk", "resume", JOURNAL, *pace)
+        items = STATE / "items.jsonl"
+        terminal.run("bulk", "report", JOURNAL, "--format", "jsonl", "--output", items)
         seconds = time.monotonic() - began
-        wrong = [*check_outcomes(story, refusals=fake.quota_refusals), *check_fake(story, fake)]
+        wrong = [*check_items(story, items), *check_fake(story, fake)]
     if code != _SOME_FAILED:
-        wrong.append(f"the command ended with {code}, not with {_SOME_FAILED} (some failed)")
+        wrong.append(f"the job ended with {code}, not with {_SOME_FAILED} (not all went through)")
     if wrong:
         print("\nThis did not go as told:", *wrong, sep="\n  ")
         return 1
@@ -101,58 +151,40 @@ def main() -> int:
     return 0
 
 
-def run_command(fake: FakeGong) -> int:
-    """Run the command as anybody would; its bar and its report go to this terminal."""
-    RECORD.parent.mkdir(exist_ok=True)
-    RECORD.unlink(missing_ok=True)
-    command = ["bulk", "run", FILE, "--output", RECORD, "--per-second", USED]
-    words = [
-        os.path.relpath(word, HOME) if isinstance(word, Path) else str(word) for word in command
-    ]
-    print("$ gong-async", *words, flush=True)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GONG_")} | {
-        "GONG_BASE_URL": fake.url,
-        "GONG_ACCESS_KEY": fake.access_key,
-        "GONG_ACCESS_KEY_SECRET": fake.access_key_secret,
-        "GONG_STATE_DIR": "build/demo-state",
-    }
-    arguments = [sys.executable, "-m", "gong_async", *words]
-    return subprocess.run(arguments, cwd=HOME, env=environment, check=False).returncode  # noqa: S603
-
-
-def check_outcomes(story: Story, *, refusals: int) -> list[str]:
+def check_items(story: Story, file: Path) -> list[str]:
     """Hold what the command told against the story."""
-    if not RECORD.exists():
-        return ["no outcomes were written"]
-    lines = RECORD.read_text(encoding="utf-8").splitlines()
-    outcomes: dict[str, Any] = {told["meeting_id"]: told for told in map(json.loads, lines)}
+    if not file.exists():
+        return ["no report was written"]
+    lines = file.read_text(encoding="utf-8").splitlines()
+    items: dict[str, Any] = {told["meeting_id"]: told for told in map(json.loads, lines)}
+    states = {story.meeting(DELETED): "failed", story.meeting(story.broken): "skipped"}
     wrong: list[str] = []
     for place, row in enumerate(story.rows):
-        told = outcomes.get(row["meeting_id"], {"state": "missing", "attempts": 0})
-        state = "failed" if row["meeting_id"] in story.refused else "done"
-        attempts = 2 if place in {LOST, STUMBLED} else 1
-        # On a machine that is busy with other things, requests may arrive in a bunch, and the limit
-        # refuse some; the command waits and repeats them.
-        if told["state"] != state or not attempts <= told["attempts"] <= attempts + refusals:
-            wrong.append(f"line {place + 2} is {told['state']} after {told['attempts']} attempts")
+        told = items.get(row["meeting_id"], {"state": "missing"})
+        if told["state"] != states.get(row["meeting_id"], "done"):
+            wrong.append(f"line {place + 2} is {told['state']}")
     return wrong
 
 
 def check_fake(story: Story, fake: FakeGong) -> list[str]:
     """Hold what the make-believe Gong has seen against the story, and tell it."""
-    applied = Counter(change.meeting_id for change in fake.applied)
-    titles = {change.meeting_id: change.body.get("title") for change in fake.applied}
-    starts = {change.meeting_id: change.body.get("startTime") for change in fake.applied}
+    applied: dict[str, list[str]] = {}
+    last: dict[str, tuple[Any, Any]] = {}
+    for change in fake.applied:
+        applied.setdefault(change.meeting_id, []).append(change.sha256)
+        last[change.meeting_id] = change.body.get("title"), change.body.get("startTime")
     wrong: list[str] = []
     for place, row in enumerate(story.rows):
         id_ = row["meeting_id"]
-        expected = 0 if id_ in story.refused else 2 if place == LOST else 1
-        if applied[id_] != expected:
-            wrong.append(f"line {place + 2} was applied {applied[id_]} times, not {expected}")
+        times = applied.get(id_, [])
+        if bool(times) is (id_ in story.refused):
+            wrong.append(f"line {place + 2} was applied {len(times)} times")
+        if len(set(times)) > 1:
+            wrong.append(f"line {place + 2} was applied with different contents")
         start = row["start_time"].replace("+00:00", "Z")
-        if expected and (titles.get(id_), starts.get(id_)) != (row["title"], start):
+        if times and last[id_] != (row["title"], start):
             wrong.append(f"line {place + 2} was applied with other content")
-    once = sum(count == 1 for count in applied.values())
+    counts = Counter(len(times) for times in applied.values())
     answers = ", ".join(
         f"{count} with {status or 'no answer'}" for status, count in sorted(fake.counts.items())
     )
@@ -160,11 +192,13 @@ def check_fake(story: Story, fake: FakeGong) -> list[str]:
         "\nWhat the make-believe Gong has counted itself:\n"
         f"  {fake.received_count} requests ({answers})\n"
         f"  {busiest_second(fake)} in the busiest second, {fake.quota_refusals} beyond the limit\n"
-        f"  {once} meetings updated once, with the title and time of the file\n"
-        f"  {len(applied) - once} updated twice with the same content: its answer was lost, so\n"
-        "    it was sent again; an update replaces the meeting, the second changes nothing\n"
+        f"  {counts[1]} meetings updated once, with the title and time of the file\n"
+        f"  {len(applied) - counts[1]} updated twice with the same content: the answer was lost, "
+        "or the\n    command was killed before it had come; the second changes nothing\n"
         f"  {len(story.rows) - len(applied)} not updated: the deleted one, the one without calendar"
     )
+    if len(applied) - counts[1] > 1 + IN_FLIGHT:
+        wrong.append("more meetings were updated twice than answers were lost")
     return wrong
 
 
@@ -178,12 +212,14 @@ def conclude(seconds: float) -> None:
     """Say how to go on from here."""
     command = os.path.relpath(Path(sys.executable).with_name("gong-async"))
     print(
-        f"\nAll went as told, in {seconds:.0f} s. {RECORD.relative_to(HOME)} tells of each row.\n"
+        f"\nAll went as told, in {seconds:.0f} s: killed in the middle, and nothing was lost.\n"
+        f"{JOURNAL.relative_to(HOME)} holds what was sent and answered.\n"
         "\n"
         "With your own Gong, whose API settings page shows the key and the base URL:\n"
         "  export GONG_ACCESS_KEY=... GONG_ACCESS_KEY_SECRET=...\n"
         "  export GONG_BASE_URL=https://...\n"
-        f"  {command} bulk run meetings.csv --output outcomes.jsonl"
+        f"  {command} bulk plan meetings.csv\n"
+        f"  {command} bulk run meetings.csv"
     )
 
 

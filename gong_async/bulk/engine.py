@@ -100,7 +100,7 @@ class _Run(Generic[ItemT, ResultT]):
         self.room = asyncio.Semaphore(2 * engine.max_in_flight)
         self.source_error: Exception | None = None
         self._turnstile = asyncio.Lock()
-        self._items = _pulling(engine.source)
+        self._items = pulling(engine.source)
         self._exhausted = False
         self._pulled = 0
         self._busy: dict[Hashable, deque[tuple[int, ItemT]]] = {}
@@ -173,7 +173,7 @@ class _Run(Generic[ItemT, ResultT]):
             del self._doubts[next(iter(self._doubts))]
 
 
-async def _pulling(source: Iterable[ItemT] | AsyncIterable[ItemT]) -> AsyncGenerator[ItemT, None]:
+async def pulling(source: Iterable[ItemT] | AsyncIterable[ItemT]) -> AsyncGenerator[ItemT, None]:
     """Pull from either kind of source, and close an async generator when it is left early."""
     if isinstance(source, AsyncIterable):
         try:

@@ -111,7 +111,8 @@ def _repeated(changes: list[MeetingChange], lines: list[int]) -> Iterator[Findin
         earlier = first.setdefault(change.meeting_id, line)
         if earlier != line:
             problem = f"meeting {change.meeting_id} stands in line {earlier} already"
-            yield Finding(line, "meeting_id", f"{problem}; its rows are applied in file order")
+            told = f"{problem}; a job sends its last row only, unless it keeps their order"
+            yield Finding(line, "meeting_id", told)
 
 
 def _rounded(changes: list[MeetingChange], lines: list[int]) -> tuple[list[Finding], bool]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -17,37 +16,22 @@ import click
 
 from gong_async.cli.diagnostics import Diagnostics, LogLines
 from gong_async.cli.exits import EPILOG, Exit
+from gong_async.cli.lazy import Entry, LazyGroup
 
-_COMMANDS: Mapping[str, str] = {
-    "meetings": "Update, create or delete one meeting; ask for organizers' status.",
-    "bulk": "Update many meetings from a file.",
-    "login": "Log in to Gong as an application, approved in the browser.",
-    "logout": "Forget the login of this machine.",
-    "whoami": "Tell which credential the commands use.",
-    "quota": "Tell what is used and left of the company's calls.",
-    "fake": "Run a make-believe Gong on this machine, to try things out.",
+_COMMANDS = {
+    "meetings": Entry("meetings", "Update, create or delete one meeting; ask for status."),
+    "bulk": Entry("bulk", "Update many meetings from a file, in a job that survives a crash."),
+    "login": Entry("login", "Log in to Gong as an application, approved in the browser."),
+    "logout": Entry("logout", "Forget the login of this machine."),
+    "whoami": Entry("whoami", "Tell which credential the commands use."),
+    "quota": Entry("quota", "Tell what is used and left of the company's calls."),
+    "fake": Entry("fake", "Run a make-believe Gong on this machine, to try things out."),
 }
 _CREDENTIAL = re.compile(r"key|secret|token|password|auth|user|credential", re.IGNORECASE)
 
 
-class App(click.Group):
-    """Loads commands when they are run, and turns errors into messages and exit codes."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands."""
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; it stands under its own name in the file of that name."""
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(f"gong_async.cli.{cmd_name}"), cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+class App(LazyGroup):
+    """Turns errors into messages and exit codes."""
 
     def main(
         self,
@@ -110,7 +94,12 @@ def _explain_usage(error: click.ClickException, diagnostics: Diagnostics) -> Exi
     return Exit.USAGE
 
 
-@click.group(cls=App, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=App,
+    entries=_COMMANDS,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--json", is_flag=True, help="Diagnostics on stderr as one JSON object a line.")
 @click.version_option(package_name="gong-async")
 def app(*, json: bool) -> None:

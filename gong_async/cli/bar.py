@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from datetime import datetime
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
-from gong_async.bulk.report import Report
-from gong_async.cli.progress import duration
+from gong_async._redaction import Redactor
+from gong_async.cli.standing import Standing, seconds_to
+from gong_async.cli.wording import COUNTS, duration, tally
+
+_STYLES = {"done": "green", "failed": "bold red", "in_doubt": "yellow", "organizer": "magenta"}
+_SOON = 20 * 3600.0
+_THIS_WEEK = 6 * 86_400.0
+_GAP = "  "
 
 
 def make_console() -> Console:
@@ -16,40 +26,64 @@ def make_console() -> Console:
 
 
 class Bar:
-    """Draws how far a run has come: bar, counts, rate, time left."""
-
-    draws = True
+    """Draws how far a job has come: bar, counts, rate, the end, and what is left of the day."""
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[counts]}", markup=False),
-            TextColumn("{task.fields[pace]}", markup=False),
-            console=console,
-            expand=True,
-        )
-        self._task: TaskID | None = None
+        self._live = Live(console=console, auto_refresh=False)
 
-    def show(self, report: Report) -> None:
+    def show(self, standing: Standing) -> None:
         """Redraw."""
-        counts = f"{report.done:,} done {report.failed:,} failed"
-        if report.in_doubt:
-            counts += f" {report.in_doubt:,} in doubt"
-        left = report.seconds_left
-        pace = f"{report.rate:.1f}/s" + (f" {duration(left)} left" if left is not None else "")
-        if self._task is None:
-            self._task = self._progress.add_task(
-                "", total=report.total, completed=report.finished, counts=counts, pace=pace
-            )
-            self._progress.start()
-            return
-        self._progress.update(self._task, completed=report.finished, counts=counts, pace=pace)
+        if not self._live.is_started:
+            self._live.start()
+        drawn = Group(_bar(standing), _counts(standing), _pace(standing))
+        self._live.update(drawn, refresh=True)
 
     def say(self, text: str) -> None:
         """Write a line above the bar."""
-        self._progress.console.print(Text(text))
+        self._live.console.print(Text(text))
 
     def close(self) -> None:
         """Leave the bar as it stands."""
-        self._progress.stop()
+        self._live.stop()
+
+
+def _bar(standing: Standing) -> Table:
+    ended, total = standing.status.ended, standing.total
+    row = Table.grid(expand=True, padding=(0, 1))
+    row.add_column(ratio=1)
+    row.add_column(justify="right")
+    share = f"{ended / total:.0%}" if total else ""
+    row.add_row(
+        ProgressBar(total=max(1, total), completed=ended if total else 1),
+        Text(f"{ended:,}/{total:,} {share}".rstrip()),
+    )
+    return row
+
+
+def _counts(standing: Standing) -> Text:
+    return Text(_GAP).join(
+        Text(f"{items:,} {COUNTS[name]}", style=_STYLES[name] if items else "dim")
+        for name, items in tally(standing.status).items()
+        if name in _STYLES and (items or name in {"done", "failed"})
+    )
+
+
+def _pace(standing: Standing) -> Text:
+    status, words = standing.status, Text()
+    if status.state == "parked" and status.resume_at is not None:
+        reason = Redactor()(status.reason or "")
+        return words.append(f"waits until {_when(status.resume_at)}: {reason}", style="yellow")
+    words.append(f"{standing.rate:.1f}/s")
+    if status.finishes_at is not None and status.left:
+        left = duration(standing.seconds_left or 0.0)
+        words.append(f"{_GAP}ends {_when(status.finishes_at)}, in {left}", style="cyan")
+    if standing.left_today is not None:
+        words.append(f"{_GAP}{standing.left_today:,} calls left today", style="dim")
+    return words
+
+
+def _when(moment: datetime) -> str:
+    """Write a time as a clock on the wall has it, with as much of the day as is needed."""
+    away = seconds_to(moment) or 0.0
+    form = "%H:%M" if away < _SOON else "%a %H:%M" if away < _THIS_WEEK else "%Y-%m-%d %H:%M"
+    return f"{moment.astimezone():{form}}"

@@ -7,9 +7,9 @@ from enum import IntEnum
 EPILOG = """\b
 Exit codes:
   0   all done
-  1   something failed, or its outcome is in doubt
+  1   something failed, is in doubt, or was set aside
   2   wrong usage, invalid input or configuration; nothing was sent
-  75  stopped before the end; run again to go on
+  75  stopped before the end; resume it, or run it again
 
 Credentials are read from the environment only: GONG_ACCESS_KEY and
 GONG_ACCESS_KEY_SECRET, or GONG_BEARER_TOKEN; and GONG_BASE_URL. Without

@@ -10,6 +10,7 @@ from gong_async.errors import (
     ConflictError,
     DailyQuotaExceededError,
     GongError,
+    JournalError,
     RateLimitError,
     ValidationError,
 )
@@ -38,6 +39,9 @@ def explain_failure(error: Exception, diagnostics: Diagnostics) -> Exit:
             return Exit.USAGE
         case ValidationError():
             diagnostics.error("input", f"{error}; nothing was sent", field=error.field)
+            return Exit.USAGE
+        case JournalError():
+            diagnostics.error("journal", str(error), reason=error.reason)
             return Exit.USAGE
         case GongError():
             diagnostics.error("gong", "\n".join((str(error), *_advice(error))), **facts(error))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -37,3 +40,17 @@ def interrupts(told: Callable[[], object]) -> Iterator[None]:
             with suppress(NotImplementedError):  # on Windows
                 loop.remove_signal_handler(number)
             signal.signal(number, handler)
+
+
+async def interruptible(work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns. A signal cancels it, so that it can tidy up.
+
+    Raises:
+        KeyboardInterrupt: a signal came.
+    """
+    task = asyncio.ensure_future(work)
+    with interrupts(task.cancel):
+        await asyncio.wait([task])
+    if task.cancelled():
+        raise KeyboardInterrupt
+    return task.result()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import attrs
@@ -16,7 +16,7 @@ from gong_async.bulk.findings import Finding, InputError
 from gong_async.bulk.tables import object_row
 from gong_async.cli.client import client_options, connect, given
 from gong_async.cli.exits import EPILOG
-from gong_async.cli.interrupts import interrupts
+from gong_async.cli.interrupts import interruptible
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 MeetingT = TypeVar("MeetingT", MeetingUpdate, NewMeeting)
@@ -102,21 +102,18 @@ def status(emails: tuple[str, ...], base_url: str | None, timeout: float | None)
 
 
 def _print(
-    call: Callable[[GongClient], Awaitable[Result]], base_url: str | None, timeout: float | None
+    call: Callable[[GongClient], Coroutine[Any, Any, Result]],
+    base_url: str | None,
+    timeout: float | None,
 ) -> None:
     """Make one call and print its result."""
 
-    async def run() -> Result | None:
+    async def run() -> Result:
         options = given(base_url=base_url, timeout=timeout)
         async with connect(**options) as gong:
-            called = asyncio.ensure_future(call(gong))
-            with interrupts(called.cancel):
-                await asyncio.wait([called])
-            return None if called.cancelled() else called.result()
+            return await interruptible(call(gong))
 
     result = asyncio.run(run())
-    if result is None:
-        raise KeyboardInterrupt
     # ASCII only: no character of Gong's answer can steer the terminal that it is printed to.
     click.echo(json.dumps(attrs.asdict(result), indent=2))
 

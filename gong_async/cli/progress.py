@@ -1,31 +1,29 @@
-"""How a bulk run is shown while it runs: a bar where somebody looks, else a line a minute."""
+"""How a job is shown while it runs: a bar where somebody looks, else a line a minute."""
 
 from __future__ import annotations
 
 import math
 import sys
+import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Protocol
 
 import click
 from attrs import define, field
 
-from gong_async.bulk.report import Report
 from gong_async.cli.diagnostics import Diagnostics
+from gong_async.cli.standing import Standing
+from gong_async.cli.wording import tally
 
 _LINE_SECONDS = 60.0
-_MINUTE = 60
-_HOUR = 3600
 
 
 class Progress(Protocol):
-    """Shows reports."""
+    """Shows how a job stands."""
 
-    draws: bool
-    """Whether lines must be given to `say`, or else they would run through a drawing."""
-
-    def show(self, report: Report) -> None:
-        """Show how the run stands; called after every outcome, and once a second."""
+    def show(self, standing: Standing) -> None:
+        """Show it; called about once a second."""
         ...
 
     def say(self, text: str) -> None:
@@ -43,26 +41,28 @@ class Lines:
 
     diagnostics: Diagnostics
     every: float = _LINE_SECONDS
-    draws: bool = field(default=False, init=False)
+    clock: Callable[[], float] = time.monotonic
     _next: float = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._next = self.every
+        self._next = self.clock() + self.every
 
-    def show(self, report: Report) -> None:
+    def show(self, standing: Standing) -> None:
         """Write a line when it is time."""
-        if report.seconds < self._next:
+        if self.clock() < self._next:
             return
-        self._next = report.seconds + self.every
+        self._next = self.clock() + self.every
+        status, left = standing.status, standing.seconds_left
         self.diagnostics.note(
             "progress",
-            standing(report),
-            total=report.total,
-            done=report.done,
-            failed=report.failed,
-            in_doubt=report.in_doubt,
-            rate=round(report.rate, 3),
-            seconds_left=report.seconds_left and round(report.seconds_left),
+            standing.text(),
+            job=status.id,
+            state=status.state,
+            total=standing.total,
+            counts=tally(status),
+            rate=round(standing.rate, 3),
+            seconds_left=None if left is None else round(left),
+            left_today=standing.left_today,
         )
 
     def say(self, text: str) -> None:
@@ -85,24 +85,3 @@ def make_progress(diagnostics: Diagnostics, *, wanted: bool) -> Progress:
     if console.is_dumb_terminal:
         return Lines(diagnostics)
     return Bar(console)
-
-
-def standing(report: Report) -> str:
-    """Say in one line how a run stands."""
-    parts = [f"{report.done:,} done", f"{report.failed:,} failed"]
-    if report.in_doubt:
-        parts.append(f"{report.in_doubt:,} in doubt")
-    parts.append(f"{report.rate:.1f} a second")
-    if report.seconds_left is not None:
-        parts.append(f"{duration(report.seconds_left)} left")
-    return f"{report.finished:,} of {report.total or 0:,} rows: {', '.join(parts)}"
-
-
-def duration(seconds: float) -> str:
-    """Write a duration as people say it."""
-    whole = math.ceil(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"

@@ -1,104 +1,145 @@
-"""What is told at the end of a bulk run: the counts, the errors, and what to do next."""
+"""How a job ended, or stands: its counts, why items did not succeed, and what to do next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from attrs import frozen
 
-from gong_async.bulk.report import Report
-from gong_async.cli.diagnostics import Diagnostics
+from gong_async.bulk.groups import ErrorGroup, error_groups
+from gong_async.bulk.job_file import JobFile
+from gong_async.bulk.records import BulkStatus
 from gong_async.cli.exits import Exit
-from gong_async.cli.job import Job
-from gong_async.cli.progress import duration
+from gong_async.cli.wording import counts, duration, facts, moment, name_of, number_of
 
-_WHEN = "%Y-%m-%d %H:%M:%SZ"
+_BULK = "gong-async bulk"
+_FIRST = (
+    "SELECT line, CASE WHEN reason = 'organizer' OR error = 'ConflictError' THEN fix_url END "
+    "FROM item JOIN organizer ON organizer.number = item.organizer WHERE place = ?"
+)
+_ENDED = frozenset({"finished", "cancelled"})
+_BEFORE = {
+    "resume": "Next, to send again what is in doubt",
+    "report": "Next, to have what did not get through in a file",
+    "run": "  and, when it is corrected",
+}
+
+
+def exit_of(status: BulkStatus) -> Exit:
+    """Return with which code a command ends that has brought a job so far."""
+    if status.state not in _ENDED:
+        return Exit.RESUMABLE
+    wrong = status.ended - status.counts["done"] + status.counts["sent"]
+    left_out = status.skipped["organizer"] + status.skipped["cancelled"]
+    return Exit.FAILED if wrong or left_out else Exit.DONE
 
 
 @frozen(kw_only=True)
 class Summary:
-    """The end of a run."""
+    """What is told of a job."""
 
-    job: Job
-    file: str
-    record: str | None
-    """The file with the outcomes; None for stdout."""
-    skipped: int
-    """Rows that an earlier run has done."""
+    status: BulkStatus
+    groups: Sequence[ErrorGroup]
+    firsts: Mapping[int, tuple[int | None, str | None]]
+    """Line and link to what has to be set right, by the places of the groups' first items."""
+    purged: bool = False
+    """Whether what could be sent again was removed."""
+    options: str = ""
+    """Options that the job was run with, to be given again."""
+
+    @classmethod
+    def of(cls, job: JobFile, *, options: str = "") -> Summary:
+        """Read it from a journal.
+
+        Raises:
+            JournalError: there is none, or it cannot be read.
+        """
+        groups = error_groups(job)
+        with job.reading() as connection:
+            found = ((group.first, connection.execute(_FIRST, (group.first,))) for group in groups)
+            firsts = {place: rows.fetchone() for place, rows in found}
+        return cls(
+            status=job.status(),
+            groups=groups,
+            firsts=firsts,
+            purged="purged_at" in job.header(),
+            options=options,
+        )
 
     @property
     def exit(self) -> Exit:
         """How the command ends."""
-        report = self.job.report
-        if self.job.error is not None or self.job.unwritten or report.not_sent:
-            return Exit.RESUMABLE
-        if self.job.stopped is not None and report.in_doubt:
-            return Exit.RESUMABLE
-        return Exit.FAILED if report.failed or report.in_doubt else Exit.DONE
+        return exit_of(self.status)
 
-    def tell(self, diagnostics: Diagnostics) -> None:
-        """Write it."""
-        report = self.job.report
-        retry_at = self.job.retry_at
-        diagnostics.note(
-            "report",
-            "\n".join([self._counts(report), *self._errors(report), *self._next(report)]),
-            total=report.total,
-            done=report.done,
-            failed=report.failed,
-            in_doubt=report.in_doubt,
-            not_sent=report.not_sent,
-            skipped=self.skipped,
-            retries=report.retries,
-            seconds=round(report.seconds, 3),
-            errors={text: group.rows for text, group in report.errors.items()},
-            stopped=self.job.stopped,
-            retry_at=retry_at and retry_at.isoformat(timespec="seconds"),
-            exit=int(self.exit),
-        )
+    def text(self) -> str:
+        """Tell it to people."""
+        status = self.status
+        who = f" in process {status.pid}" if self._runs else ""
+        changes = number_of(status.total, "change")
+        lines = [f"Job {status.id}, {changes}, {status.state}{who}: {counts(status)}"]
+        if status.runs and status.state != "interrupted":
+            took = f"{duration(status.seconds)}, {status.rate:.1f} a second"
+            sent = number_of(status.finished_in_run, "change")
+            lines.append(f"Run {status.runs}: {sent} in {took}")
+        return "\n".join([*lines, *self._errors(), *self._next()])
 
-    def _counts(self, report: Report) -> str:
-        parts = [f"{report.done:,} done", f"{report.failed:,} failed"]
-        if report.in_doubt:
-            parts.append(f"{report.in_doubt:,} in doubt")
-        if report.not_sent:
-            parts.append(f"{report.not_sent:,} not sent")
-        if report.retries:
-            parts.append(f"{report.retries:,} requests repeated")
-        if self.skipped:
-            parts.append(f"{self.skipped:,} more were done in an earlier run")
-        took = f"in {duration(report.seconds)}, {report.rate:.1f} rows a second"
-        return f"{report.total:,} rows {took}: {', '.join(parts)}"
+    def facts(self) -> dict[str, Any]:
+        """Tell it to programs."""
+        return {
+            **facts(self.status),
+            "errors": {group.text: group.items for group in self.groups},
+            "next": self._commands(),
+            "exit": int(self.exit),
+        }
 
-    def _errors(self, report: Report) -> Iterator[str]:
-        for text, group in sorted(report.errors.items(), key=lambda item: -item[1].rows):
-            line = self.job.rows[group.first].line
-            where = f"line {line}" if group.rows == 1 else f"{group.rows:,} rows, first line {line}"
-            yield f"  {where}: {text}"
+    @property
+    def _runs(self) -> bool:
+        return self.status.pid is not None
+
+    def _errors(self) -> Iterator[str]:
+        for group in self.groups:
+            line, link = self.firsts[group.first]
+            where = f"item {group.first + 1:,}" if line is None else f"line {line}"
+            if group.items > 1:
+                where = f"{number_of(group.items, 'item')}, first {where}"
+            yield f"  {where}: {group.text}"
             if group.hint:
                 yield f"    {group.hint}"
+            if link:
+                yield f"    {'first ' if group.items > 1 else ''}to be fixed at: {link}"
 
-    def _next(self, report: Report) -> Iterator[str]:
-        if self.job.stopped is not None and self.exit is Exit.RESUMABLE:
-            yield f"Stopped: {self.job.stopped}"
-        if self.job.error is not None and self.job.error.hint:
-            yield f"  {self.job.error.hint}"
-        if self.job.unwritten:
-            yield f"{self.job.unwritten:,} outcomes could not be written; those rows are sent again"
-        if report.in_doubt:
-            yield (
-                "In doubt: Gong may have applied these rows. Sending them again is safe, "
-                "because an update replaces the whole meeting"
-            )
-        left = report.failed + report.in_doubt + report.not_sent
-        if not left:
+    def _next(self) -> Iterator[str]:
+        status, commands = self.status, self._commands()
+        if self._runs:
+            yield f"Watch it: {commands[0]}"
+        elif status.state not in _ENDED:
+            if status.reason is not None:
+                yield f"Stopped: {status.reason}"
+            at = status.resume_at if status.state == "parked" else None
+            when = "" if at is None else f"from {moment(at)} on, or now with --wait: "
+            yield f"Next: {when}{commands[0]}"
+        elif self.purged:
+            yield "Its contents were purged: nothing of it can be sent again"
+        elif not commands:
             yield "Nothing is left to do"
-            return
-        correct = f"correct the failed rows in {self.file}, then " if report.failed else ""
-        when = f" from {self.job.retry_at:{_WHEN}} on" if self.job.retry_at else ""
-        again = f"gong-async bulk run {self.file} --resume-from {self.record or 'OUTCOMES.jsonl'}"
-        more = f" --output {self.record}" if self.record else ""
-        yield f"Next: {correct}run{when}: {again}{more}"
-        if self.record is None:
-            yield "  OUTCOMES.jsonl is the file in which you kept what was written to stdout"
-        yield "  Rows that are done and have not changed are skipped"
+        for command in commands if status.state in _ENDED else ():
+            yield f"{_BEFORE.get(command.split()[2], 'Next')}: {command}"
+
+    def _commands(self) -> list[str]:
+        """Return the commands that take the job further."""
+        status, name = self.status, name_of(self.status)
+        resume = f"{_BULK} resume {name}{self.options}"
+        if self._runs:
+            return [f"{_BULK} status {name} --follow"]
+        if status.state not in _ENDED:
+            return [resume]
+        commands: list[str] = []
+        if self.purged:
+            return commands
+        if status.counts["in_doubt"] and status.state == "finished":
+            commands.append(resume)
+        if status.counts["failed"] or status.skipped["organizer"]:
+            commands.append(f"{_BULK} report {name} --failed failed.jsonl")
+            commands.append(f"{_BULK} run failed.jsonl{self.options}")
+        return commands

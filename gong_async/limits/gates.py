@@ -124,6 +124,10 @@ class Turn(Protocol):
         """Tell that Gong's limit refused the request: hold everybody for `hold` seconds."""
         ...
 
+    def unused(self) -> None:
+        """Tell that no request went out after all."""
+        ...
+
 
 class Limiter(Protocol):
     """Whatever enforces the limits: in this process, on this host, or between hosts."""

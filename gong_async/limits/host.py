@@ -14,22 +14,23 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from attrs import Factory, define, field
 
+from gong_async._storage.database import Database
+from gong_async._storage.private_file import state_directory
 from gong_async.errors import ConfigurationError
 from gong_async.limits.crowd import Pulse
-from gong_async.limits.database import Database
 from gong_async.limits.gates import Lane, Limits, Quota, Settlement
 from gong_async.limits.ledger import Booking, Ledger
 from gong_async.limits.limiter import Keeper, QueuedLimiter
 from gong_async.limits.queue import Queue
+from gong_async.limits.schema import FILE_NAME, LIMITS
 from gong_async.limits.share import careful
-from gong_async.limits.state_file import state_path
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def _new_ledger(share: HostShare) -> Ledger:
-    return Ledger(Database(share.path))
+    return Ledger(Database(share.path, LIMITS))
 
 
 def _clerk(share: HostShare) -> Clerk:
@@ -50,7 +51,7 @@ class HostShare:
     A file that cannot be used raises `ConfigurationError` from the calls.
     """
 
-    path: Path = field(factory=state_path, converter=Path)
+    path: Path = field(factory=lambda: state_directory() / FILE_NAME, converter=Path)
     _ledger: Ledger = field(default=Factory(_new_ledger, takes_self=True), repr=False, kw_only=True)
     _clerk: Clerk = field(default=Factory(_clerk, takes_self=True), init=False, repr=False)
     _limiters: dict[str, HostLimiter] = field(factory=dict, init=False, repr=False)
@@ -182,7 +183,8 @@ class HostKeeper:
 
     def undo(self, *, probes: bool) -> None:
         """Take back a turn that was granted to a call that was cancelled: nothing goes out."""
-        self._submit(Ledger.give_back, probes)
+        clerk, limiter = self.limiter.clerk, self.limiter
+        clerk.post(clerk.ledger.give_back, limiter.company, limiter.limits, self.booking, probes)
 
     async def settle(self, settlement: Settlement) -> None:
         """Take note of how a turn ended: at once if it matters to others, else with the next."""

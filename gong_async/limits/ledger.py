@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from gong_async._storage.database import Database
 from gong_async.limits.crowd import Report
-from gong_async.limits.database import Database
 from gong_async.limits.day import DayRule
 from gong_async.limits.gate import Gate, new_pace
 from gong_async.limits.gates import Lane, Limits, Quota, Settlement
@@ -23,7 +23,7 @@ from gong_async.limits.stored_crowd import StoredCrowd
 from gong_async.limits.stored_day import StoredDay
 
 if TYPE_CHECKING:
-    from gong_async.limits.database import Connection
+    from gong_async._storage.database import Connection
 
 HORIZON = 30.0
 """Seconds that a slot is booked ahead at most."""

@@ -102,6 +102,7 @@ class QueuedTurn:
         "_probes",
         "_queue",
         "_sent_at",
+        "_unused",
         "waited",
     )
 
@@ -112,6 +113,7 @@ class QueuedTurn:
         self._patience = patience
         self._probes = False
         self._accepted = False
+        self._unused = False
         self._hold: float | None = None
         self._sent_at = 0.0
         self.waited: float = 0.0
@@ -123,6 +125,10 @@ class QueuedTurn:
     def refused(self, hold: float) -> None:
         """Tell that Gong's limit refused the request: hold everybody for `hold` seconds."""
         self._hold = hold
+
+    def unused(self) -> None:
+        """Tell that no request went out after all."""
+        self._unused = True
 
     async def __aenter__(self) -> Self:
         keeper = self._keeper
@@ -140,6 +146,9 @@ class QueuedTurn:
         traceback: TracebackType | None,
     ) -> None:
         self._queue.leave()
+        if self._unused:
+            self._keeper.undo(probes=self._probes)
+            return
         await self._keeper.settle(
             Settlement(self._sent_at, self._probes, self._accepted, self._hold)
         )

@@ -11,7 +11,7 @@ from gong_async.limits.crowd import FORGOTTEN, NOBODY, Crowd
 from gong_async.limits.process import is_gone, namespace
 
 if TYPE_CHECKING:
-    from gong_async.limits.database import Connection
+    from gong_async._storage.database import Connection
 
 _TELL = "INSERT OR REPLACE INTO crowd VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _LEAVE = "DELETE FROM crowd WHERE key = ? AND name = ?"

@@ -9,7 +9,7 @@ from attrs import define
 from gong_async.limits.day import MINUTE, DayRule
 
 if TYPE_CHECKING:
-    from gong_async.limits.database import Connection
+    from gong_async._storage.database import Connection
 
 _ENDS = (
     "SELECT (SELECT min(began) FROM minute WHERE key = ?), "

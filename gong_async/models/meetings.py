@@ -107,6 +107,10 @@ class MeetingChange:
     update: MeetingUpdate = field(validator=_update)
 
 
+Change = MeetingChange | tuple[str | SupportsIndex, MeetingUpdate]
+"""One item of a bulk update: a `MeetingChange`, or a pair of an id and a `MeetingUpdate`."""
+
+
 @frozen(kw_only=True)
 class AdditionalInvitee:
     """Somebody whom the caller has to add to the calendar invitation, so that Gong can record."""

@@ -564,6 +564,7 @@ def test_several_rows_for_a_meeting(write: Write) -> None:
     assert len(inputs) == 3
     assert [note.line for note in inputs.notes] == [4]
     assert "stands in line 2 already" in inputs.notes[0].problem
+    assert "sends its last row only" in inputs.notes[0].problem
 
 
 @pytest.mark.parametrize(("name", "content"), [("m.csv", csv()), ("m.jsonl", "")])

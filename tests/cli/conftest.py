@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from gong_async.bulk.job_file import JobFile, list_jobs
+from gong_async.bulk.records import BulkStatus
 from gong_async.cli.app import app
 from gong_async.testing import FakeGong
 
@@ -96,6 +98,23 @@ def meetings(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return meetings
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Callable[[], list[JobFile]]:
+    """Return the jobs in the state directory, the oldest first."""
+    return lambda: list_jobs(tmp_path / "state")
+
+
+@pytest.fixture
+def standing(jobs: Callable[[], list[JobFile]]) -> Callable[[], BulkStatus]:
+    """Tell how the only job stands."""
+
+    def standing() -> BulkStatus:
+        (job,) = jobs()
+        return job.status()
+
+    return standing
 
 
 @pytest.fixture

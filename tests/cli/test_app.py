@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -13,15 +14,28 @@ from click.testing import Result
 from gong_async.testing import FakeGong, Fault
 
 Invoke = Callable[..., Result]
+COMMANDS = (
+    "plan",
+    "run",
+    "resume",
+    "status",
+    "pause",
+    "cancel",
+    "report",
+    "undo",
+    "purge",
+    "list",
+)
 ID = "7782342274025937895"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], []])
+@pytest.mark.parametrize("words", [["--help"], ["--version"], [], ["bulk", "--help"]])
 def test_help_is_quick(words: list[str]) -> None:
-    """Help imports neither the network nor what draws."""
+    """Help imports neither the network, nor a database, nor what draws."""
     program = (
         "import atexit, sys\n"
         "heavy = {'aiohttp', 'asyncio', 'cattrs', 'rich', 'backoff', 'python_calamine'}\n"
+        "heavy |= {'sqlite3', 'filelock'}\n"
         "atexit.register(lambda: print(sorted(heavy & sys.modules.keys())))\n"
         "from gong_async.__main__ import main\n"
         f"sys.argv[1:] = {words!r}\n"
@@ -35,12 +49,31 @@ def test_help_is_quick(words: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("words", [["list"], ["status", "none"], ["report", "none"]])
+def test_a_look_at_a_job_is_quick(words: list[str], tmp_path: Path) -> None:
+    """Commands that only read a journal do not import the network."""
+    program = (
+        "import atexit, os, sys\n"
+        f"os.environ['GONG_STATE_DIR'] = {str(tmp_path)!r}\n"
+        "atexit.register(lambda: print('aiohttp' in sys.modules))\n"
+        "from gong_async.__main__ import main\n"
+        f"sys.argv[1:] = {['bulk', *words]!r}\n"
+        "main()\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 def test_a_run_without_a_terminal_draws_nothing() -> None:
     """What draws is not even imported where nobody looks."""
     program = (
         "import sys\n"
         "from gong_async.cli.diagnostics import Diagnostics\n"
-        "from gong_async.cli.bulk import make_progress\n"
+        "from gong_async.cli.progress import make_progress\n"
         "make_progress(Diagnostics(as_json=False), wanted=True)\n"
         "print('rich' in sys.modules)\n"
     )
@@ -85,7 +118,15 @@ def test_the_module_is_the_command() -> None:
     assert "missing.csv" in done.stderr
 
 
-@pytest.mark.parametrize("words", ["--help", "bulk --help", "bulk run --help", "meetings --help"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--help",
+        "meetings --help",
+        "bulk --help",
+        *(f"bulk {command} --help" for command in COMMANDS),
+    ],
+)
 def test_exit_codes_are_documented(invoke: Invoke, words: str) -> None:
     """Every help ends with the exit codes, and says where credentials come from."""
     done = invoke(*words.split())
@@ -97,7 +138,19 @@ def test_exit_codes_are_documented(invoke: Invoke, words: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["nonsense", "--nonsense", "bulk", "bulk run", "bulk run --per-second x .", "fake --fault x"],
+    [
+        "nonsense",
+        "--nonsense",
+        "bulk",
+        "bulk nonsense",
+        "bulk run",
+        "bulk run --per-second x .",
+        "bulk run --canary 0 .",
+        "bulk resume",
+        "bulk undo x",
+        "bulk report x --format pdf",
+        "fake --fault x",
+    ],
 )
 def test_wrong_usage(invoke: Invoke, words: str) -> None:
     """Wrong usage ends with 2, says so on stderr, and leaves stdout empty."""

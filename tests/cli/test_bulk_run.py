@@ -1,10 +1,9 @@
-"""`gong-async bulk run`: rows in, outcomes out, and when it stops by itself."""
+"""`gong-async bulk run`: a file in, a job out."""
 
 from __future__ import annotations
 
 import json
 import stat
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,80 +11,115 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from gong_async.bulk.job_file import JobFile
+from gong_async.bulk.records import BulkStatus
 from gong_async.testing import FakeGong, Fault
 
 Invoke = Callable[..., Result]
+Jobs = Callable[[], list[JobFile]]
 Meetings = Callable[..., Path]
+Standing = Callable[[], BulkStatus]
 Told = Callable[[str], list[dict[str, Any]]]
 QUICK = ("--per-second", "2000")
 FIRST = 7782342274025000001
 
 
-def states(outcomes: list[dict[str, Any]]) -> Counter[str]:
-    """Count the states."""
-    return Counter(outcome["state"] for outcome in outcomes)
-
-
-def test_all_done(invoke: Invoke, fake: FakeGong, meetings: Meetings, told: Told) -> None:
-    """Each row is applied once and has one outcome, and the command ends with 0."""
+def test_all_done(invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing) -> None:
+    """Each row is applied once, the job is finished, and the command ends with 0."""
     done = invoke("bulk", "run", meetings(30), *QUICK)
 
-    outcomes = told(done.stdout)
     assert done.exit_code == 0, done.stderr
-    assert states(outcomes) == {"done": 30}
-    assert sorted(outcome["row"] for outcome in outcomes) == list(range(2, 32))
-    assert {c.meeting_id for c in fake.applied} == {str(FIRST + n) for n in range(30)}
-    assert fake.applied_count == 30
+    assert standing().state == "finished"
+    assert standing().counts["done"] == 30
+    assert sorted(c.meeting_id for c in fake.applied) == [str(FIRST + n) for n in range(30)]
+    assert "30 changes, finished: 30 done, 0 failed" in done.stderr
+    assert done.stderr.splitlines()[-1] == "Nothing is left to do"
 
 
-def test_an_outcome(invoke: Invoke, fake: FakeGong, meetings: Meetings, told: Told) -> None:
-    """An outcome tells what a program and a supporter need."""
-    done = invoke("bulk", "run", meetings(1))
+def test_the_id_is_all_of_stdout(invoke: Invoke, meetings: Meetings, standing: Standing) -> None:
+    """A script can catch the job's id."""
+    done = invoke("bulk", "run", meetings(3), *QUICK)
 
-    (outcome,) = told(done.stdout)
-    assert len(outcome.pop("digest")) == 64
-    assert len(outcome.pop("request_id")) == 20
-    assert outcome == {
-        "row": 2,
-        "meeting_id": str(FIRST),
-        "state": "done",
-        "status": 200,
-        "attempts": 1,
-        "error": None,
-        "message": None,
-        "errors": [],
-        "retry_at": None,
-    }
+    assert done.stdout == f"{standing().id}\n"
 
 
-def test_some_failed(invoke: Invoke, fake: FakeGong, meetings: Meetings, told: Told) -> None:
-    """What Gong refuses stops nothing else; the command ends with 1 and says why."""
+def test_a_second_run_sends_nothing(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
+    """What Gong has acknowledged is not sent by another job, and counts as done."""
+    invoke("bulk", "run", meetings(20), *QUICK)
+    sent = fake.received_count
+
+    done = invoke("bulk", "run", meetings(20), *QUICK)
+
+    assert done.exit_code == 0
+    assert fake.received_count == sent
+    assert "0 done, 0 failed, 20 unchanged" in done.stderr
+
+
+def test_some_failed(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
+    """What Gong refuses stops nothing else; the command ends with 1 and says why and what next."""
     fake.missing_meetings.add(str(FIRST + 2))
 
     done = invoke("bulk", "run", meetings(5), *QUICK)
 
-    failed = [outcome for outcome in told(done.stdout) if outcome["state"] == "failed"]
+    name = done.stdout.strip()
     assert done.exit_code == 1
     assert fake.applied_count == 4
-    assert [(o["row"], o["status"], o["error"]) for o in failed] == [(4, 404, "NotFoundError")]
-    assert failed[0]["errors"] == ["The given meeting ID was not found."]
     assert "line 4: NotFoundError: Gong answered 404 Not Found" in done.stderr
     assert "4 done, 1 failed" in done.stderr
+    assert f"gong-async bulk report {name} --failed failed.jsonl" in done.stderr
 
 
-def test_in_doubt(invoke: Invoke, fake: FakeGong, meetings: Meetings, told: Told) -> None:
-    """A row whose answers were lost is neither done nor failed."""
+def test_errors_are_grouped(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
+    """Rows that fail for the same reason are told together."""
+    fake.missing_meetings.update({str(FIRST + 1), str(FIRST + 3)})
+
+    done = invoke("bulk", "run", meetings(5), *QUICK)
+
+    assert done.stderr.count("NotFoundError") == 1
+    assert "2 items, first line 3: NotFoundError" in done.stderr
+
+
+def test_in_doubt(invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing) -> None:
+    """A row whose answers were lost is neither done nor failed; resuming sends it again."""
     fake.script(Fault.truncate(), on=str(FIRST), times=None)
 
-    done = invoke("bulk", "run", meetings(2))
+    done = invoke("bulk", "run", meetings(2), *QUICK)
 
     assert done.exit_code == 1
-    assert states(told(done.stdout)) == {"in_doubt": 1, "done": 1}
-    assert "Sending them again is safe" in done.stderr
+    assert "1 done, 0 failed, 1 in doubt" in done.stderr
+    assert f"gong-async bulk resume {standing().id} --per-second 2000" in done.stderr
 
 
-def test_invalid_rows(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
-    """All faults are listed with their lines, and nothing is sent."""
+def test_organizers_that_cannot_be_updated(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings
+) -> None:
+    """Their meetings are set aside before anything is sent, with the place to set it right."""
+    fake.add_user(
+        "dana@example.com",
+        valid=False,
+        user_facing_error="No calendar",
+        fix_url="https://fix.example/",
+    )
+
+    done = invoke("bulk", "run", meetings(5), *QUICK)
+
+    assert done.exit_code == 1
+    assert (fake.received_count, fake.applied_count) == (1, 0)
+    assert "5 set aside" in done.stderr
+    assert "Set aside: No calendar" in done.stderr
+    assert "to be fixed at: https://fix.example/" in done.stderr
+
+
+def test_the_check_can_be_left_out(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
+    """Without the check, no call but the updates is made."""
+    done = invoke("bulk", "run", meetings(5), "--no-check-organizers", *QUICK)
+
+    assert done.exit_code == 0
+    assert fake.received_count == fake.applied_count == 5
+
+
+def test_invalid_rows(invoke: Invoke, fake: FakeGong, meetings: Meetings, jobs: Jobs) -> None:
+    """All faults are listed with their lines, nothing is sent, and no job is left behind."""
     rows = [(str(FIRST), "a"), ("7.78E+18", "b"), (str(FIRST), "c"), ("", "d")]
 
     done = invoke("bulk", "run", meetings(rows))
@@ -95,7 +129,7 @@ def test_invalid_rows(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> Non
     assert lines[0].startswith("error: meetings.csv, line 3, meeting_id: 7.78E+18 is what")
     assert lines[1].startswith("error: meetings.csv, line 5, meeting_id: missing")
     assert lines[2] == "error: meetings.csv: 2 faults; nothing was sent"
-    assert (done.stdout, fake.received) == ("", [])
+    assert (done.stdout, fake.received, jobs()) == ("", [], [])
 
 
 def test_invalid_rows_for_programs(invoke: Invoke, meetings: Meetings, told: Told) -> None:
@@ -113,14 +147,15 @@ def test_invalid_rows_for_programs(invoke: Invoke, meetings: Meetings, told: Tol
 def test_report_for_programs(
     invoke: Invoke, fake: FakeGong, meetings: Meetings, told: Told
 ) -> None:
-    """With `--json`, the report is an object with every count."""
+    """With `--json`, beginning and report are objects with every count."""
     fake.missing_meetings.add(str(FIRST))
 
     done = invoke("--json", "bulk", "run", meetings(3), *QUICK)
 
-    report = told(done.stderr)[-1]
-    assert report["kind"] == "report"
-    assert (report["total"], report["done"], report["failed"]) == (3, 2, 1)
+    begin, report = told(done.stderr)
+    assert (begin["kind"], begin["job"], begin["requests"]) == ("begin", done.stdout.strip(), 4)
+    assert (report["kind"], report["state"], report["total"]) == ("report", "finished", 3)
+    assert (report["counts"]["done"], report["counts"]["failed"]) == (2, 1)
     assert list(report["errors"].values()) == [1]
     assert report["exit"] == done.exit_code == 1
 
@@ -129,180 +164,170 @@ def test_no_rows(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
     """A file without rows is done at once (F142)."""
     done = invoke("bulk", "run", meetings(0))
 
-    assert (done.exit_code, done.stdout, fake.received) == (0, "", [])
-    assert "0 rows" in done.stderr
+    assert (done.exit_code, fake.received) == (0, [])
+    assert "0 changes, finished" in done.stderr
 
 
 def test_rows_of_one_meeting(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
-    """Several rows of a meeting are noted, and applied in the order of the file (F136)."""
+    """Of several rows of a meeting the last is sent, and the others are counted (F136)."""
     done = invoke("bulk", "run", meetings([("1", f"title {n}") for n in range(9)]), *QUICK)
 
     assert done.exit_code == 0
-    assert [change.body["title"] for change in fake.applied] == [f"title {n}" for n in range(9)]
+    assert [change.body["title"] for change in fake.applied] == ["title 8"]
+    assert "1 done, 0 failed, 8 superseded" in done.stderr
     assert "meetings.csv, line 3, meeting_id: meeting 1 stands in line 2 already" in done.stderr
+    assert "meetings.csv: 3 more notes" in done.stderr
+
+
+def test_rows_of_one_meeting_in_order(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
+    """Each is sent in the order of the file, if that is asked for."""
+    rows = [("1", f"title {n}") for n in range(9)]
+
+    done = invoke("bulk", "run", meetings(rows), "--keep-order", *QUICK)
+
+    assert done.exit_code == 0
+    assert [change.body["title"] for change in fake.applied] == [f"title {n}" for n in range(9)]
 
 
 def test_limits(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
     """The pace is the one that was asked for."""
-    done = invoke("bulk", "run", meetings(4), "--per-second", "10")
+    done = invoke("bulk", "run", meetings(9), "--per-second", "10", "--no-check-organizers")
 
     arrivals = [request.at for request in fake.received]
     assert done.exit_code == 0
-    assert arrivals[-1] - arrivals[0] > 0.29
-    assert "10 calls a second, about 1 s" in done.stderr
+    assert arrivals[-1] - arrivals[0] > 0.7
 
 
 @pytest.mark.parametrize(
-    "options", [("--per-second", "0"), ("--per-day", "-1"), ("--max-in-flight", "0")]
+    "options",
+    [("--per-second", "0"), ("--per-day", "-1"), ("--max-in-flight", "0"), ("--reserve", "-1")],
 )
 def test_limits_that_cannot_be_meant(
-    invoke: Invoke, meetings: Meetings, options: tuple[str, str]
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, jobs: Jobs, options: tuple[str, str]
 ) -> None:
     """A limit that cannot be meant is wrong usage."""
     done = invoke("bulk", "run", meetings(1), *options)
 
     assert done.exit_code == 2
-    assert "must be above 0" in done.stderr
+    assert "must " in done.stderr
+    assert (fake.received, jobs()) == ([], [])
 
 
-def test_output(invoke: Invoke, meetings: Meetings, told: Told, tmp_path: Path) -> None:
-    """Outcomes may go to a file, which is for its owner only."""
-    path = tmp_path / "outcomes.jsonl"
-
-    done = invoke("bulk", "run", meetings(3), "--output", path, *QUICK)
-
-    assert (done.exit_code, done.stdout) == (0, "")
-    assert states(told(path.read_text())) == {"done": 3}
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_output_is_not_overwritten(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, tmp_path: Path
+def test_calls_can_be_left_to_others(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
 ) -> None:
-    """The outcomes of an earlier run are not lost to the next."""
-    path = tmp_path / "outcomes.jsonl"
-    path.write_text("{}\n")
+    """A reserve of the day is not touched: the job parks before it."""
+    options = ("--per-day", "20", "--reserve", "10", "--no-check-organizers")
 
-    done = invoke("bulk", "run", meetings(3), "--output", path)
-
-    assert done.exit_code == 2
-    assert f"--resume-from {path}" in done.stderr
-    assert (path.read_text(), fake.received) == ("{}\n", [])
-
-
-def test_output_without_credentials(invoke: Invoke, meetings: Meetings, tmp_path: Path) -> None:
-    """A run that cannot begin leaves no file behind."""
-    path = tmp_path / "outcomes.jsonl"
-
-    done = invoke("bulk", "run", meetings(3), "--output", path, env={})
-
-    assert done.exit_code == 2
-    assert not path.exists()
-
-
-def test_output_that_cannot_be_made(invoke: Invoke, meetings: Meetings, tmp_path: Path) -> None:
-    """A folder that is not there is told before anything is sent."""
-    done = invoke("bulk", "run", meetings(3), "--output", tmp_path / "none" / "outcomes.jsonl")
-
-    assert done.exit_code == 2
-    assert "No such file or directory" in done.stderr
-
-
-def test_output_that_fills_up(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
-    """When outcomes can no longer be written, no further rows are begun."""
-    done = invoke("bulk", "run", meetings(500), "--output", "/dev/full", *QUICK)
+    done = invoke("bulk", "run", meetings(15), *options, *QUICK)
 
     assert done.exit_code == 75
-    assert "the outcomes cannot be written" in done.stderr
-    assert 0 < fake.applied_count < 100
+    assert 0 < fake.received_count <= 10
+    assert standing().state == "parked"
+
+
+def test_a_journal_of_ones_own(
+    invoke: Invoke, meetings: Meetings, jobs: Jobs, tmp_path: Path
+) -> None:
+    """The journal may lie elsewhere; it is for its owner only, and named by its path then."""
+    path = tmp_path / "work" / "job.sqlite3"
+
+    done = invoke("bulk", "run", meetings(3), "--journal", path, "--canary", "1", *QUICK)
+
+    assert done.exit_code == 75
+    assert f"gong-async bulk resume {path}" in done.stderr
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert jobs() == []
+
+
+def test_a_journal_is_not_overwritten(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, tmp_path: Path
+) -> None:
+    """A journal that is there already belongs to another job."""
+    path = tmp_path / "work" / "job.sqlite3"
+    invoke("bulk", "run", meetings(3), "--journal", path, *QUICK)
+    sent = fake.received_count
+
+    done = invoke("bulk", "run", meetings(5), "--journal", path, *QUICK)
+
+    assert done.exit_code == 2
+    assert f"exists already; go on with it: gong-async bulk resume {path}" in done.stderr
+    assert fake.received_count == sent
+
+
+def test_a_job_of_the_same_file_has_not_ended(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, jobs: Jobs
+) -> None:
+    """It is told how to go on with that job, and no other is made."""
+    first = invoke("bulk", "run", meetings(5), "--canary", "2", *QUICK)
+    sent, files = fake.received_count, [job.path for job in jobs()]
+
+    done = invoke("bulk", "run", meetings(5), *QUICK)
+
+    assert done.exit_code == 2
+    assert f"go on with it: gong-async bulk resume {first.stdout.strip()}" in done.stderr
+    assert (done.stdout, fake.received_count) == ("", sent)
+    assert [job.path for job in jobs()] == files
+    assert list(files[0].parent.glob("*.lock")) == [Path(f"{files[0]}.lock")]
+
+
+def test_a_job_of_the_same_file_can_be_made_anew(
+    invoke: Invoke, meetings: Meetings, jobs: Jobs
+) -> None:
+    """With `--new` there may be two of them; another file needs no such word."""
+    invoke("bulk", "run", meetings(5), "--canary", "2", *QUICK)
+
+    new = invoke("bulk", "run", meetings(5), "--new", *QUICK)
+    other = invoke("bulk", "run", meetings(6, name="other.csv"), *QUICK)
+
+    assert (new.exit_code, other.exit_code) == (0, 0)
+    assert [job.status().state for job in jobs()].count("finished") == 2
+
+
+def test_a_job_of_the_same_file_for_another_company(
+    invoke: Invoke, environment: dict[str, str], meetings: Meetings
+) -> None:
+    """The same file may go to a second company while it is under way to the first."""
+    invoke("bulk", "run", meetings(5), "--canary", "2", *QUICK)
+
+    with FakeGong.serve_in_thread(per_second=None, per_day=None) as second:
+        environment["GONG_BASE_URL"] = second.url
+        done = invoke("bulk", "run", meetings(5), *QUICK)
+
+    assert done.exit_code == 0
+    assert second.applied_count == 5
+
+
+def test_a_canary(invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing) -> None:
+    """The job stops after the first few, for a look."""
+    done = invoke("bulk", "run", meetings(50), "--canary", "3", *QUICK)
+
+    assert done.exit_code == 75
+    assert {c.meeting_id for c in fake.applied} == {str(FIRST + n) for n in range(3)}
+    assert standing().state == "paused"
+    assert "Stopped: after the first 3, for a look" in done.stderr
+    assert f"Next: gong-async bulk resume {standing().id}" in done.stderr
+
+
+def test_without_credentials(invoke: Invoke, meetings: Meetings, jobs: Jobs) -> None:
+    """A run that cannot begin leaves no job behind."""
+    done = invoke("bulk", "run", meetings(3), env={})
+
+    assert done.exit_code == 2
+    assert "GONG_ACCESS_KEY is not set" in done.stderr
+    assert jobs() == []
 
 
 def test_no_progress(invoke: Invoke, meetings: Meetings) -> None:
     """The beginning and the end are told in any case."""
     done = invoke("bulk", "run", meetings(1), "--no-progress")
 
-    assert [line.partition(" ")[0] for line in done.stderr.splitlines()] == ["1", "1", "Nothing"]
-
-
-def test_a_refused_credential(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, told: Told
-) -> None:
-    """A 401 stops the run: the rest is not sent, and recorded as such."""
-    fake.access_key = "another"
-
-    done = invoke("bulk", "run", meetings(200), *QUICK)
-
-    counts = states(told(done.stdout))
-    assert done.exit_code == 75
-    assert counts["not_sent"] + counts["failed"] == 200
-    assert fake.received_count == counts["failed"] <= 32
-    assert "Stopped: Gong answered 401 Unauthorized" in done.stderr
-    assert "Check the access key and its secret" in done.stderr
-
-
-def test_a_missing_permission(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, told: Told
-) -> None:
-    """Three meetings in a row that are forbidden are no coincidence."""
-    fake.limited_release = True
-
-    done = invoke("bulk", "run", meetings(200), "--max-in-flight", "1", *QUICK)
-
-    assert done.exit_code == 75
-    assert fake.received_count <= 5
-    assert states(told(done.stdout))["not_sent"] >= 195
-
-
-def test_one_forbidden_meeting(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, told: Told
-) -> None:
-    """One meeting that is forbidden is its own trouble."""
-    fake.script(Fault.status(403), on=str(FIRST + 3), times=None)
-
-    done = invoke("bulk", "run", meetings(20), *QUICK)
-
-    assert done.exit_code == 1
-    assert states(told(done.stdout)) == {"done": 19, "failed": 1}
-
-
-def test_the_days_calls_are_used_up(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, told: Told
-) -> None:
-    """Beyond the day's calls nothing is sent; the time to go on is told."""
-    done = invoke("bulk", "run", meetings(30), "--per-day", "10", *QUICK)
-
-    outcomes = told(done.stdout)
-    assert done.exit_code == 75
-    assert states(outcomes) == {"done": 10, "not_sent": 20}
-    assert fake.received_count == 10
-    assert all(o["retry_at"] for o in outcomes if o["state"] == "not_sent")
-    assert "more than the 10 calls of a day" in done.stderr
-    assert "Next: run from 2" in done.stderr
-
-
-def test_a_long_wait(invoke: Invoke, fake: FakeGong, meetings: Meetings, told: Told) -> None:
-    """A wait of an hour is not waited for: the run stops and can be resumed."""
-    fake.script(Fault.rate_limited("3600"), on="updateMeeting", nth=5)
-
-    done = invoke("bulk", "run", meetings(100), "--max-in-flight", "2", *QUICK)
-
-    outcomes = told(done.stdout)
-    assert done.exit_code == 75
-    assert states(outcomes)["not_sent"] >= 90
-    assert fake.received_count <= 10  # what its places began before its answer was read
-    assert len({o["retry_at"] for o in outcomes if o["state"] == "not_sent"}) <= 2
-
-
-def test_nobody_answers(invoke: Invoke, meetings: Meetings, environment: dict[str, str]) -> None:
-    """When nothing answers at all, the file is not run to its end."""
-    environment["GONG_BASE_URL"] = "http://127.0.0.1:1"
-
-    done = invoke("--json", "bulk", "run", meetings(300), *QUICK)
-
-    report = json.loads(done.stderr.splitlines()[-1])
-    assert done.exit_code == 75
-    assert report["failed"] <= 60
-    assert report["not_sent"] >= 240
+    assert [line.partition(" ")[0] for line in done.stderr.splitlines()] == [
+        "1",
+        "Job",
+        "Run",
+        "Nothing",
+    ]
 
 
 def test_titles_and_addresses_are_not_told(
@@ -319,10 +344,27 @@ def test_titles_and_addresses_are_not_told(
 
 
 def test_no_secret_is_told(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
-    """A server that repeats the credential does not get it shown."""
+    """A server that repeats the credential does not get it shown, nor written down."""
     fake.script(Fault.status(400, errors=(f"bad {fake.authorization}",)), times=None)
 
-    done = invoke("bulk", "run", meetings(1))
+    done = invoke("bulk", "run", meetings(1), "--no-check-organizers")
+    report = invoke("bulk", "report", done.stdout.strip(), "--format", "jsonl")
 
+    secret = fake.authorization.removeprefix("Basic ")
     assert done.exit_code == 1
-    assert fake.authorization.removeprefix("Basic ") not in done.output
+    assert json.loads(report.stdout)["errors"] != []
+    assert secret not in done.output + report.output
+
+
+def test_a_state_directory_that_cannot_be_used(
+    invoke: Invoke, fake: FakeGong, environment: dict[str, str], meetings: Meetings, tmp_path: Path
+) -> None:
+    """Without a place for the journal nothing is sent, and the place is named (F158)."""
+    (tmp_path / "file").write_text("")
+    environment["GONG_STATE_DIR"] = str(tmp_path / "file" / "state")
+
+    done = invoke("bulk", "run", meetings(3), *QUICK)
+
+    assert done.exit_code == 2
+    assert str(tmp_path / "file") in done.stderr
+    assert fake.received == []

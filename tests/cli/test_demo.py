@@ -26,8 +26,10 @@ def test_the_story() -> None:
     done = python("import sys, demo; demo.ALLOWED, demo.USED = 500, 300; sys.exit(demo.main())")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "397 meetings updated once" in done.stdout
-    assert "398 done, 2 failed" in done.stderr
+    assert "$ kill -9" in done.stdout
+    assert "state       interrupted" in done.stdout
+    assert "398 done, 1 failed, 1 set aside" in done.stderr
+    assert "2 not updated: the deleted one" in done.stdout
     assert "GONG_BASE_URL=https://" in done.stdout
 
 
@@ -40,7 +42,7 @@ def test_another_story() -> None:
     )
 
     assert done.returncode == 1
-    assert "This did not go as told:\n  line 59 is failed after 1 attempts" in done.stdout
+    assert "This did not go as told:\n  line 59 was applied 0 times" in done.stdout
 
 
 def test_the_file_is_the_scripts() -> None:

@@ -36,7 +36,7 @@ def test_who_waits_in_a_bulk_run_is_told_until_it_is_killed(
 ) -> None:
     """From another terminal: the run's calls by lane, and none when its process is gone."""
     fake.script(Fault.stall(), times=None)
-    words = ("--per-second", "0.1", "--max-in-flight", "8")
+    words = ("--per-second", "0.1", "--max-in-flight", "8", "--no-check-organizers")
     process = start("bulk", "run", meetings(50), *words)
 
     def ask() -> tuple[dict[str, int], int]:

@@ -1,154 +1,178 @@
-"""Going on where an earlier run stopped."""
+"""Going on where a job stopped."""
 
 from __future__ import annotations
 
-import json
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import Result
 
-from gong_async.bulk.inputs import read_changes
-from gong_async.cli.outcomes import Earlier, make_rows, record
-from gong_async.testing import FakeGong
+from gong_async.bulk.job_file import JobFile
+from gong_async.bulk.records import BulkStatus
+from gong_async.testing import FakeGong, Fault
 
 Invoke = Callable[..., Result]
 Meetings = Callable[..., Path]
-Told = Callable[[str], list[dict[str, Any]]]
-Entries = list[tuple[str, str, str]]
+Jobs = Callable[[], list[JobFile]]
+Standing = Callable[[], BulkStatus]
+Start = Callable[..., subprocess.Popen[str]]
 QUICK = ("--per-second", "2000")
 FIRST = 7782342274025000001
 
 
-def test_the_rest_is_sent(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, tmp_path: Path
-) -> None:
-    """A run that stopped at the day's limit is finished by the next, and no row is sent twice."""
-    file, outcomes = meetings(30), tmp_path / "outcomes.jsonl"
-
-    first = invoke("bulk", "run", file, "--per-day", "12", "--output", outcomes, *QUICK)
-    again = ("--resume-from", outcomes, "--output", outcomes)
-    second = invoke("bulk", "run", file, *again, *QUICK)
-    third = invoke("bulk", "run", file, *again, *QUICK)
-
-    assert [first.exit_code, second.exit_code, third.exit_code] == [75, 0, 0]
-    assert sorted(change.meeting_id for change in fake.applied) == [
-        str(FIRST + number) for number in range(30)
-    ]
-    assert "18 rows" in second.stderr
-    assert "12 more were done in an earlier run" in second.stderr
+@pytest.fixture
+def begun(invoke: Invoke, meetings: Meetings) -> str:
+    """Begin a job of 30 rows, of which 12 are done; return its id."""
+    return invoke("bulk", "run", meetings(30), "--canary", "12", *QUICK).stdout.strip()
 
 
-def test_a_new_file_is_complete(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, told: Told, tmp_path: Path
-) -> None:
-    """Outcomes that go elsewhere begin with what was done before, so that one file is enough."""
-    file, outcomes, more = meetings(5), tmp_path / "1.jsonl", tmp_path / "2.jsonl"
-    invoke("bulk", "run", file, "--per-day", "2", "--output", outcomes, *QUICK)
-
-    invoke("bulk", "run", file, "--resume-from", outcomes, "--output", more, *QUICK)
-
-    lines = told(more.read_text())
-    assert [line["state"] for line in lines] == ["done"] * 5
-    assert [line.get("carried_over", False) for line in lines] == [True, True, False, False, False]
-
-
-def test_changed_rows_are_sent_again(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, tmp_path: Path
-) -> None:
-    """What counts is the content: a row that was corrected is not done."""
-    outcomes = tmp_path / "outcomes.jsonl"
-    invoke("bulk", "run", meetings([("1", "a"), ("2", "b")]), "--output", outcomes, *QUICK)
-
-    file = meetings([("1", "a"), ("2", "changed")])
-    done = invoke("bulk", "run", file, "--resume-from", outcomes, *QUICK)
+def test_the_rest_is_sent(invoke: Invoke, fake: FakeGong, begun: str) -> None:
+    """Nothing is sent twice, and the job ends as if it had never stopped."""
+    done = invoke("bulk", "resume", begun, *QUICK)
 
     assert done.exit_code == 0
-    assert [(c.meeting_id, c.body["title"]) for c in fake.applied[2:]] == [("2", "changed")]
+    assert sorted(c.meeting_id for c in fake.applied) == [str(FIRST + n) for n in range(30)]
+    assert "12 done, 0 failed, 18 to send" in done.stderr
+    assert "Run 2: 18 changes" in done.stderr
 
 
-def test_failed_rows_are_sent_again(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, tmp_path: Path
-) -> None:
-    """What failed is tried again, after something was done about it."""
-    file, outcomes = meetings(3), tmp_path / "outcomes.jsonl"
-    fake.missing_meetings.add(str(FIRST + 1))
-    first = invoke("bulk", "run", file, "--output", outcomes, *QUICK)
-    fake.missing_meetings.clear()
+@pytest.mark.parametrize("name", ["beginning", "path"])
+def test_what_a_job_may_be_called(invoke: Invoke, jobs: Jobs, begun: str, name: str) -> None:
+    """The beginning of its id is enough, and a journal's path does as well."""
+    called = begun[:-3] if name == "beginning" else jobs()[0].path
 
-    second = invoke("bulk", "run", file, "--resume-from", outcomes, *QUICK)
-
-    assert [first.exit_code, second.exit_code] == [1, 0]
-    assert fake.applied_count == 3
-    assert fake.applied[-1].meeting_id == str(FIRST + 1)
+    assert invoke("bulk", "resume", called, *QUICK).exit_code == 0
 
 
-def test_a_run_that_was_killed(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, told: Told, tmp_path: Path
-) -> None:
-    """A last line that was cut off is sent again, and the file stays readable."""
-    file, outcomes = meetings(3), tmp_path / "outcomes.jsonl"
-    invoke("bulk", "run", file, "--output", outcomes, *QUICK)
-    outcomes.write_text(outcomes.read_text()[:-30])
+def test_a_finished_job(invoke: Invoke, fake: FakeGong, begun: str) -> None:
+    """There is nothing to send, and it ends as it did (F160)."""
+    invoke("bulk", "resume", begun, *QUICK)
+    sent = fake.received_count
 
-    done = invoke("bulk", "run", file, "--resume-from", outcomes, "--output", outcomes, *QUICK)
+    done = invoke("bulk", "resume", begun, *QUICK)
 
-    assert done.exit_code == 0
-    assert fake.applied_count == 4
-    assert "1 lines are no outcomes" in done.stderr
-    assert json.loads(outcomes.read_text().splitlines()[-1])["state"] == "done"
+    assert (done.exit_code, fake.received_count) == (0, sent)
+    assert "Nothing is left to do" in done.stderr
 
 
-@pytest.mark.parametrize("text", ["meeting_id,start\n1,2\n", "[]\n", '{"meeting_id": "1"}\n'])
-def test_a_file_that_is_something_else(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, tmp_path: Path, text: str
-) -> None:
-    """A file without a single outcome is a mistake, and nothing is sent."""
-    path = tmp_path / "other.jsonl"
-    path.write_text(text)
+def test_little_by_little(invoke: Invoke, fake: FakeGong, begun: str) -> None:
+    """A canary may be sent ahead each time."""
+    done = invoke("bulk", "resume", begun, "--canary", "5", *QUICK)
 
-    done = invoke("bulk", "run", meetings(1), "--resume-from", path)
+    assert done.exit_code == 75
+    assert fake.applied_count == 17
+
+
+def test_with_its_file(invoke: Invoke, meetings: Meetings, begun: str) -> None:
+    """The file that it was made from is accepted."""
+    assert invoke("bulk", "resume", begun, meetings(30), *QUICK).exit_code == 0
+
+
+def test_with_another_file(invoke: Invoke, fake: FakeGong, meetings: Meetings, begun: str) -> None:
+    """A file that has changed is not what the job was planned for (F156)."""
+    sent = fake.received_count
+
+    done = invoke("bulk", "resume", begun, meetings(31), *QUICK)
+
+    assert (done.exit_code, fake.received_count) == (2, sent)
+    assert "was planned for other changes" in done.stderr
+
+
+def test_for_another_company(invoke: Invoke, environment: dict[str, str], begun: str) -> None:
+    """A job goes to the company that it was planned for (F156)."""
+    with FakeGong.serve_in_thread(per_second=None, per_day=None) as second:
+        environment["GONG_BASE_URL"] = second.url
+        done = invoke("bulk", "resume", begun, *QUICK)
+
+    assert (done.exit_code, second.received) == (2, [])
+    assert "another company or base URL" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["resume", "status", "pause", "cancel", "report", "purge"])
+def test_a_job_that_is_not_there(invoke: Invoke, command: str) -> None:
+    """It is told where jobs are looked for, and how to list them."""
+    done = invoke("bulk", command, "20260101-none")
 
     assert done.exit_code == 2
-    assert "holds no outcomes of a bulk run" in done.stderr
-    assert fake.received == []
+    assert "there is no job 20260101-none in" in done.stderr
+    assert "gong-async bulk list" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("history", "rows", "sent"),
-    [
-        pytest.param([], "ab", [0, 1], id="nothing was done"),
-        pytest.param([("a", "done")], "a", [], id="done"),
-        pytest.param([("a", "done")], "ab", [1], id="the first was done"),
-        pytest.param([("a", "done"), ("b", "done")], "ab", [], id="both were done"),
-        pytest.param([("a", "failed"), ("b", "done")], "ab", [0, 1], id="the first failed"),
-        pytest.param([("a", "done"), ("b", "not_sent")], "ab", [1], id="the second was not sent"),
-        pytest.param([("a", "done"), ("b", "done")], "aba", [2], id="back to the first"),
-        pytest.param([("a", "done"), ("b", "done")], "a", [0], id="replaced since"),
-        pytest.param([("a", "done"), ("b", "in_doubt")], "a", [0], id="perhaps replaced since"),
-        pytest.param([("a", "in_doubt"), ("a", "done")], "a", [], id="doubt and then certainty"),
-        pytest.param([("a", "done"), ("b", "failed"), ("c", "done")], "abc", [0, 1, 2], id="a gap"),
-        pytest.param([("b", "done"), ("a", "done"), ("b", "done")], "ab", [], id="sent again"),
-        pytest.param([("a", "done"), ("a", "done")], "aa", [], id="equal rows"),
-        pytest.param([("a", "done")], "aa", [1], id="one of equal rows"),
-    ],
-)
-def test_what_stands_last_in_the_file_wins(
-    meetings: Meetings,
-    tmp_path: Path,
-    history: list[tuple[str, Any]],
-    rows: str,
-    sent: list[int],
+def test_an_ambiguous_beginning(invoke: Invoke, meetings: Meetings, jobs: Jobs) -> None:
+    """Where several jobs begin alike, they are named."""
+    invoke("bulk", "run", meetings(1), *QUICK)
+    invoke("bulk", "run", meetings(2), *QUICK)
+
+    done = invoke("bulk", "resume", "2")
+
+    assert done.exit_code == 2
+    assert all(job.path.name.partition(".")[0] in done.stderr for job in jobs())
+
+
+def test_a_cancelled_job(invoke: Invoke, fake: FakeGong, begun: str) -> None:
+    """What was cancelled is never sent."""
+    invoke("bulk", "cancel", begun)
+    sent = fake.received_count
+
+    done = invoke("bulk", "resume", begun, *QUICK)
+
+    assert (done.exit_code, fake.received_count) == (2, sent)
+    assert "was cancelled" in done.stderr
+
+
+def test_what_is_in_doubt_is_sent_again(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
 ) -> None:
-    """With several rows for a meeting, those are skipped that were the last to be applied."""
-    made = make_rows(read_changes(meetings([("1", title) for title in rows])))
-    known = make_rows(read_changes(meetings([("1", title) for title, _ in history], "then.csv")))
-    path = tmp_path / "outcomes.jsonl"
-    lines = [record(row, state) for row, (_, state) in zip(known, history, strict=True)]
-    path.write_text("".join(line + "\n" for line in lines))
+    """With the same content, because an update replaces the whole meeting."""
+    fake.script(Fault.truncate(), on=str(FIRST), times=2)
+    begun = invoke("bulk", "run", meetings(2), *QUICK)
 
-    skipped = Earlier.read(path).done(made)
+    done = invoke("bulk", "resume", begun.stdout.strip(), *QUICK)
 
-    assert sorted(set(range(len(made))) - skipped) == sent
+    bodies = [change.body for change in fake.applied if change.meeting_id == str(FIRST)]
+    assert [begun.exit_code, done.exit_code] == [1, 0]
+    assert all(body == bodies[0] for body in bodies)
+    assert standing().counts["done"] == 2
+
+
+def test_a_job_that_was_killed(
+    invoke: Invoke, start: Start, fake: FakeGong, meetings: Meetings, standing: Standing
+) -> None:
+    """After a kill everything is applied in the end, and again only what was under way."""
+    process = start("bulk", "run", meetings(150), "--per-second", "100")
+    until = time.monotonic() + 20
+    while fake.applied_count < 40:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    killed = standing()
+
+    done = invoke("bulk", "resume", killed.id, *QUICK)
+
+    assert (killed.state, killed.counts["done"] > 0) == ("interrupted", True)
+    assert done.exit_code == 0
+    assert {c.meeting_id for c in fake.applied} == {str(FIRST + n) for n in range(150)}
+    assert fake.applied_count <= 150 + killed.counts["sent"]
+
+
+def test_a_job_that_runs(
+    invoke: Invoke, start: Start, fake: FakeGong, meetings: Meetings, standing: Standing
+) -> None:
+    """No second process works on it (F154)."""
+    process = start("bulk", "run", meetings(100), "--per-second", "5")
+    until = time.monotonic() + 20
+    while not fake.applied_count:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+    resumed = invoke("bulk", "resume", standing().id)
+    again = invoke("bulk", "run", meetings(100))
+    process.kill()
+
+    assert (resumed.exit_code, again.exit_code) == (2, 2)
+    assert "another process works with the journal" in resumed.stderr
+    assert f"is run by process {process.pid}; watch it" in again.stderr

@@ -1,88 +1,177 @@
-"""When a bulk run stops by itself."""
+"""When a job stops by itself: trouble that would befall every further row as well."""
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
-import pytest
+from click.testing import Result
 
-from gong_async import (
-    APIConnectionError,
-    APITimeoutError,
-    AuthenticationError,
-    BadRequestError,
-    DailyQuotaExceededError,
-    GongError,
-    NotFoundError,
-    Outcome,
-    PermissionDeniedError,
-    ProtocolError,
-    RateLimitError,
-    RedirectError,
-    ServerError,
-    TLSError,
-    UsageError,
-)
-from gong_async.cli.trouble import Trouble
+from gong_async.bulk.records import BulkStatus
+from gong_async.testing import FakeGong, Fault
 
-Make = Callable[[], GongError | None]
+Invoke = Callable[..., Result]
+Meetings = Callable[..., Path]
+Standing = Callable[[], BulkStatus]
+Start = Callable[..., subprocess.Popen[str]]
+QUICK = ("--per-second", "2000")
+UNCHECKED = ("--no-check-organizers", *QUICK)
+FIRST = 7782342274025000001
 
 
-def rows_until_stop(make: Make, *, most: int = 50, same_meeting: bool = False) -> int | None:
-    """Return how many such outcomes it takes to stop a run."""
-    trouble = Trouble(patience=60)
-    for number in range(most):
-        error = make()
-        outcome: Outcome[Any, Any] = Outcome(index=number, change=None, error=error)
-        if trouble.look(outcome, "1" if same_meeting else str(number)) is not None:
-            return number + 1
-    return None
+def test_a_refused_credential(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+) -> None:
+    """A 401 stops the job with the first call, and the rest stays to be sent."""
+    fake.access_key = "another"
+
+    done = invoke("bulk", "run", meetings(200), *QUICK)
+
+    assert done.exit_code == 75
+    assert fake.received_count == 1
+    assert (standing().state, standing().counts["planned"]) == ("paused", 200)
+    assert "Stopped: Gong answered 401 Unauthorized" in done.stderr
+    assert "Check the access key and its secret" in done.stderr
+    assert f"Next: gong-async bulk resume {standing().id}" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("make", "rows"),
-    [
-        (lambda: AuthenticationError("x", status=401), 1),
-        (lambda: PermissionDeniedError("x", status=401, missing_scope="s"), 1),
-        (lambda: DailyQuotaExceededError("x"), 1),
-        (lambda: UsageError("x"), 1),
-        (lambda: RateLimitError("x", status=429, attempts=1, retry_after=61), 1),
-        (lambda: RateLimitError("x", status=429, attempts=0, retry_after=61), 1),
-        (lambda: RateLimitError("x", status=429, attempts=11, retry_after=1), 3),
-        (lambda: PermissionDeniedError("x", status=403), 3),
-        (lambda: TLSError("x"), 3),
-        (lambda: RedirectError("x", status=302), 3),
-        (lambda: APIConnectionError("x"), 20),
-        (lambda: APITimeoutError("x"), 20),
-        (lambda: ServerError("x", status=503), 20),
-        (lambda: ProtocolError("x"), 20),
-        (lambda: NotFoundError("x", status=404), None),
-        (lambda: BadRequestError("x", status=400), None),
-        (lambda: None, None),
-    ],
-)
-def test_how_often_it_takes(make: Make, rows: int | None) -> None:
-    """What befalls every row stops the run; what is one meeting's own never does."""
-    assert rows_until_stop(make) == rows
+def test_a_company_without_permission(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+) -> None:
+    """A 403 stops the job after what was under way, also without the check."""
+    fake.limited_release = True
+
+    done = invoke("bulk", "run", meetings(200), *UNCHECKED)
+
+    assert done.exit_code == 75
+    assert fake.received_count <= 8
+    assert standing().counts["planned"] == 200
 
 
-def test_a_success_between() -> None:
-    """A row that is done proves that the trouble is not everybody's."""
-    errors = iter([PermissionDeniedError("x", status=403)] * 2 + [None])
+def test_one_organizer(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing, tmp_path: Path
+) -> None:
+    """A 409 is the organizer's own: only that one's meetings stop."""
+    file = meetings(40)
+    lines = file.read_text().splitlines()
+    lines[10:20] = [line.replace("dana@", "kim@") for line in lines[10:20]]
+    file.write_text("\n".join([*lines, ""]))
+    fake.add_user("kim@example.com", valid=False, user_facing_error="No calendar")
 
-    def make() -> GongError | None:
-        nonlocal errors
-        error = next(errors, None)
-        if error is None:
-            errors = iter([PermissionDeniedError("x", status=403)] * 2 + [None])
-        return error
+    done = invoke("bulk", "run", file, "--max-in-flight", "2", *UNCHECKED)
 
-    assert rows_until_stop(make) is None
+    counts = standing().counts
+    assert done.exit_code == 1
+    assert counts["done"] == 30
+    assert 1 <= counts["failed"] <= 2
+    assert counts["failed"] + counts["skipped"] == 10
 
 
-def test_rows_of_the_same_meeting() -> None:
-    """One meeting that is forbidden stays one, however many rows it has."""
-    assert (
-        rows_until_stop(lambda: PermissionDeniedError("x", status=403), same_meeting=True) is None
+def test_too_many_fail(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+) -> None:
+    """When most of the last updates failed, somebody should look before the rest fails too."""
+    fake.missing_meetings.update(str(FIRST + number) for number in range(100))
+
+    done = invoke("bulk", "run", meetings(100), *QUICK)
+
+    assert done.exit_code == 75
+    assert 20 <= standing().counts["failed"] <= 40
+    assert "too many of the last updates failed" in done.stderr
+
+
+def test_too_many_fail_and_shall(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
+    """The limit can be lifted."""
+    fake.missing_meetings.update(str(FIRST + number) for number in range(60))
+
+    done = invoke("bulk", "run", meetings(60), "--max-failure-ratio", "1", *QUICK)
+
+    assert done.exit_code == 1
+    assert "0 done, 60 failed" in done.stderr
+
+
+def test_the_days_calls_are_used_up(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+) -> None:
+    """Beyond the day's calls nothing is sent; that was foretold, and when to go on is told."""
+    done = invoke("bulk", "run", meetings(30), "--per-day", "10", *UNCHECKED)
+
+    status = standing()
+    assert done.exit_code == 75
+    assert 0 < fake.received_count <= 10
+    assert (status.state, status.left) == ("parked", 30 - fake.applied_count)
+    assert "Today's 10 calls do not suffice" in done.stderr
+    assert f"Next: from {status.resume_at:%Y-%m-%d %H:%M:%S}Z on" in done.stderr
+    assert f"gong-async bulk resume {status.id} --per-day 10 --per-second 2000" in done.stderr
+
+
+def test_a_long_wait(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+) -> None:
+    """A wait of an hour is not waited for: the job parks until then."""
+    fake.script(Fault.rate_limited("3600"), on="updateMeeting", nth=5)
+
+    done = invoke("bulk", "run", meetings(100), "--max-in-flight", "2", *QUICK)
+
+    assert done.exit_code == 75
+    assert fake.received_count <= 10  # what its places began before its answer was read
+    assert standing().state == "parked"
+    assert standing().counts["planned"] >= 90
+
+
+def test_a_disk_that_fills_up(
+    invoke: Invoke,
+    environment: dict[str, str],
+    fake: FakeGong,
+    meetings: Meetings,
+    standing: Standing,
+) -> None:
+    """What cannot be written down is not sent (F152); with room again, the job goes on."""
+    words = ("bulk", "run", meetings(300), "--per-second", "200", "--no-check-organizers")
+    room = 700_000
+    stopped = subprocess.run(
+        [sys.executable, "-m", "gong_async", *map(str, words)],
+        env={**os.environ, **environment},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
+    received, killed = fake.received_count, standing()
+
+    done = invoke("bulk", "resume", killed.id, *QUICK)
+
+    assert stopped.returncode == 75
+    assert "error: the " in stopped.stderr  # journal, ledger or limits: what was full first
+    assert "cannot be used now" in stopped.stderr
+    assert f"Next: gong-async bulk resume {killed.id}" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert 0 < received < 300
+    assert done.exit_code == 0
+    assert {c.meeting_id for c in fake.applied} == {str(FIRST + n) for n in range(300)}
+    assert fake.applied_count <= 300 + killed.counts["sent"] + killed.counts["in_doubt"]
+
+
+def test_nobody_answers(
+    start: Start, meetings: Meetings, environment: dict[str, str], standing: Standing
+) -> None:
+    """When nothing answers at all, the job waits for it, and a signal ends that at once."""
+    environment["GONG_BASE_URL"] = "http://127.0.0.1:1"
+    process = start("bulk", "run", meetings(300), *QUICK)
+    assert process.stdout is not None
+    process.stdout.readline()
+    while standing().pid is None:
+        assert process.poll() is None
+
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=10)
+
+    assert process.returncode == 75
+    assert standing().counts["planned"] == 300
+    assert "Traceback" not in stderr

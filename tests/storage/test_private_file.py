@@ -1,4 +1,4 @@
-"""Where the limits' file may lie, and who may read it."""
+"""Where files that outlive a process may lie, and who may read them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ import platformdirs
 import pytest
 
 from gong_async import ConfigurationError
-from gong_async.limits.state_file import (
-    FILE_NAME,
+from gong_async._storage.private_file import (
+    MOUNTS,
     NETWORK_FILE_SYSTEMS,
     file_system,
-    make_state_file,
-    state_path,
+    make_private_file,
+    state_directory,
 )
+from gong_async.limits.schema import FILE_NAME, LIMITS
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes and links of POSIX")
+
+
+def make_limits_file(path: Path, *, mounts: Path = MOUNTS) -> None:
+    """Make a file as the limits want it."""
+    make_private_file(path, LIMITS.purpose, mounts=mounts)
 
 
 def mode(path: Path) -> int:
@@ -35,13 +41,13 @@ def mounts(folder: Path, *lines: str) -> Path:
 
 def test_gong_state_dir_says_where_the_file_is(tmp_path: Path) -> None:
     """The variable names the directory; a home directory may be written as ~."""
-    assert state_path({"GONG_STATE_DIR": str(tmp_path)}) == tmp_path / FILE_NAME
-    assert state_path({"GONG_STATE_DIR": "~/gong"}) == Path.home() / "gong" / FILE_NAME
+    assert state_directory({"GONG_STATE_DIR": str(tmp_path)}) == tmp_path
+    assert state_directory({"GONG_STATE_DIR": "~/gong"}) == Path.home() / "gong"
 
 
 def test_without_it_the_file_is_in_the_users_state_directory() -> None:
     """That is where the platform keeps such files."""
-    assert state_path({}) == Path(platformdirs.user_state_dir("gong_async")) / FILE_NAME
+    assert state_directory({}) == Path(platformdirs.user_state_dir("gong_async"))
 
 
 @posix
@@ -50,7 +56,7 @@ def test_file_and_directory_are_for_their_user_alone(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "down" / FILE_NAME
     before = os.umask(0)
     try:
-        make_state_file(path)
+        make_limits_file(path)
     finally:
         os.umask(before)
 
@@ -63,7 +69,7 @@ def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None
     path = tmp_path / FILE_NAME
     path.write_bytes(b"")
     path.chmod(0o644)
-    make_state_file(path)
+    make_limits_file(path)
 
     assert mode(path) == 0o600
 
@@ -76,7 +82,7 @@ def test_a_directory_that_others_may_write_to_is_refused(tmp_path: Path) -> None
     folder.chmod(0o777)
 
     with pytest.raises(ConfigurationError, match="other users may write"):
-        make_state_file(folder / FILE_NAME)
+        make_limits_file(folder / FILE_NAME)
 
 
 @posix
@@ -86,7 +92,7 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     path.symlink_to(target)
 
     with pytest.raises(ConfigurationError, match="symbolic link"):
-        make_state_file(path)
+        make_limits_file(path)
     assert not target.exists()
 
 
@@ -101,7 +107,7 @@ def test_only_a_regular_file_is_taken(tmp_path: Path, kind: str) -> None:
         os.mkfifo(path)
 
     with pytest.raises(ConfigurationError, match=r"not a regular file|[Ii]s a directory"):
-        make_state_file(path)
+        make_limits_file(path)
 
 
 @pytest.mark.parametrize("kind", sorted(NETWORK_FILE_SYSTEMS))
@@ -110,7 +116,7 @@ def test_a_network_file_system_is_refused(tmp_path: Path, kind: str) -> None:
     table = mounts(tmp_path, f"server:/home {tmp_path.resolve()} {kind} rw 0 0")
 
     with pytest.raises(ConfigurationError, match=rf"\({kind}\).*GONG_STATE_DIR.*Redis"):
-        make_state_file(tmp_path / FILE_NAME, mounts=table)
+        make_limits_file(tmp_path / FILE_NAME, mounts=table)
     assert not (tmp_path / FILE_NAME).exists()
 
 
@@ -133,7 +139,7 @@ def test_the_innermost_and_latest_mount_counts(tmp_path: Path) -> None:
 
 def test_a_system_that_does_not_tell_its_mounts_is_trusted(tmp_path: Path) -> None:
     """Only Linux has the table."""
-    make_state_file(tmp_path / FILE_NAME, mounts=tmp_path / "missing")
+    make_limits_file(tmp_path / FILE_NAME, mounts=tmp_path / "missing")
 
     assert (tmp_path / FILE_NAME).exists()
 
@@ -143,4 +149,4 @@ def test_a_place_where_nothing_can_be_made_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
 
     with pytest.raises(ConfigurationError, match=r"cannot be used: .*GONG_STATE_DIR"):
-        make_state_file(tmp_path / "file" / FILE_NAME)
+        make_limits_file(tmp_path / "file" / FILE_NAME)

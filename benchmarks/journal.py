@@ -1,0 +1,148 @@
+"""What a journal costs: processor time an item, memory of a million, the time to go on.
+
+The requests go nowhere, so that what is measured is the journal, and the engine around it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from gong_async import BulkJob, IntegrationStatus, Limits, MeetingChange, MeetingUpdate, Quota
+from gong_async.bulk.engine import Engine
+from gong_async.bulk.runner import Run
+from gong_async.models.meetings import UpdatedMeeting
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ANSWER_SECONDS = 0.001
+
+
+@define
+class Nowhere:
+    """Takes updates as a client does, and acknowledges each after a moment."""
+
+    run: Run | None = None
+    limits: Limits = field(factory=lambda: Limits(per_second=None, per_day=None))
+
+    async def update(self, meeting_id: str, body: bytes) -> UpdatedMeeting:
+        """Announce, wait as long as an answer takes, acknowledge."""
+        if self.run is not None:
+            await self.run.about_to_send(meeting_id)
+        await asyncio.sleep(ANSWER_SECONDS)
+        if self.run is not None:
+            self.run.attempt_ended(meeting_id, 200, None)
+        return UpdatedMeeting(meeting_id=meeting_id, request_id="4al018gzaztcr8nbukw")
+
+    async def integration_status(self, emails: Sequence[str]) -> IntegrationStatus:
+        """Know nobody, and so stop nobody."""
+        return IntegrationStatus()
+
+    async def quota(self) -> Quota:
+        """Have no limit."""
+        return Quota(
+            used_today=0,
+            left_today=None,
+            resets_at=None,
+            per_second=None,
+            ceiling=None,
+            held_until=None,
+        )
+
+
+def changes(count: int) -> Iterator[MeetingChange]:
+    """Yield one change for each of `count` meetings."""
+    for number in range(count):
+        yield MeetingChange(
+            meeting_id=f"{7_000_000_000_000_000_000 + number}",
+            update=MeetingUpdate(
+                start_time=NOON,
+                end_time=NOON + timedelta(hours=1),
+                organizer_email=f"user{number % 100}@example.com",
+                invitees=[],
+                title=f"Meeting {number}",
+            ),
+        )
+
+
+def make_job(path: Path, count: int | None) -> BulkJob:
+    """Return a job of so many changes; None for one that has its journal."""
+    return BulkJob(
+        path=path / "job.sqlite3",
+        id="benchmark",
+        ledger=path / "ledger.sqlite3",
+        options=None,
+        changes=None if count is None else changes(count),
+        company="company",
+        origin="https://api.gong.io",
+        connect=Nowhere,
+    )
+
+
+def resident() -> float:
+    """Return the resident memory in megabytes."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
+
+
+async def without_journal(count: int) -> float:
+    """Return the microseconds of processor time that the engine alone takes for an item."""
+    nowhere = Nowhere()
+    engine: Engine[MeetingChange, Any] = Engine(
+        source=changes(count),
+        operation=lambda change: nowhere.update(change.meeting_id, b""),
+        key=lambda change: change.meeting_id,
+        attempts=lambda _: 1,
+        max_in_flight=8,
+        settle_seconds=0.0,
+    )
+    began = time.process_time()
+    async with aclosing(engine.outcomes()) as outcomes:
+        async for _ in outcomes:
+            pass
+    return (time.process_time() - began) / count * 1e6
+
+
+async def measure(count: int, folder: Path) -> None:
+    """Plan, run half, go on with the other half, and print the figures."""
+    alone = await without_journal(min(count, 20_000))
+    before = resident()
+    job = make_job(folder, count)
+    began = time.perf_counter()
+    await job.plan()
+    print(f"planned         {count:,} in {time.perf_counter() - began:.1f} s")
+    most, cpu = resident(), time.process_time()
+    done = 0
+    async with aclosing(job.run(canary=count // 2)) as items:
+        async for _ in items:
+            done += 1
+            if done % 1000 == 0:
+                most = max(most, resident())
+    each = (time.process_time() - cpu) / done * 1e6
+    print(f"processor time  {each:.0f} us an item, of which {alone:.0f} us without a journal")
+    began = time.perf_counter()
+    async with aclosing(make_job(folder, None).resume()) as items:
+        await anext(items)
+        first = time.perf_counter() - began
+        async for _ in items:
+            done += 1
+            if done % 1000 == 0:
+                most = max(most, resident())
+    print(f"resumed         first item after {first:.2f} s, {count // 2:,} were done")
+    print(f"memory          {most - before:+.1f} MB at the most")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=100_000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        asyncio.run(measure(arguments.count, Path(name)))

@@ -1,0 +1,184 @@
+"""A SQLite file: opened with care, changed in short transactions, its errors in words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from attrs import define, field, frozen
+
+from gong_async._storage.private_file import MOUNTS, Purpose, make_private_file
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    Connection = sqlite3.Connection
+
+_BUSY_SECONDS = 10.0
+_HEADER = (
+    "SELECT (SELECT application_id FROM pragma_application_id), "
+    "(SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_master)"
+)
+_CHECK_IT = "check that its disk has room and that no other program keeps it locked"
+
+
+@frozen
+class Schema:
+    """What is in a file of one kind."""
+
+    purpose: Purpose
+    application: int
+    """Tells our files from those of other programs."""
+    version: int
+    tables: str
+    """The statements that make the tables; harmless where they exist."""
+    move_it: str
+    """What to do with a file that cannot be read, as the end of a sentence."""
+    synchronous: Literal["NORMAL", "FULL"]
+    """NORMAL survives the death of a process; FULL also a power cut, at the cost of its time."""
+
+
+@define(eq=False)
+class Database:
+    """The file, opened at the first use. All but `close` belongs to one thread."""
+
+    path: Path
+    schema: Schema
+    mounts: Path = MOUNTS
+    companion: Database | None = None
+    """A second file, which transactions of this one change as well, under its schema's name."""
+    _connection: Connection | None = field(default=None, init=False, repr=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Have the file to oneself. What was written before an error of the block stays.
+
+        Raises:
+            GongError: as the purpose makes it: the file cannot be used.
+        """
+        import sqlite3  # noqa: PLC0415 - not before the file is used
+
+        with self.explained():
+            connection = self._connection or self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except sqlite3.Error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            except BaseException:
+                connection.execute("COMMIT")
+                raise
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Read the file as it is at this moment, while others go on writing.
+
+        Raises:
+            GongError: as the purpose makes it: the file cannot be used.
+        """
+        with self.explained():
+            connection = self._connection or self._open()
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
+    def empty_log(self) -> None:
+        """Leave nothing of what was removed in the log, unless somebody else is reading.
+
+        Raises:
+            GongError: as the purpose makes it: the file cannot be used.
+        """
+        with self.explained():
+            connection = self._connection or self._open()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _open(self) -> Connection:
+        import sqlite3  # noqa: PLC0415 - not before the file is used
+
+        make_private_file(self.path, self.schema.purpose, mounts=self.mounts)
+        give_up = time.monotonic() + _BUSY_SECONDS
+        while True:
+            # It may be closed by another thread than the one that uses it.
+            connection = sqlite3.connect(
+                self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._prepare(connection)
+            except sqlite3.OperationalError:
+                # While another process switches to WAL, SQLite does not wait for its lock.
+                connection.close()
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.02)
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                self._connection = connection
+                return connection
+
+    def _prepare(self, connection: Connection) -> None:
+        schema, purpose = self.schema, self.schema.purpose
+        foreign = purpose.foreign or purpose.error
+        application, version, tables = connection.execute(_HEADER).fetchone()
+        if tables and application != schema.application:
+            raise foreign(f"{self.path} is a database of another program; {schema.move_it}")
+        if version > schema.version:
+            raise foreign(
+                f"{self.path} was written by a newer version of gong_async (format {version}, "
+                f"this one knows {schema.version}); update this one"
+            )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {schema.synchronous}")
+        # What is removed or replaced may be personal, and must not stay in free space.
+        connection.execute("PRAGMA secure_delete = ON")
+        if version < schema.version:
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {schema.tables} "
+                f"PRAGMA application_id = {schema.application}; "
+                f"PRAGMA user_version = {schema.version}; COMMIT;"
+            )
+        if self.companion is not None:
+            self.companion.make()
+            connection.execute("ATTACH DATABASE ? AS companion", (str(self.companion.path),))
+            connection.execute(
+                f"PRAGMA companion.synchronous = {self.companion.schema.synchronous}"
+            )
+            connection.execute("PRAGMA companion.secure_delete = ON")
+
+    def make(self) -> None:
+        """Make the file if it is missing."""
+        with self.transaction():
+            pass
+        self.close()
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn SQLite's errors into words for people."""
+        import sqlite3  # noqa: PLC0415 - not before the file is used
+
+        problem: str
+        title = self.schema.purpose.title
+        try:
+            yield
+            return
+        except sqlite3.OperationalError as error:
+            problem = f"{title} {self.path} cannot be used now ({error}); {_CHECK_IT}"
+        except sqlite3.Error as error:
+            problem = f"{title} {self.path} is damaged or foreign ({error}); {self.schema.move_it}"
+        self.close()
+        raise self.schema.purpose.error(problem)

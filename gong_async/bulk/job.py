@@ -1,0 +1,303 @@
+"""A bulk job: planned into a journal, run and resumed from it, by one process at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from gong_async._storage.private_file import make_private_file
+from gong_async._version import __version__
+from gong_async.bulk.forecast import forecast
+from gong_async.bulk.job_file import JobFile
+from gong_async.bulk.journal import SETTLE, Journal, make_header
+from gong_async.bulk.organizers import EMAILS_PER_CALL
+from gong_async.bulk.planning import Changes, digest_of, take_in
+from gong_async.bulk.records import BulkItem, BulkOptions, BulkPlan, BulkStatus, ItemState
+from gong_async.bulk.runner import Run
+from gong_async.bulk.schema import JOURNAL
+from gong_async.bulk.scope import Stop
+from gong_async.bulk.sender import Sender
+from gong_async.errors import ConfigurationError, JournalError
+
+_LOCK_TRIES = 20
+_LOCK_STEP = 0.05
+_PAGE = 500
+
+
+@define(eq=False, kw_only=True)
+class BulkJob:
+    """Many updates that survive a crash; made by `GongClient.bulk`.
+
+    What is planned, sent and answered stands in a journal, one SQLite file a job. Whoever has the
+    file can go on with the job, in this process or another, today or on Friday. One process at a
+    time runs it; any other can ask how it stands, and ask it to pause.
+    """
+
+    path: Path
+    """The journal."""
+    _id: str = field(alias="id")
+    _ledger: Path | None = field(alias="ledger", repr=False)
+    _options: BulkOptions | None = field(alias="options", repr=False)
+    _changes: Changes | None = field(alias="changes", repr=False)
+    _company: str = field(alias="company", repr=False)
+    _origin: str = field(alias="origin")
+    _connect: Callable[[Run | None], Sender] = field(alias="connect", repr=False)
+    _run: Run | None = field(default=None, init=False, repr=False)
+    _file: JobFile = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._file = JobFile(self.path)
+
+    async def plan(self) -> BulkPlan:
+        """Take the changes into the journal, and tell what sending them will cost.
+
+        Nothing is sent. A job that was planned before is only told of again.
+
+        Raises:
+            JournalError: the journal cannot be made, or there is none and no changes were given, or
+                it is that of other changes.
+            ValidationError: a change cannot be right; no journal is left behind.
+        """
+        async with self._holding():
+            await self._take_in()
+            return await self._told()
+
+    def run(
+        self, *, canary: int | None = None, wait: bool = False
+    ) -> AsyncGenerator[BulkItem, None]:
+        """Send the changes for the first time; yield what became of each, once that is durable.
+
+        Items come in the order in which they finish. A slow reader slows the job. To stop in good
+        order call `pause`, and read on to the end.
+
+        Args:
+            canary: stop after the first so many, for a look.
+            wait: wait for quota, and for Gong to be there again, however long that takes. Without
+                it a job that would have to wait for more than five minutes ends as parked.
+
+        Raises:
+            JournalError: the journal cannot be used or written, or the job was begun before.
+            ConfigurationError: `canary` is below 1, or the file of the limits cannot be used.
+        """
+        return self._send(canary=canary, wait=wait, again=False)
+
+    def resume(
+        self, *, canary: int | None = None, wait: bool = False
+    ) -> AsyncGenerator[BulkItem, None]:
+        """Go on with a job that was planned, stopped, or killed; see `run`.
+
+        What Gong acknowledged is not sent again. What was under way when the job ended is sent
+        again with the same bytes, unless that is too long ago: see `BulkOptions`.
+
+        Raises:
+            JournalError: there is nothing to go on with, another process runs the job, or the
+                changes, the company or the options are not those of the journal.
+        """
+        return self._send(canary=canary, wait=wait, again=True)
+
+    async def status(self) -> BulkStatus:
+        """Return how the job stands; from any process, also while another one runs it.
+
+        Raises:
+            JournalError: there is no journal, or it cannot be read.
+        """
+        return await asyncio.to_thread(self._file.status)
+
+    async def items(self, *states: ItemState) -> AsyncGenerator[BulkItem, None]:
+        """Yield the items as the journal has them, in order; of the given states only, if any.
+
+        Raises:
+            JournalError: there is no journal, or it cannot be read.
+        """
+        found = self._file.items(states)
+        try:
+            while page := await asyncio.to_thread(lambda: list(islice(found, _PAGE))):
+                for item in page:
+                    yield item
+        finally:
+            await asyncio.to_thread(found.close)
+
+    async def pause(self) -> None:
+        """Begin no further items; what is under way comes to its end. From any process."""
+        if self._run is not None:
+            self._run.stop(Stop("paused", "as asked"))
+        else:
+            await asyncio.to_thread(self._file.ask, "pause")
+
+    async def cancel(self) -> None:
+        """Pause, and never send what is still planned. From any process."""
+        stop = Stop("cancelled", "as asked")
+        if self._run is not None:
+            self._run.stop(stop)
+            return
+        await asyncio.to_thread(self._file.ask, "cancel")
+        with suppress(JournalError):  # whoever runs the job will see to it
+            async with self._holding(), self._journal() as journal:
+                header = await journal.open()
+                if header.get("state") not in {"finished", "cancelled"}:
+                    await journal.end_run(stop)
+
+    async def _send(
+        self, *, canary: int | None, wait: bool, again: bool
+    ) -> AsyncGenerator[BulkItem, None]:
+        if canary is not None and canary < 1:
+            raise ConfigurationError(f"canary must be at least 1, got {canary}")
+        async with self._holding():
+            if not again:
+                await self._take_in()
+            await asyncio.to_thread(self._file.require)
+            async with self._journal() as journal:
+                header = await journal.open()
+                await self._check(header, again=again)
+                options = BulkOptions(**json.loads(header["options"]))
+                await journal.begin_run()
+                run = Run(journal, options, canary=canary, wait=wait, settle_seconds=SETTLE)
+                run.stopped = _still_parked(header)
+                self._run = run
+                try:
+                    async with aclosing(run.outcomes(self._connect(run))) as outcomes:
+                        async for item in outcomes:
+                            yield item
+                finally:
+                    self._run = None
+                    with suppress(JournalError):  # it was raised by whoever wrote before
+                        await journal.end_run(run.stopped)
+
+    async def _take_in(self) -> None:
+        """Plan, unless that was done before."""
+        if await asyncio.to_thread(self._file.exists):
+            found = await asyncio.to_thread(self._file.header)
+            if found.get("state", "planning") != "planning":
+                await self._check_input(found)
+                return
+            if self._changes is None:
+                raise _not_planned(found.get("id", self.path.name))
+            # Its planning did not come to an end, and so nothing was sent.
+            await asyncio.to_thread(self._remove)
+        if self._changes is None:
+            await asyncio.to_thread(self._file.require)
+        header = make_header(
+            self._id,
+            origin=self._origin,
+            company=self._company,
+            version=__version__,
+            options=self._options or BulkOptions(),
+        )
+        try:
+            async with self._journal() as journal:
+                await journal.create(header)
+                digest = await take_in(journal, self._changes or ())
+                await journal.seal(digest, self._options or BulkOptions())
+            self._changes = None  # they are in the journal now, and may be used up
+        except BaseException:
+            await asyncio.to_thread(self._remove, ".lock")
+            raise
+
+    async def _told(self) -> BulkPlan:
+        status = await self.status()
+        header = await asyncio.to_thread(self._file.header)
+        options = BulkOptions(**json.loads(header["options"]))
+        async with self._journal() as journal:
+            organizers, unchecked = await journal.organizers()
+        checks = -(-unchecked // EMAILS_PER_CALL) if options.check_organizers else 0
+        sender = self._connect(None)
+        return BulkPlan(
+            items=status.total,
+            to_send=status.left,
+            skipped=status.skipped,
+            organizers=organizers,
+            check_requests=checks,
+            forecast=forecast(
+                status.left + checks, quota=await sender.quota(), limits=sender.limits
+            ),
+        )
+
+    async def _check(self, header: dict[str, Any], *, again: bool) -> None:
+        """Refuse what is not this job, or not to be sent now."""
+        name = header.get("id", self.path.name)
+        state = header.get("state", "planning")
+        if state == "planning":
+            raise _not_planned(name)
+        if header["company"] != self._company:
+            raise JournalError(
+                f"job {name} was planned for another company or base URL ({header['origin']}); "
+                "use the key and the base URL that it was planned with",
+                reason="company",
+            )
+        if state == "cancelled":
+            raise JournalError(f"job {name} was cancelled; make a new one", reason="state")
+        if not again and state != "planned":
+            raise JournalError(f"job {name} was begun before; resume it", reason="state")
+        options = BulkOptions(**json.loads(header["options"]))
+        if self._options is not None and self._options != options:
+            raise JournalError(f"job {name} was planned with other options", reason="input")
+        if again:
+            await self._check_input(header)
+
+    async def _check_input(self, header: dict[str, Any]) -> None:
+        """Refuse other changes than those of the journal."""
+        if self._changes is None:
+            return
+        if await digest_of(self._changes) != header["input"]:
+            raise JournalError(
+                f"job {header['id']} was planned for other changes than these; "
+                "go on with it without any, or make a new job",
+                reason="input",
+            )
+
+    @asynccontextmanager
+    async def _holding(self) -> AsyncIterator[None]:
+        """Be the one process that works with the journal."""
+        taking = asyncio.create_task(asyncio.to_thread(self._take_lock))
+        try:
+            await asyncio.shield(taking)
+            yield
+        finally:
+            await asyncio.wait([taking])
+            self._file.lock.release()
+
+    def _take_lock(self) -> None:
+        make_private_file(self._file.lock.path, JOURNAL.purpose)
+        for _ in range(_LOCK_TRIES):
+            if self._file.lock.take():
+                return
+            # Who only asks how the job stands holds the lock for a moment, too.
+            time.sleep(_LOCK_STEP)
+        raise JournalError(
+            f"another process works with the journal {self.path}; "
+            "ask how it stands, or pause it there",
+            reason="in_use",
+        )
+
+    @asynccontextmanager
+    async def _journal(self) -> AsyncIterator[Journal]:
+        journal = Journal(self.path, self._ledger)
+        try:
+            yield journal
+        finally:
+            await journal.close()
+
+    def _remove(self, *more: str) -> None:
+        if self.path.is_symlink():
+            return  # it was refused, and is not ours
+        for end in ("", "-wal", "-shm", *more):
+            self.path.with_name(self.path.name + end).unlink(missing_ok=True)
+
+
+def _still_parked(header: dict[str, Any]) -> Stop | None:
+    """Return what the job still waits for, if nothing may be sent before a time to come."""
+    wait = (header.get("not_before") or 0.0) - time.time()
+    return Stop("parked", header["why"], wait, firm=True) if wait > 0 else None
+
+
+def _not_planned(name: str) -> JournalError:
+    problem = f"job {name} was not planned to its end, and nothing of it was sent; make a new one"
+    return JournalError(problem, reason="state")

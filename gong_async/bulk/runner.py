@@ -1,0 +1,401 @@
+"""One run of a bulk job: from the journal to Gong and back, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from datetime import datetime
+
+from attrs import define, evolve, field
+
+from gong_async.bulk.engine import Engine
+from gong_async.bulk.forecast import forecast
+from gong_async.bulk.journal import Journal, PlannedItem
+from gong_async.bulk.organizers import check_organizers
+from gong_async.bulk.records import BulkItem, BulkOptions, ItemState
+from gong_async.bulk.scope import Health, Scope, Stop, scope_of, stop_for, was_refused
+from gong_async.bulk.sender import Sender
+from gong_async.errors import (
+    ConfigurationError,
+    ConflictError,
+    Delivery,
+    GongError,
+    JournalError,
+    UsageError,
+)
+
+_LOOK_SECONDS = 2.0
+_PARKED_LOOK_SECONDS = 10.0
+_FORECAST_SECONDS = 15.0
+_SHORT_WAIT = 300.0
+"""Seconds that a job waits without being told to: less than it takes to start it again."""
+_DRAIN_STEP = 0.02
+
+
+@define(eq=False)
+class _Call:
+    """An update under way."""
+
+    item: PlannedItem
+    task: asyncio.Task[object]
+    sent: bool = False
+    """Whether a request may be on the wire now."""
+    last_error: GongError | None = None
+    released: bool = False
+    """Whether it was cancelled because the job stops, before anything was on the wire."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether any request for the item may have been applied without our knowing."""
+        unknown = self.last_error is not None and self.last_error.outcome_unknown
+        return bool(self.item.doubtful) or self.sent or unknown
+
+
+class Stopping(GongError):  # noqa: N818 - a signal to the run itself, never seen by callers
+    """The job is about to stop: this request is not sent any more."""
+
+
+@define(eq=False)
+class Run:
+    """Sends what the journal holds, and writes down what becomes of it."""
+
+    journal: Journal
+    options: BulkOptions
+    settle_seconds: float
+    canary: int | None = None
+    wait: bool = False
+    """Whether to wait, however long, for quota and for Gong to be there again."""
+    stopped: Stop | None = field(default=None, init=False)
+    failure: GongError | None = field(default=None, init=False)
+    """What made it impossible to go on at all."""
+    _sender: Sender = field(init=False)
+    _health: Health = field(init=False)
+    _calls: dict[str, _Call] = field(factory=dict, init=False)
+    _organizers: set[int] = field(factory=set, init=False)
+    """Those whose meetings are not sent any more."""
+    _held: set[str] = field(factory=set, init=False)
+    """Meetings of which an earlier change was not sent: later ones must not overtake it."""
+    _settles: dict[str, float] = field(factory=dict, init=False)
+    """When a meeting can take its next change: an attempt of the last may still be on its way."""
+    _pulled: int = field(default=0, init=False)
+    _ending: Stop | None = field(default=None, init=False)
+    """Why the source ended early; what was pulled before is still sent."""
+    _stirred: asyncio.Event = field(factory=asyncio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._health = Health(self.options.max_failure_ratio)
+
+    async def outcomes(self, sender: Sender) -> AsyncGenerator[BulkItem, None]:
+        """Yield what became of each item, once that is durable."""
+        self._sender = sender
+        watch = asyncio.create_task(self._watch())
+        try:
+            while True:
+                async with aclosing(self._pass()) as ended:
+                    async for item in ended:
+                        yield item
+                self.stopped = stop = self.stopped or self._ending
+                if stop is None or stop.wait is None or self.failure is not None:
+                    break
+                if not self.wait and stop.wait > _SHORT_WAIT:
+                    break
+                if not await self._parked(stop):
+                    break
+            if self.failure is not None:
+                raise self.failure
+        except asyncio.CancelledError:
+            self.stop(Stop("paused", "stopped at once"))
+            raise
+        except GeneratorExit:
+            self.stop(Stop("paused", "its caller left the loop"))
+            raise
+        finally:
+            watch.cancel()
+            await asyncio.wait([watch])
+
+    def stop(self, stop: Stop) -> None:
+        """Begin no further items."""
+        if self.stopped is None or self.stopped.wait is not None or stop.state == "cancelled":
+            self.stopped = stop
+        self._stirred.set()
+
+    async def about_to_send(self, meeting_id: str | None) -> None:
+        """Announce a request in the journal; it may leave when this returns.
+
+        Raises:
+            JournalError: it cannot be written down, and so must not be sent.
+        """
+        call = self._calls.get(meeting_id or "")
+        if call is None:
+            return
+        if self.stopped is not None or call.item.organizer in self._organizers:
+            raise Stopping("the job stops", delivery=Delivery.NOT_SENT)
+        await self.journal.intent(call.item)
+        call.sent = True
+
+    def attempt_ended(
+        self, meeting_id: str | None, status: int | None, error: GongError | None
+    ) -> None:
+        """Note how a request ended; the item's own row says it of the last."""
+        call = self._calls.get(meeting_id or "")
+        if call is None or (error is None and status is None):
+            return  # cut off: it may still arrive
+        call.sent, call.last_error = False, error
+        if error is not None:
+            name = type(error).__name__
+            self.journal.attempt_ended(call.item, status, error.request_id, name)
+
+    async def _pass(self) -> AsyncGenerator[BulkItem, None]:
+        """Go once through all that is to be sent."""
+        self._held.clear()
+        if self.options.check_organizers:
+            await self._check_organizers()
+        engine = Engine(
+            source=self._source(),
+            operation=self._update,
+            key=lambda item: item.meeting_id,
+            attempts=lambda record: record.attempts,
+            max_in_flight=self.options.max_in_flight,
+            settle_seconds=0.0,  # the run lets meetings settle: its waits end when it stops
+        )
+        draining = asyncio.create_task(self._drain())
+        try:
+            async with aclosing(engine.outcomes()) as outcomes:
+                async for outcome in outcomes:
+                    if outcome.result is not None and outcome.result.state != "planned":
+                        yield outcome.result
+        finally:
+            draining.cancel()
+            await asyncio.wait([draining])
+
+    async def _check_organizers(self) -> None:
+        """Ask whose meetings can be updated; nobody waits for the answer once the job stops."""
+        asking = asyncio.create_task(
+            check_organizers(
+                self.journal,
+                self._sender,
+                may_go_on=lambda: self.stopped is None,
+                next_wait=self._health.next_wait,
+            )
+        )
+        stirred = asyncio.create_task(self._stirred.wait())
+        try:
+            await asyncio.wait([asking, stirred], return_when=asyncio.FIRST_COMPLETED)
+            stop = asking.result() if asking.done() else None
+        finally:
+            asking.cancel()
+            stirred.cancel()
+            await asyncio.wait([asking, stirred])
+        if stop is not None:
+            self.stop(stop)
+
+    async def _source(self) -> AsyncGenerator[PlannedItem, None]:
+        after = -1
+        while self.stopped is None:
+            try:
+                page = await self.journal.page(after, self.options)
+            except JournalError as error:
+                self._give_up(error)
+                return
+            if not page:
+                return
+            for item in page:
+                if self._pulled == self.canary:
+                    self._ending = Stop("paused", f"after the first {self.canary:,}, for a look")
+                    return
+                if self.stopped is not None:
+                    return
+                after = item.place
+                if item.organizer not in self._organizers:
+                    self._pulled += 1
+                    yield item
+
+    async def _update(self, item: PlannedItem) -> BulkItem:
+        """Send one item, and write down what became of it."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - coroutines run in tasks
+        call = self._calls[item.meeting_id] = _Call(item, task)
+        error: GongError | None = None
+        try:
+            record = await self._send(call)
+        except GongError as failed:
+            error = failed
+            record = _failed(call, failed)
+        except asyncio.CancelledError:
+            record = _record(item, "in_doubt" if call.doubtful else "planned")
+            if not call.released:
+                self.journal.end(item, record).add_done_callback(_retrieved)
+                raise
+            task.uncancel()
+        finally:
+            del self._calls[item.meeting_id]
+        if self.options.keep_order:
+            self._mind_order(record)
+        try:
+            written = self.journal.end(item, record)
+            if error is not None:
+                written.add_done_callback(_retrieved)
+                await self._draw_conclusions(item, error)
+            await written
+        except JournalError as failed:
+            self._give_up(failed)
+            raise
+        return record
+
+    def _mind_order(self, record: BulkItem) -> None:
+        """Note what the next change of the meeting has to wait for."""
+        if record.state == "planned":
+            self._held.add(record.meeting_id)
+        elif record.state == "in_doubt" or record.attempts > 1:
+            now = asyncio.get_running_loop().time()
+            self._settles[record.meeting_id] = now + self.settle_seconds
+
+    async def _settle(self, item: PlannedItem) -> None:
+        """Wait while another update of the meeting may be on its way: it must not land later."""
+        wait = self._settles.pop(item.meeting_id, 0.0) - asyncio.get_running_loop().time()
+        if item.settles_at is not None:
+            wait = max(wait, min(self.settle_seconds, item.settles_at - time.time()))
+        if wait > 0:
+            await asyncio.sleep(wait)
+
+    async def _send(self, call: _Call) -> BulkItem:
+        item = call.item
+        stops = self.stopped is not None or item.organizer in self._organizers
+        if stops or item.meeting_id in self._held:
+            raise Stopping("the job stops", delivery=Delivery.NOT_SENT)
+        await self._settle(item)
+        result = await self._sender.update(item.meeting_id, item.body)
+        self._health.note(None)
+        return BulkItem(
+            place=item.place,
+            line=item.line,
+            meeting_id=item.meeting_id,
+            state="done",
+            attempts=item.attempts,
+            status=result.meta.status,
+            request_id=result.request_id,
+            seconds_waited=result.meta.seconds_waited,
+            seconds_on_wire=result.meta.seconds_on_wire,
+        )
+
+    async def _draw_conclusions(self, item: PlannedItem, error: GongError) -> None:
+        """Stop what would end like this item."""
+        if isinstance(error, Stopping):
+            return
+        if isinstance(error, JournalError | UsageError | ConfigurationError):
+            self._give_up(error)
+            return
+        self._health.note(error)
+        if (stop := stop_for(error)) is not None:
+            self.stop(stop)
+        elif scope_of(error) is Scope.ORGANIZER:
+            await self._set_aside(item.organizer, error)
+        elif self.stopped is None and (wait := self._health.silence()) is not None:
+            self.stop(Stop("parked", f"no usable answer from Gong: {error.message}", wait))
+        elif self._health.fails:
+            self.stop(Stop("paused", f"too many of the last updates failed: {error.message}"))
+
+    def _give_up(self, error: GongError) -> None:
+        self.failure = self.failure or error
+        self.stop(Stop("paused", error.message))
+
+    async def _set_aside(self, organizer: int, error: GongError) -> None:
+        if organizer in self._organizers:
+            return
+        self._organizers.add(organizer)
+        words = "; ".join(error.errors) or error.message
+        fix_url = error.fix_url if isinstance(error, ConflictError) else None
+        await self.journal.note_organizers((), [(organizer, words, fix_url)], requests=0)
+
+    async def _drain(self) -> None:
+        """Once the job stops, let requests on the wire come to their end, and nothing begin."""
+        while self.stopped is None:
+            await self._stirred.wait()
+            self._stirred.clear()
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self.options.drain_seconds
+        while True:
+            for call in list(self._calls.values()):
+                if not call.released and (not call.sent or loop.time() >= give_up):
+                    call.released = True
+                    call.task.cancel()
+            await asyncio.sleep(_DRAIN_STEP)
+
+    async def _parked(self, stop: Stop) -> bool:
+        """Wait until the job can go on; return False if it was stopped meanwhile."""
+        await self.journal.note_parked(stop)
+        self._stirred.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(stop.wait):
+                while self.stopped is stop:
+                    await self._stirred.wait()
+                    self._stirred.clear()
+        if self.stopped is not stop:
+            return False
+        self.stopped = None
+        await self.journal.note_parked(None)
+        return True
+
+    async def _watch(self) -> None:
+        """Look now and then for what others ask, and foretell the end."""
+        try:
+            await self._look()
+        except GongError as error:
+            self._give_up(error)
+
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        foretell_at = loop.time()
+        while True:
+            finishes_at = None
+            if loop.time() >= foretell_at:
+                foretell_at = loop.time() + _FORECAST_SECONDS
+                finishes_at = await self._foretell()
+            asked = await self.journal.note_progress(finishes_at)
+            if asked == "pause":
+                self.stop(Stop("paused", "as asked"))
+            elif asked == "cancel":
+                self.stop(Stop("cancelled", "as asked"))
+            parked = self.stopped is not None
+            await asyncio.sleep(_PARKED_LOOK_SECONDS if parked else _LOOK_SECONDS)
+
+    async def _foretell(self) -> datetime | None:
+        left = await self.journal.left()
+        quota = await self._sender.quota()
+        return forecast(left, quota=quota, limits=self._sender.limits).finishes_at
+
+
+def _record(item: PlannedItem, state: ItemState) -> BulkItem:
+    return BulkItem(
+        place=item.place,
+        line=item.line,
+        meeting_id=item.meeting_id,
+        state=state,
+        attempts=item.attempts,
+    )
+
+
+def _failed(call: _Call, error: GongError) -> BulkItem:
+    """Return what an error leaves of an item."""
+    item = call.item
+    if isinstance(error, Stopping):
+        return _record(item, "in_doubt" if call.doubtful else "planned")
+    doubtful = item.doubtful or error.outcome_unknown
+    state: ItemState = "failed" if was_refused(error) else "planned"
+    return evolve(
+        _record(item, "in_doubt" if doubtful else state),
+        status=error.status,
+        request_id=error.request_id,
+        error=type(error).__name__,
+        message=error.message,
+        errors=error.errors,
+        fix_url=getattr(error, "fix_url", None),
+        cause=error,
+    )
+
+
+def _retrieved(written: asyncio.Future[None]) -> None:
+    if not written.cancelled():
+        written.exception()

@@ -1,0 +1,47 @@
+"""A group of commands that imports a command's own file only when that command runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+from attrs import frozen
+
+
+@frozen
+class Entry:
+    """Where a command stands, and what it does."""
+
+    file: str
+    """Its file in this folder."""
+    does: str
+    name: str | None = None
+    """What it is called in that file, if not as on the command line."""
+
+
+class LazyGroup(click.Group):
+    """Lists its commands without importing them."""
+
+    def __init__(self, *given: Any, entries: Mapping[str, Entry], **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands."""
+        return list(self.entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        entry = self.entries.get(cmd_name)
+        if entry is None:
+            return None
+        file = import_module(f"gong_async.cli.{entry.file}")
+        command: click.Command = getattr(file, entry.name or cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.does) for name, entry in self.entries.items()])

@@ -1,0 +1,194 @@
+"""One process runs a job; others look on, ask it to stop, are refused, or find it dead."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gong_async import BulkJob, BulkStatus, GongClient, JournalError, MeetingChange
+from gong_async.testing import FakeGong
+
+Client = Callable[..., GongClient]
+Change = Callable[..., MeetingChange]
+Query = Callable[..., list[tuple[Any, ...]]]
+
+WORKER = Path(__file__).with_name("worker.py")
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
+
+
+@asynccontextmanager
+async def worker(fake: FakeGong, state: Path, **options: Any) -> AsyncIterator[Any]:
+    """Run a job in a process of its own."""
+    options = {
+        "url": fake.url,
+        "state": str(state),
+        "journal": str(state / "job.sqlite3"),
+        **options,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(WORKER), json.dumps(options), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def heard(process: Any) -> list[dict[str, Any]]:
+    """Return what the process tells until it ends."""
+    async with asyncio.timeout(30):
+        out, _ = await process.communicate()
+    return [json.loads(line) for line in out.splitlines()]
+
+
+async def until(job: BulkJob, condition: Callable[[BulkStatus], bool]) -> BulkStatus:
+    """Wait until the job stands as expected; return how it stands."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(JournalError):  # the worker may not have come that far yet
+                status = await job.status()
+                if condition(status):
+                    return status
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def paced(fake: FakeGong) -> FakeGong:
+    """Return a fake that takes its time, so that a job of many updates takes seconds."""
+    fake.latency = 0.02
+    return fake
+
+
+async def test_another_process_sees_how_the_job_stands(
+    paced: FakeGong, client: Client, state: Path
+) -> None:
+    """State, counts that grow, the process that runs it; at the end it is finished."""
+    async with client(paced) as gong, worker(paced, state, count=300) as process:
+        job = gong.bulk(journal=state / "job.sqlite3", state_dir=state)
+        early = await until(job, lambda status: status.counts["done"] > 5)
+        late = await until(job, lambda status: status.counts["done"] > early.counts["done"])
+        told = await heard(process)
+        end = await job.status()
+
+    assert (early.state, early.pid, early.total) == ("running", process.pid, 300)
+    assert late.seconds > early.seconds
+    assert told[-1] == {"job": "finished", "why": None}
+    assert (end.state, end.pid, end.counts["done"]) == ("finished", None, 300)
+
+
+@pytest.mark.parametrize("word", ["pause", "cancel"])
+async def test_another_process_may_stop_the_job(
+    paced: FakeGong, client: Client, state: Path, word: str
+) -> None:
+    """It ends in good order: nothing in doubt, and the state is the one that was asked for."""
+    async with client(paced) as gong, worker(paced, state, count=2000) as process:
+        job = gong.bulk(journal=state / "job.sqlite3", state_dir=state)
+        await until(job, lambda status: status.counts["done"] > 5)
+        await (job.pause() if word == "pause" else job.cancel())
+        told = await heard(process)
+        status = await job.status()
+
+    state_then = "paused" if word == "pause" else "cancelled"
+    assert told[-1] == {"job": state_then, "why": "as asked"}
+    assert status.counts["in_doubt"] == status.counts["sent"] == 0
+    assert status.counts["done"] == paced.applied_count < 2000
+    assert status.total == 2000
+
+
+async def test_a_second_process_is_refused(paced: FakeGong, client: Client, state: Path) -> None:
+    """While one runs the job, another is told so, and sends nothing."""
+    async with client(paced) as gong, worker(paced, state, count=1000) as first:
+        job = gong.bulk(journal=state / "job.sqlite3", state_dir=state)
+        await until(job, lambda status: status.counts["done"] > 5)
+        async with worker(paced, state, resume=True) as second:
+            told = await heard(second)
+        with pytest.raises(JournalError, match="another process") as caught:
+            async for _ in job.resume():
+                pass
+        await job.pause()
+        await heard(first)
+
+    assert [each["reason"] for each in told] == ["in_use"]
+    assert caught.value.reason == "in_use"
+    assert max(Counter(r.meeting_id for r in paced.received).values()) == 1
+
+
+async def test_two_runners_in_one_process_are_refused_as_well(
+    paced: FakeGong, client: Client, change: Change, state: Path
+) -> None:
+    """The lock is not the process's, but the runner's."""
+    async with client(paced) as gong:
+        job = gong.bulk([change(n) for n in range(300)], state_dir=state)
+        running = job.run()
+        await anext(running)
+        with pytest.raises(JournalError) as caught:
+            await anext(gong.bulk(journal=job.path, state_dir=state).resume())
+        await running.aclose()
+
+    assert caught.value.reason == "in_use"
+
+
+async def test_a_killed_runner_leaves_no_lock(
+    paced: FakeGong, client: Client, query: Query, state: Path
+) -> None:
+    """It shows as interrupted; resume completes the job, and repeats only what was under way."""
+    async with client(paced) as gong, worker(paced, state, count=200) as process:
+        job = gong.bulk(journal=state / "job.sqlite3", state_dir=state)
+        await until(job, lambda status: status.counts["done"] > 20)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        dead = await job.status()
+        acknowledged = query(job.path, "SELECT meeting_id FROM item WHERE state = 'done'")
+        began = time.monotonic()
+        again = [item async for item in job.resume()]
+        took = time.monotonic() - began
+        status = await job.status()
+
+    times = Counter(applied.meeting_id for applied in paced.applied)
+    assert (dead.state, dead.pid) == ("interrupted", None)
+    assert 1 <= dead.counts["sent"] <= 8
+    assert (status.state, status.counts["done"]) == ("finished", 200)
+    assert len(again) == 200 - len(acknowledged)
+    assert set(times) == {str(n) for n in range(200)}
+    assert {times[id_] for (id_,) in acknowledged} == {1}
+    assert sum(times.values()) - 200 <= dead.counts["sent"]
+    assert took < 10
+
+
+async def test_a_file_that_may_not_grow_stops_the_job(
+    paced: FakeGong, client: Client, query: Query, state: Path
+) -> None:
+    """As on a full disk: the reason is told, what was sent is known, and resume completes."""
+    paced.latency = 0.0
+    path = state / "job.sqlite3"
+    async with client(paced) as gong:
+        async with worker(paced, state, count=400, largest_file=400_000) as process:
+            told = await heard(process)
+        sent = Counter(str(r.meeting_id) for r in paced.received)
+        intents: Counter[str] = Counter(
+            dict(query(path, "SELECT meeting_id, attempts FROM item WHERE attempts"))
+        )
+        job = gong.bulk(journal=path, state_dir=state)
+        async for _ in job.resume():
+            pass
+        status = await job.status()
+
+    assert told[-1]["reason"] == "file"
+    assert "cannot be used now" in told[-1]["error"]
+    assert 0 < len(sent) < 400
+    assert sent - intents == Counter()
+    assert (status.state, status.counts["done"]) == ("finished", 400)

@@ -1,0 +1,256 @@
+"""`gong-async bulk status`, `list`, `pause` and `cancel`: from another terminal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from gong_async.bulk.job_file import JobFile
+from gong_async.bulk.records import BulkStatus
+from gong_async.testing import FakeGong, Fault
+
+Invoke = Callable[..., Result]
+Jobs = Callable[[], list[JobFile]]
+Meetings = Callable[..., Path]
+Standing = Callable[[], BulkStatus]
+Start = Callable[..., subprocess.Popen[str]]
+Told = Callable[[str], list[dict[str, Any]]]
+QUICK = ("--per-second", "2000")
+FIRST = 7782342274025000001
+
+
+@pytest.fixture
+def paused(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> str:
+    """Begin a job of 10 rows, of which 2 are done and one failed; return its id."""
+    fake.missing_meetings.add(str(FIRST + 1))
+    return invoke("bulk", "run", meetings(10), "--canary", "3", *QUICK).stdout.strip()
+
+
+@pytest.fixture
+def running(
+    start: Start, fake: FakeGong, meetings: Meetings
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a job of 400 rows that takes a while; return its process and its id."""
+    process = start("bulk", "run", meetings(900), "--per-second", "20")
+    assert process.stdout is not None
+    name = process.stdout.readline().strip()
+    until = time.monotonic() + 20
+    while not fake.applied_count:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    yield process, name
+    process.kill()
+
+
+def rows(done: Result) -> dict[str, str]:
+    """Return what `status` prints, by its first words."""
+    return {line[:12].strip(): line[12:] for line in done.stdout.splitlines()}
+
+
+def test_a_job_that_stands_still(
+    invoke: Invoke, fake: FakeGong, paused: str, standing: Standing
+) -> None:
+    """Its counts and why it stopped are told, and nothing is asked of Gong."""
+    sent = fake.received_count
+
+    done = invoke("bulk", "status", paused, env={"GONG_STATE_DIR": str(standing().path.parents[1])})
+
+    told = rows(done)
+    assert done.exit_code == 0
+    assert told["state"] == "paused: after the first 3, for a look"
+    assert (told["done"], told["failed"], told["to send"]) == ("2", "1", "7")
+    assert told["journal"] == str(standing().path)
+    assert fake.received_count == sent
+
+
+def test_status_for_programs(invoke: Invoke, paused: str) -> None:
+    """As JSON, everything that is known has a key of its own."""
+    told = json.loads(invoke("bulk", "status", paused, "--json").stdout)
+    also = json.loads(invoke("--json", "bulk", "status", paused).stdout)
+
+    assert told == also
+    assert (told["id"], told["state"], told["total"], told["left"]) == (paused, "paused", 10, 7)
+    assert told["counts"] == {
+        "planned": 7,
+        "sent": 0,
+        "done": 2,
+        "failed": 1,
+        "in_doubt": 0,
+        "skipped": 0,
+    }
+    assert (told["pid"], told["resume_at"], told["runs"]) == (None, None, 1)
+
+
+def test_a_job_that_runs(invoke: Invoke, running: tuple[subprocess.Popen[str], str]) -> None:
+    """Who runs it and when it will be through is told as well."""
+    process, name = running
+    told = rows(invoke("bulk", "status", name))
+
+    assert told["state"] == f"running in process {process.pid}"
+    assert int(told["to send"]) > 100
+    assert "Z, in " in told["finishes"]
+
+
+def test_a_job_that_was_killed(invoke: Invoke, running: tuple[subprocess.Popen[str], str]) -> None:
+    """It is called interrupted, and nobody runs it."""
+    process, name = running
+    process.kill()
+    process.wait()
+
+    assert rows(invoke("bulk", "status", name))["state"] == "interrupted"
+
+
+def test_following_to_the_end(
+    invoke: Invoke, start: Start, fake: FakeGong, meetings: Meetings
+) -> None:
+    """A follower ends when the job does, and as it does."""
+    fake.missing_meetings.add(str(FIRST))
+    process = start("bulk", "run", meetings(60), "--per-second", "30")
+    assert process.stdout is not None
+    name = process.stdout.readline().strip()
+
+    followed = invoke("bulk", "status", name, "--follow")
+    process.communicate(timeout=20)
+
+    assert followed.exit_code == process.returncode == 1
+    assert "59 done, 1 failed" in followed.stderr
+
+
+def test_following_what_does_not_run(invoke: Invoke, paused: str) -> None:
+    """There is nothing to wait for; it is told how to go on."""
+    done = invoke("bulk", "status", paused, "--follow")
+
+    assert done.exit_code == 75
+    assert f"Next: gong-async bulk resume {paused}" in done.stderr
+
+
+def test_a_job_that_is_parked(invoke: Invoke, meetings: Meetings, standing: Standing) -> None:
+    """When it can go on is told."""
+    invoke("bulk", "run", meetings(30), "--per-day", "10", *QUICK)
+
+    told = rows(invoke("bulk", "status", standing().id))
+
+    assert told["state"].startswith("parked: all 10 calls of 24 hours are used")
+    assert told["goes on"] == f"{standing().resume_at:%Y-%m-%d %H:%M:%S}Z, in 1 d 0 h"
+
+
+def test_pause(
+    invoke: Invoke,
+    fake: FakeGong,
+    running: tuple[subprocess.Popen[str], str],
+    standing: Standing,
+) -> None:
+    """A word from another terminal stops a job in good order."""
+    process, name = running
+    done = invoke("bulk", "pause", name)
+    _, stderr = process.communicate(timeout=20)
+
+    assert done.exit_code == 0
+    assert f"Process {process.pid} is asked to pause job {name}" in done.stderr
+    assert process.returncode == 75
+    assert (standing().state, standing().counts["done"]) == ("paused", fake.applied_count)
+    assert "Stopped: as asked" in stderr
+
+
+def test_cancel(
+    invoke: Invoke,
+    fake: FakeGong,
+    running: tuple[subprocess.Popen[str], str],
+    standing: Standing,
+) -> None:
+    """A job that runs can be ended for good; what was not sent never is."""
+    process, name = running
+    done = invoke("bulk", "cancel", name)
+    process.communicate(timeout=20)
+
+    assert f"Process {process.pid} is asked to cancel job {name}" in done.stderr
+    assert process.returncode == 1
+    assert standing().state == "cancelled"
+    assert standing().skipped["cancelled"] == 900 - fake.applied_count
+
+
+@pytest.mark.parametrize("command", ["pause", "cancel"])
+def test_nobody_runs_it(invoke: Invoke, paused: str, command: str) -> None:
+    """Then there is nobody to tell; that is said."""
+    invoke("bulk", "resume", paused, *QUICK)
+
+    done = invoke("bulk", command, paused)
+
+    assert done.exit_code == 0
+    assert f"Nobody runs job {paused}, which is finished: nothing to {command}" in done.stderr
+
+
+def test_pausing_what_does_not_run(invoke: Invoke, paused: str) -> None:
+    """The word does not lie in wait for the next run."""
+    invoke("bulk", "pause", paused)
+
+    assert invoke("bulk", "resume", paused, *QUICK).exit_code == 1
+
+
+def test_cancelling_what_does_not_run(invoke: Invoke, paused: str, standing: Standing) -> None:
+    """It is ended here and now, without any credential."""
+    env = {"GONG_STATE_DIR": str(standing().path.parents[1])}
+
+    done = invoke("bulk", "cancel", paused, env=env)
+
+    assert done.exit_code == 0
+    assert standing().state == "cancelled"
+    assert "2 done, 1 failed, 7 cancelled" in done.stderr
+
+
+def test_cancelling_what_was_killed(
+    invoke: Invoke, start: Start, fake: FakeGong, meetings: Meetings, standing: Standing
+) -> None:
+    """What was under way then stays in doubt, and the job is cancelled."""
+    fake.script(Fault.stall(), on="updateMeeting", times=None)
+    process = start("bulk", "run", meetings(10), "--max-in-flight", "2", *QUICK)
+    until = time.monotonic() + 20
+    while fake.received_count < 3:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+
+    invoke("bulk", "cancel", standing().id)
+
+    assert standing().state == "cancelled"
+    assert (standing().counts["in_doubt"], standing().skipped["cancelled"]) == (2, 8)
+
+
+def test_list(invoke: Invoke, meetings: Meetings, paused: str, told: Told) -> None:
+    """Each job has a line, the oldest first."""
+    other = invoke("bulk", "run", meetings(2, name="other.csv"), *QUICK).stdout.strip()
+
+    lines = invoke("bulk", "list").stdout.splitlines()
+    objects = told(invoke("bulk", "list", "--json").stdout)
+
+    assert [line.split()[:2] for line in lines] == [[paused, "paused"], [other, "finished"]]
+    assert "2 done, 1 failed, 7 to send" in lines[0]
+    assert [job["id"] for job in objects] == [paused, other]
+    assert all(0 <= job["age"] < 60 for job in objects)
+
+
+def test_list_without_jobs(invoke: Invoke) -> None:
+    """Where nothing is, that is said."""
+    done = invoke("bulk", "list")
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "There are no jobs\n"
+
+
+def test_list_with_a_broken_file(invoke: Invoke, paused: str, jobs: Jobs) -> None:
+    """A file that is no journal is told of, and hides no other."""
+    broken = jobs()[0].path.with_name("20260101-broken.sqlite3")
+    broken.write_bytes(b"nonsense" * 1000)
+
+    done = invoke("bulk", "list")
+
+    assert done.stdout.startswith(paused)
+    assert str(broken) in done.stderr

@@ -1,0 +1,74 @@
+"""The program that is killed: the command line, with a place at which it dies, or a breakage.
+
+What is asked of it comes in environment variables, so that its arguments are those of the command:
+
+* CRASH_LIFE: its number, which it tells the server in its User-Agent.
+* CRASH_POINT: where to die, see `points`.
+* CRASH_BREAK: a deliberate breakage, see `breaks`.
+* CRASH_BEGUN: a pipe that hears of the beginning of the work; CRASH_TOLD: a file that gets a line
+  for each item whose end the caller was told.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from crash.points import set_points
+from gong_async import GongClient
+from gong_async.bulk.journal import Journal
+from gong_async.bulk.records import BulkItem
+from gong_async.bulk.runner import Run
+
+
+def tell_watchers(begun: int, told: int) -> None:
+    """Tell when the work begins, and what the caller is told."""
+    begin_run, outcomes = Journal.begin_run, Run.outcomes
+
+    async def watched_begin(self: Journal) -> int:
+        number = await begin_run(self)
+        os.write(begun, b"b")
+        return number
+
+    async def watched_outcomes(self: Run, sender: Any) -> AsyncGenerator[BulkItem, None]:
+        async with aclosing(outcomes(self, sender)) as items:
+            async for item in items:
+                os.write(told, f"{item.place} {item.state}\n".encode())
+                yield item
+
+    Journal.begin_run = watched_begin  # type: ignore[method-assign]
+    Run.outcomes = watched_outcomes  # type: ignore[method-assign]
+
+
+def set_name(life: str) -> None:
+    """Let the clients that the command makes tell the server which process they are of."""
+    from_env = GongClient.from_env.__func__  # type: ignore[attr-defined]
+
+    def named(cls: type[GongClient], environ: Any = None, /, **options: Any) -> GongClient:
+        client: GongClient = from_env(cls, environ, user_agent=f"victim/{life}", **options)
+        return client
+
+    GongClient.from_env = classmethod(named)  # type: ignore[assignment, method-assign]
+
+
+def main() -> int:
+    """Prepare, and be the program."""
+    environ = os.environ
+    set_name(environ["CRASH_LIFE"])
+    tell_watchers(int(environ["CRASH_BEGUN"]), int(environ["CRASH_TOLD"]))
+    if name := environ.get("CRASH_BREAK"):
+        from crash.breaks import BREAKS  # noqa: PLC0415 - an honest victim does without
+
+        BREAKS[name]()
+    if point := environ.get("CRASH_POINT"):
+        set_points(point)
+    from gong_async.cli.app import app  # noqa: PLC0415 - after all preparations
+
+    return int(app.main(prog_name="gong-async", standalone_mode=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,6 +11,7 @@ from gong_async.errors import (
     APIConnectionError,
     APITimeoutError,
     AuthenticationError,
+    ConfigurationError,
     ConflictError,
     DailyQuotaExceededError,
     Delivery,
@@ -65,6 +66,9 @@ def scope_of(error: GongError) -> Scope:
         case DailyQuotaExceededError() | RateLimitError():
             return Scope.QUOTA
         case AuthenticationError() | PermissionDeniedError() | TLSError() | RedirectError():
+            return Scope.COMPANY
+        case ConfigurationError():
+            # A login that cannot be stored, limits that cannot be counted: no fault of the item.
             return Scope.COMPANY
         case APIConnectionError() | APITimeoutError() | ProtocolError() | ServerError():
             return Scope.SILENCE

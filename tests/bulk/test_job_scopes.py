@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oauth.logins import MemoryStore, application, approved
 
-from gong_async import BulkOptions, GongClient, Limits, MeetingChange, RetryPolicy
+from gong_async import (
+    BulkOptions,
+    ConfigurationError,
+    GongClient,
+    Limits,
+    MeetingChange,
+    RetryPolicy,
+)
 from gong_async.bulk import scope
 from gong_async.testing import FakeGong, Fault
 
@@ -19,6 +27,7 @@ Change = Callable[..., MeetingChange]
 Query = Callable[..., list[tuple[Any, ...]]]
 
 AT_ONCE = RetryPolicy(backoff_base=0.0, backoff_floor=0.0)
+FREE = Limits(per_second=None, per_day=None)
 UNCHECKED = BulkOptions(check_organizers=False)
 
 
@@ -305,3 +314,45 @@ async def test_a_few_items_that_could_not_be_sent_pause_the_job(
     assert (status.state, status.counts["planned"]) == ("paused", 1)
     assert "resume" in (status.reason or "")
     assert (resumed.state, resumed.counts["done"]) == ("finished", 10)
+
+
+async def test_a_login_that_is_gone_pauses_the_job(
+    fake: FakeGong, change: Change, state: Path
+) -> None:
+    """It is no fault of any meeting's: none fails, and after a new login the job goes on."""
+    store = MemoryStore(approved(fake))
+    fake.oauth.revoke()
+    changes = [change(n) for n in range(40)]
+    async with GongClient(application(fake, store), limits=FREE) as gong:
+        job = gong.bulk(changes, state_dir=state, options=UNCHECKED)
+        await drain(job.run())
+        paused = await job.status()
+        store.tokens = approved(fake)
+        await drain(job.resume())
+        finished = await job.status()
+
+    assert (paused.state, paused.counts["failed"]) == ("paused", 0)
+    assert (finished.state, finished.counts["done"]) == ("finished", 40)
+    assert fake.applied_count == 40
+
+
+async def test_a_login_that_cannot_be_stored_fails_no_item(
+    fake: FakeGong, change: Change, state: Path
+) -> None:
+    """A full disk ends the run with its own error; once there is room, the job goes on."""
+    store = MemoryStore(approved(fake))
+    fake.oauth.expire()
+    store.failing_saves = 1_000
+    changes = [change(n) for n in range(40)]
+    async with GongClient(application(fake, store), limits=FREE) as gong:
+        job = gong.bulk(changes, state_dir=state, options=UNCHECKED)
+        with pytest.raises(ConfigurationError, match="no space left"):
+            await drain(job.run())
+        stopped = await job.status()
+        store.failing_saves = 0
+        await drain(job.resume())
+        finished = await job.status()
+
+    assert stopped.counts["failed"] == 0
+    assert (finished.state, finished.counts["done"]) == ("finished", 40)
+    assert (fake.applied_count, fake.oauth.refreshes, fake.oauth.spent_sent) == (40, 1, 0)

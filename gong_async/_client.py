@@ -16,6 +16,7 @@ from gong_async._base_url import DEFAULT_BASE_URL, origin
 from gong_async._base_url import base_url as checked_base_url
 from gong_async._convert import make_converter
 from gong_async._lifeline import Lifeline
+from gong_async._log_mask import mask_log
 from gong_async._pipeline import Pipeline
 from gong_async._redaction import Redactor
 from gong_async._sender import PipelineSender
@@ -105,6 +106,8 @@ class GongClient:
             max_connections=limits.max_in_flight, session=session, connector=connector
         )
         self._owner = True
+        redact = Redactor(lambda: auth.secrets)
+        mask_log(redact)
         self._wear(
             Pipeline(
                 base_url=url,
@@ -116,7 +119,7 @@ class GongClient:
                 retry=retry or RetryPolicy(),
                 timeout=_timeout(timeout),
                 converter=make_converter(),
-                redact=Redactor(lambda: auth.secrets),
+                redact=redact,
                 follows_credential=base_url is None,
                 lifeline=Lifeline(),
                 hooks=tuple(hooks),

@@ -52,7 +52,7 @@ class Redactor:
     renewed since.
     """
 
-    __slots__ = ("_longest", "_pattern", "_remembered", "_secrets", "_told")
+    __slots__ = ("__weakref__", "_longest", "_pattern", "_remembered", "_secrets", "_told")
 
     def __init__(self, secrets: Iterable[Secret] | Callable[[], Iterable[Secret]] = ()) -> None:
         fixed = () if callable(secrets) else tuple(secrets)
@@ -66,7 +66,7 @@ class Redactor:
 
     def __call__(self, text: str, limit: int = TEXT_LIMIT) -> str:
         """Return `text` with secrets masked, controls escaped, at most `limit` characters."""
-        masked = self._mask(text)
+        masked = self.mask(text)
         shown = "".join(map(_visible, masked[: limit + 1]))
         return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
@@ -78,7 +78,8 @@ class Redactor:
         enough = 4 * (limit + 1) * self._longest
         return self(body[:enough].decode(errors="replace"), limit)
 
-    def _mask(self, text: str) -> str:
+    def mask(self, text: str) -> str:
+        """Return `text` with secrets masked, and otherwise as it is."""
         return self._compile().sub(MASK, text)
 
     def _compile(self) -> re.Pattern[str]:

@@ -34,6 +34,7 @@ from gong_async.testing.server import (
 )
 
 HERE = str(Path(__file__).parent)
+_EMAIL = re.compile(r"[^\s<>'\"]+@[^\s<>'\"]+\.[a-z]+")
 WIRE = Path(HERE, "wire")
 
 
@@ -91,6 +92,8 @@ class SecretWatch(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Search a log record."""
         texts = [str(record.msg), record.getMessage(), repr(record.args)]
+        if record.name == "gong_async" and _EMAIL.search(texts[1]):
+            self.found.append(f"log record at {record.pathname}:{record.lineno}: an email address")
         if record.exc_info and record.exc_info[1] is not None:
             texts.append(traceback_text(record.exc_info[1]))
         self._note(f"log record of {record.name}, {record.pathname}:{record.lineno}", texts)

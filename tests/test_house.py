@@ -26,7 +26,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"_version", "_flight", "_secret", "_retry_after", "errors"}),
     frozenset({"_base_url", "_lifeline", "_redaction", "_storage", "_wire", "hooks", "models"}),
     frozenset({"_convert", "_transport", "auth", "limits", "resources", "retry"}),
-    frozenset({"_answer", "bulk"}),
+    frozenset({"_answer", "_log_mask", "bulk"}),
     frozenset({"_pipeline", "oauth"}),
     frozenset({"_sender"}),
     frozenset({"_client"}),

@@ -25,6 +25,7 @@ _COMMANDS = {
     "logout": Entry("logout", "Forget the login of this machine."),
     "whoami": Entry("whoami", "Tell which credential the commands use."),
     "quota": Entry("quota", "Tell what is used and left of the company's calls."),
+    "doctor": Entry("doctor", "Look for what stands between this machine and Gong."),
     "fake": Entry("fake", "Run a make-believe Gong on this machine, to try things out."),
 }
 _CREDENTIAL = re.compile(r"key|secret|token|password|auth|user|credential", re.IGNORECASE)

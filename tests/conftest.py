@@ -116,6 +116,13 @@ class SecretWatch(logging.Handler):
         self.found.extend(f"{where}: {name}" for name in sorted(set(self.search(*texts))))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the loop be chosen: `pytest tests/faults --uvloop`."""
+    parser.addoption(
+        "--uvloop", action="store_true", help="run the async tests of tests/faults under uvloop"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the whole run; make the marks known."""
     config.addinivalue_line(

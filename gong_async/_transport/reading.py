@@ -54,6 +54,9 @@ async def read(response: aiohttp.ClientResponse, *, request_left: bool) -> bytes
 
 async def _fill(body: bytearray, response: aiohttp.ClientResponse, limit: int) -> str:
     """Fill `body` with what comes, unpacked, and return what is wrong with it, if anything is."""
+    codings = response.headers.getall("Transfer-Encoding", ())
+    if codings and (", ".join(codings).lower() != "chunked" or "Content-Length" in response.headers):
+        return "has an unclear end"  # aiohttp goes by the last coding and lets the others pass
     unpacker = _Unpacker(", ".join(response.headers.getall("Content-Encoding", ())))
     arrived = 0
     try:
@@ -72,7 +75,7 @@ class _Unpacker:
     """Undoes a Content-Encoding piece by piece, so that no more is unpacked than is wanted."""
 
     def __init__(self, encoding: str) -> None:
-        self._format = encoding.strip().lower()
+        self._format = encoding.strip(" \t").lower()
         self._stream: Any = None
         self.complete = True
 

@@ -207,6 +207,33 @@ async def test_f44_odd_length(operation: Operation, headers: tuple[str, ...]) ->
 
 
 @each_operation
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Transfer-Encoding: gzip, chunked",),
+        ("Transfer-Encoding: nonsense", "Transfer-Encoding: chunked"),
+        ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"),
+    ],
+    ids=["unasked", "unknown", "twice"],
+)
+async def test_f44_odd_transfer_coding(operation: Operation, headers: tuple[str, ...]) -> None:
+    """An answer in a coding that we never offered is not believed, whole as it may look."""
+
+    async def act(exchange: Exchange) -> None:
+        body = await exchange.truth()
+        chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        await Raw(http(chunks, headers=headers, length=None), then="keep")(exchange)
+
+    async with scripted([act]) as peer, trial(peer) as case:
+        verdict = await case.run(operation)
+        await case.run(operation)
+        lines = [seen.line.number for seen in peer.seen]
+
+    assert str(verdict) in {operation.once_lost(kind) for kind in (NOT_HTTP, CUT)}
+    assert lines.count(1) == 1
+
+
+@each_operation
 async def test_f45_no_length_on_an_open_connection(operation: Operation) -> None:
     """A body that has neither a length nor an end is waited for as long as an attempt lasts."""
     act = Truth(length=None, then="hold")

@@ -54,9 +54,10 @@ async def read(response: aiohttp.ClientResponse, *, request_left: bool) -> bytes
 
 async def _fill(body: bytearray, response: aiohttp.ClientResponse, limit: int) -> str:
     """Fill `body` with what comes, unpacked, and return what is wrong with it, if anything is."""
-    codings = response.headers.getall("Transfer-Encoding", ())
-    if codings and (", ".join(codings).lower() != "chunked" or "Content-Length" in response.headers):
-        return "has an unclear end"  # aiohttp goes by the last coding and lets the others pass
+    # aiohttp goes by the last coding and lets the others pass.
+    codings = ", ".join(response.headers.getall("Transfer-Encoding", ()))
+    if codings.lower() not in {"", "chunked"} or (codings and "Content-Length" in response.headers):
+        return "has an unclear end"
     unpacker = _Unpacker(", ".join(response.headers.getall("Content-Encoding", ())))
     arrived = 0
     try:

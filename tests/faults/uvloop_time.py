@@ -112,4 +112,4 @@ class VirtualLoop(uvloop.Loop):
             timer = heapq.heappop(self._timers)[2]
             if not timer.cancelled():
                 # Not counted: what it brings about is.
-                super().call_soon(timer._run)  # noqa: SLF001 - what a loop does with its handles
+                super().call_soon(timer._run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from gong_async.errors import ConfigurationError
 
@@ -25,12 +25,11 @@ def base_url(value: str) -> str:
     if not value.isprintable() or " " in value:
         msg = "base_url holds a blank or a control character; copy it again"
         raise ConfigurationError(msg)
-    try:
-        parts = urlsplit(value)
-        host, port = parts.hostname, parts.port
-    except ValueError:
+    split = _split(value)
+    if split is None:
         msg = "base_url is not a URL; expected something like 'https://api.gong.io'"
-        raise ConfigurationError(msg) from None
+        raise ConfigurationError(msg)
+    parts, host, port = split
     if parts.username is not None or parts.password is not None:
         msg = "base_url holds a user name or password; give the credential as `auth`"
         raise ConfigurationError(msg)
@@ -49,6 +48,14 @@ def base_url(value: str) -> str:
         msg = f"base_url {value!r} has an unclear path"
         raise ConfigurationError(msg)
     return f"{parts.scheme}://{_ascii_host(host)}{f':{port}' if port else ''}{path}"
+
+
+def _split(value: str) -> tuple[SplitResult, str | None, int | None] | None:
+    try:
+        parts = urlsplit(value)
+        return parts, parts.hostname, parts.port
+    except ValueError:  # it quotes what stands in the place of the port, which may be a password
+        return None
 
 
 def origin(checked: str) -> str:

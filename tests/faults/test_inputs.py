@@ -329,7 +329,7 @@ BAD_URLS = ["http://api.gong.io", "ftp://api.gong.io", "api.gong.io", "", "https
             "https://key:secret@api.gong.io", "https://api.gong.io?x=1", "https://api.gong.io#x",
             "https://api.gong.io:0", "https://api.gong.io:99999", "https://api.gong.io/a/../b",
             "https://api.gong.io//a", "https://api gong.io", "https://api.gong.io\n",
-            "https://[::1", "https://ex\u2028ample.com", "http://127.0.0.1.example.com",
+            "https://[::1", "https://key:se/cret@api.gong.io", "https://ex\u2028ample.com", "http://127.0.0.1.example.com",
             "https://api.gong.io/%2e%2e/x", "javascript:alert(1)"]  # fmt: skip
 
 
@@ -340,6 +340,7 @@ def test_f144_base_urls_that_are_refused(url: str) -> None:
         GongClient(BearerAuth("a-token"), base_url=url)
 
     assert "secret" not in str(caught.value)
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v2", "/v2/"])

@@ -51,11 +51,16 @@ def case(seed: int, number: int) -> Case:
     answer = _valid(rng, kind, number)
     accidents: list[str] = []
     for _ in range(rng.choice((0, 1, 1, 1, 1, 2, 3))):
-        accident = rng.choice(_ACCIDENTS)
-        accidents.append(accident.__name__.strip("_"))
-        answer = accident(rng, answer)
+        name, answer = damage(rng, answer)
+        accidents.append(name)
     ending: Ending = rng.choices(("keep", "close", "reset", "hold"), (900, 96, 3, 1))[0]
     return Case(number, kind, answer, ending, tuple(accidents))
+
+
+def damage(rng: random.Random, data: bytes) -> tuple[str, bytes]:
+    """Return the name of an accident, and what it makes of some bytes."""
+    accident = rng.choice(_ACCIDENTS)
+    return accident.__name__.strip("_"), accident(rng, data)
 
 
 def _valid(rng: random.Random, kind: Kind, number: int) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 
 from gong_async.errors import Flaw, ProtocolError
 
@@ -69,6 +70,8 @@ async def _fill(body: bytearray, response: aiohttp.ClientResponse, limit: int) -
                     return f"is larger than {limit:,} bytes"
     except zlib.error:
         return "cannot be decompressed"
+    except HttpProcessingError:  # aiohttp's Python parser lets its own errors out
+        return "broke off"
     return "" if unpacker.complete else "was cut short"
 
 

@@ -10,9 +10,11 @@ import textwrap
 from gong_async.testing import FakeGong
 
 _PREAMBLE = """
-import asyncio, gc, os, sys, threading, time, warnings
+import asyncio, gc, logging, os, sys, threading, time, warnings
 from datetime import datetime, timezone
 from gong_async import *
+
+logging.getLogger("gong_async").addHandler(logging.NullHandler())
 
 UPDATE = MeetingUpdate(
     start_time=datetime(2026, 11, 24, 15, tzinfo=timezone.utc),

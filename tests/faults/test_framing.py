@@ -179,6 +179,26 @@ async def test_f43_chunk_flood(operation: Operation, flood: bytes) -> None:
 
 
 @each_operation
+@pytest.mark.parametrize("bad", [b"zz\r\nmore\r\n", b"-5\r\n", b"\r\n\r\n"], ids=ascii)
+async def test_f42_bad_chunk_that_comes_late(operation: Operation, bad: bytes) -> None:
+    """A framing that goes wrong while the body is read is an answer that was cut short."""
+
+    async def act(exchange: Exchange) -> None:
+        body = await exchange.truth()
+        head = http(headers=["Transfer-Encoding: chunked"], length=None)
+        await exchange.apply()
+        await exchange.line.send(head + b"%x\r\n%b\r\n" % (len(body), body))
+        await asyncio.sleep(0.1)
+        await exchange.line.send(bad)
+        await exchange.line.end("close")
+
+    async with scripted([act]) as peer, trial(peer) as case:
+        verdict = await case.run(operation)
+
+    assert str(verdict) in {operation.once_lost(kind) for kind in (NOT_HTTP, CUT)}
+
+
+@each_operation
 @pytest.mark.parametrize(
     "headers",
     [

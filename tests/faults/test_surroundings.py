@@ -306,7 +306,7 @@ async def test_f132_many_items_take_no_more_memory_than_few() -> None:
             tracemalloc.stop()
 
     assert peaks[2] < peaks[1] + 512 * 1024
-    assert most_tasks <= 9
+    assert most_tasks <= 2 * 8 + 1  # the workers, and what aiohttp does for each of them
 
 
 def test_f122_nothing_measures_by_the_wall_clock() -> None:

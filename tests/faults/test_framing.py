@@ -181,7 +181,10 @@ async def test_f43_chunk_flood(operation: Operation, flood: bytes) -> None:
 @each_operation
 @pytest.mark.parametrize("bad", [b"zz\r\nmore\r\n", b"-5\r\n", b"\r\n\r\n"], ids=ascii)
 async def test_f42_bad_chunk_that_comes_late(operation: Operation, bad: bytes) -> None:
-    """A framing that goes wrong while the body is read is an answer that was cut short."""
+    """A framing that goes wrong while the body is read is an answer that was cut short.
+
+    On a connection that is not kept aiohttp may say nothing: then the attempt's time ends it.
+    """
 
     async def act(exchange: Exchange) -> None:
         body = await exchange.truth()
@@ -195,7 +198,8 @@ async def test_f42_bad_chunk_that_comes_late(operation: Operation, bad: bytes) -
     async with scripted([act]) as peer, trial(peer) as case:
         verdict = await case.run(operation)
 
-    assert str(verdict) in {operation.once_lost(kind) for kind in (NOT_HTTP, CUT)}
+    silent = "APITimeoutError body"
+    assert str(verdict) in {operation.once_lost(kind) for kind in (NOT_HTTP, CUT, silent)}
 
 
 @each_operation

@@ -1,4 +1,4 @@
-"""I. Loops, threads, processes: F115, F117, F118, F120, F121, F123, F131, in programs of their own."""
+"""I. Loops, threads, processes: F115, F117, F118, F120, F121, F123, F131: programs."""
 
 from __future__ import annotations
 

@@ -36,14 +36,14 @@ class VirtualLoop(uvloop.Loop):
         """Return the virtual time."""
         return self._now
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Call in the next turn of the loop, and count that as an event."""
         self._events += 1
         return super().call_soon(callback, *args, context=context)
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self,
         delay: float,
         callback: Callable[..., object],
@@ -53,7 +53,7 @@ class VirtualLoop(uvloop.Loop):
         """Call after virtual seconds."""
         return self.call_at(self._now + delay, callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self,
         when: float,
         callback: Callable[..., object],
@@ -71,7 +71,7 @@ class VirtualLoop(uvloop.Loop):
         """Look an address up, in a thread of uvloop's own; time stands still meanwhile."""
         return await self._threaded(super().getaddrinfo(*args, **kwargs))
 
-    def run_in_executor(self, *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(self, *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         """Run in a thread; time stands still meanwhile."""
         return asyncio.ensure_future(self._threaded(super().run_in_executor(*args)), loop=self)
 

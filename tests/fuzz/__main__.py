@@ -32,8 +32,8 @@ def main() -> int:
         asyncio.run(run(seed, numbers, tally))
         seconds = time.monotonic() - began
         done = numbers.stop - options.first
-        print(f"{done:,} cases, {done / seconds:,.0f} a second, wrong: {sum(tally.wrongs.values())}",
-              flush=True)  # fmt: skip
+        rate, wrong = done / seconds, tally.wrongs.total()
+        print(f"{done:,} cases, {rate:,.0f} a second, wrong: {wrong}", flush=True)
         if options.minutes is not None and seconds > 60 * options.minutes:
             break
     print(f"ends: {dict(tally.ends.most_common())}")

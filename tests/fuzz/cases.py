@@ -1,4 +1,4 @@
-"""Cases: valid answers, and what is left of them after a few accidents. All from seed and number."""
+"""Cases: valid answers, and what is left of them after accidents. All from seed and number."""
 
 from __future__ import annotations
 

@@ -18,5 +18,5 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=_SLOW,
     )
     settings.register_profile("suite", suite)
-    settings.register_profile("long", suite, max_examples=5000, derandomize=False)
+    settings.register_profile("long", suite, max_examples=2000, derandomize=False)
     settings.load_profile("long" if config.getoption("--long") else "suite")

@@ -1,4 +1,4 @@
-"""A server on a socket of this machine that answers every case with the bytes that it stands for."""
+"""A server on a socket of this machine that answers every case with the bytes of the case."""
 
 from __future__ import annotations
 

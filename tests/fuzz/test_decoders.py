@@ -139,9 +139,7 @@ def test_bodies_are_json_or_refused(value: object) -> None:
     assert json.loads(sent) == json.loads(json.dumps(value))
 
 
-@given(
-    st.integers(100, 999), headers, bodies, st.sampled_from(REQUESTS), st.sampled_from(RESULTS)
-)
+@given(st.integers(100, 999), headers, bodies, st.sampled_from(REQUESTS), st.sampled_from(RESULTS))
 def test_answers(
     status: int, header: CIMultiDict[str], body: bytes, request: Request, cls: type[Result]
 ) -> None:
@@ -160,12 +158,12 @@ def test_answers(
     said = request_id(response, redact)
 
     assert said is None or is_plain(said)
-    for error in errors:
-        assert is_plain(str(error))
-        assert SECRET not in str(error)
-        assert echo.decode().rstrip("=") not in str(error)
-        assert len(error.message) < 1000
-        assert error.__context__ is None
+    for found in errors:
+        assert is_plain(str(found))
+        assert SECRET not in str(found)
+        assert echo.decode().rstrip("=") not in str(found)
+        assert len(found.message) < 1000
+        assert found.__context__ is None
 
 
 @given(st.lists(header_text, max_size=3), st.none() | header_text)

@@ -131,6 +131,31 @@ def test_damaged_files(suffix: str, tmp_path: Path, pytestconfig: pytest.Config)
 _XLSX = xlsx_file()
 
 
+def _marked(place: bytes, offset: int, value: int) -> bytes:
+    """Return the spreadsheet with one byte changed in every header of that kind."""
+    data = bytearray(_XLSX)
+    found = data.find(place)
+    while found >= 0:
+        data[found + offset] = value
+        found = data.find(place, found + 1)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _marked(b"PK\x01\x02", 6, 208),
+        _marked(b"PK\x01\x02", 8, 1),
+        _marked(b"PK\x01\x02", 10, 99),
+        _marked(b"PK\x01\x02", 10, 12),
+    ],
+    ids=["of_a_newer_kind", "encrypted", "packed_in_another_way", "packed_as_bzip2"],
+)
+def test_odd_archives(data: bytes, tmp_path: Path) -> None:
+    """What Python's zipfile does not open is a finding."""
+    assert not check(data, ".xlsx", tmp_path)
+
+
 def test_damaged_sheets(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """A spreadsheet whose parts are damaged, in an archive that is whole, is rows or findings."""
     rng = random.Random(11)

@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := gong_async tests benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash bench check format test-all wheel clean
+.PHONY: help demo test faults fuzz crash bench check format test-all test-long test-lowest wheel clean
 
 help:  ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.created:
 	@echo "Making $(VENV) ..."
@@ -39,7 +39,26 @@ demo: $(VENV)/.demo  ## Update a few hundred meetings from a file, against the e
 	@$(BIN)/python examples/demo/demo.py
 
 test: $(VENV)/.test  ## Run the tests
-	@$(BIN)/python -X dev -m pytest
+	@$(BIN)/python -X dev -W error -m pytest
+
+faults: $(VENV)/.test  ## Run the tests of faults again: under uvloop, and with aiohttp's Python parser
+	@$(BIN)/python -X dev -W error -m pytest -q tests/faults --uvloop
+	@AIOHTTP_NO_EXTENSIONS=1 $(BIN)/python -X dev -W error -m pytest -q tests/faults
+
+test-long: $(VENV)/.test  ## Run the tests that take long, too
+	@$(BIN)/python -X dev -W error -m pytest --long
+
+COUNT ?= 1000000
+fuzz: $(VENV)/.test  ## Answer a million calls with damaged bytes (COUNT=..., ARGS='--seed 7')
+	@PYTHONPATH=tests $(BIN)/python -m fuzz --count $(COUNT) $(ARGS)
+
+# The oldest versions that pyproject.toml allows: whether its lower bounds are true.
+test-lowest:  ## Run the tests with the oldest versions of everything
+	@$(MAKE) --no-print-directory VENV=.venvs/lowest .venvs/lowest/.created
+	@.venvs/lowest/bin/python .ci/lowest.py > .venvs/lowest/constraints.txt
+	@.venvs/lowest/bin/python -m pip --quiet --disable-pip-version-check install \
+		--constraint .venvs/lowest/constraints.txt --editable '.[cli,xlsx,redis]' --group test
+	@.venvs/lowest/bin/python -X dev -W error -m pytest
 
 KILLS ?= 500
 SEED ?= 1

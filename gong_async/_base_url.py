@@ -27,12 +27,11 @@ def base_url(value: str) -> str:
     if not value.isprintable() or " " in value:
         msg = "base_url holds a blank or a control character; copy it again"
         raise ConfigurationError(msg)
-    try:
-        parts = urlsplit(value)
-        host, port = parts.hostname, parts.port
-    except ValueError:
+    split = _split(value)
+    if split is None:
         msg = "base_url is not a URL; expected something like 'https://api.gong.io'"
-        raise ConfigurationError(msg) from None
+        raise ConfigurationError(msg)
+    parts, host, port = split
     if parts.username is not None or parts.password is not None:
         msg = "base_url holds a user name or password; give the credential as `auth`"
         raise ConfigurationError(msg)
@@ -62,12 +61,10 @@ def customer_base_url(value: str, *, domains: Iterable[str], loopback: bool = Fa
     Raises:
         ValueError: it may not; the message says why, without the value.
     """
-    try:
-        parts = urlsplit(value)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        msg = "is not a URL"
-        raise ValueError(msg) from None
+    found = _split(value)
+    if found is None:
+        raise ValueError("is not a URL")
+    parts, host, port = found[0], found[1] or "", found[2]
     if problem := _disguise(value, parts):
         raise ValueError(problem)
     if loopback and _is_loopback(host) and parts.scheme in {"http", "https"}:
@@ -100,6 +97,14 @@ def _disguise(value: str, parts: SplitResult) -> str:
 def _lies_in(name: str, domain: str) -> bool:
     own = domain.split(".")
     return name.split(".")[-len(own) :] == own
+
+
+def _split(value: str) -> tuple[SplitResult, str | None, int | None] | None:
+    try:
+        parts = urlsplit(value)
+        return parts, parts.hostname, parts.port
+    except ValueError:  # it quotes what stands in the place of the port, which may be a password
+        return None
 
 
 def origin(checked: str) -> str:

@@ -120,11 +120,29 @@ class SecretWatch(logging.Handler):
         self.found.extend(f"{where}: {name}" for name in sorted(set(self.search(*texts))))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the loop be chosen: `pytest tests/faults --uvloop`."""
+    parser.addoption(
+        "--uvloop", action="store_true", help="run the async tests of tests/faults under uvloop"
+    )
+    parser.addoption("--long", action="store_true", help="also run what takes many real seconds")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long, unless it is asked for."""
+    if not config.getoption("--long"):
+        skip = pytest.mark.skip(reason="takes long; run by `pytest --long`")
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(skip)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the whole run; make the marks known."""
     config.addinivalue_line(
         "markers", "may_block(reason): this async test may call what blocks the event loop."
     )
+    config.addinivalue_line("markers", "long: takes many real seconds; run by `pytest --long`.")
     pair = f"{FAKE_ACCESS_KEY}:{FAKE_ACCESS_KEY_SECRET}"
     watch = SecretWatch(
         LeakSearch(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 
 from gong_async.errors import Flaw, ProtocolError
 
@@ -54,6 +55,10 @@ async def read(response: aiohttp.ClientResponse, *, request_left: bool) -> bytes
 
 async def _fill(body: bytearray, response: aiohttp.ClientResponse, limit: int) -> str:
     """Fill `body` with what comes, unpacked, and return what is wrong with it, if anything is."""
+    # aiohttp goes by the last coding and lets the others pass.
+    codings = ", ".join(response.headers.getall("Transfer-Encoding", ()))
+    if codings.lower() not in {"", "chunked"} or (codings and "Content-Length" in response.headers):
+        return "has an unclear end"
     unpacker = _Unpacker(", ".join(response.headers.getall("Content-Encoding", ())))
     arrived = 0
     try:
@@ -65,6 +70,8 @@ async def _fill(body: bytearray, response: aiohttp.ClientResponse, limit: int) -
                     return f"is larger than {limit:,} bytes"
     except zlib.error:
         return "cannot be decompressed"
+    except HttpProcessingError:  # aiohttp's Python parser lets its own errors out
+        return "broke off"
     return "" if unpacker.complete else "was cut short"
 
 
@@ -72,7 +79,7 @@ class _Unpacker:
     """Undoes a Content-Encoding piece by piece, so that no more is unpacked than is wanted."""
 
     def __init__(self, encoding: str) -> None:
-        self._format = encoding.strip().lower()
+        self._format = encoding.strip(" \t").lower()
         self._stream: Any = None
         self.complete = True
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -12,6 +14,17 @@ from gong_async.bulk.findings import Finding
 from gong_async.bulk.tables import Row, table_rows
 from gong_async.errors import ConfigurationError
 
+# What Python's zipfile raises for a damaged archive, an encrypted one, or one of a newer kind.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ET.ParseError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+)
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _LINK = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _CELL = re.compile(rb"<c\b([^>]*?)(?:/>|>(.*?)</c>)", re.DOTALL)
@@ -36,7 +49,7 @@ def xlsx_rows(path: Path) -> Iterator[Row | Finding]:
                 list(row) for row in book.get_sheet_by_index(0).to_python(skip_empty_area=False)
             ]
         faulty = list(_without_value(path))
-    except (CalamineError, zipfile.BadZipFile, ET.ParseError, KeyError) as error:
+    except (CalamineError, *_BROKEN) as error:
         kind = type(error).__name__
         yield Finding(0, None, f"not a readable .xlsx file ({kind}); open and save it again")
         return

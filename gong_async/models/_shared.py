@@ -15,6 +15,7 @@ from gong_async.errors import ValidationError
 
 _MOST_DIGITS = 20
 _MEETING_ID = re.compile(rf"[0-9]{{1,{_MOST_DIGITS}}}", re.ASCII)
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_SHOWN = 40
 _YEAR_ONE = datetime.min  # noqa: DTZ901 - only a difference is taken from it
 
@@ -37,11 +38,10 @@ def meeting_id(value: str | SupportsIndex) -> str:
     elif isinstance(value, bool):
         raise ValidationError("meeting_id", "a bool is not a meeting id")
     else:
-        try:
-            number = operator.index(value)
-        except TypeError:
+        number = _index(value)
+        if number is None:
             problem = f"expected a string of digits, got {type(value).__name__}"
-            raise ValidationError("meeting_id", problem) from None
+            raise ValidationError("meeting_id", problem)
         if not 0 <= number < 10**_MOST_DIGITS:
             raise ValidationError("meeting_id", "expected a number of 1 to 20 digits")
         text = str(number)
@@ -51,15 +51,20 @@ def meeting_id(value: str | SupportsIndex) -> str:
     return text
 
 
+def _index(value: SupportsIndex) -> int | None:
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
 def check_text(name: str, value: object) -> str:
     """Return text, refusing what cannot be sent as such: other types, and lone surrogates."""
     if not isinstance(value, str):
         raise ValidationError(name, f"expected text, got {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        problem = f"the character at position {error.start} is a lone surrogate"
-        raise ValidationError(name, f"{problem} and cannot be sent") from None
+    if surrogate := _LONE_SURROGATE.search(value):
+        problem = f"the character at position {surrogate.start()} is a lone surrogate"
+        raise ValidationError(name, f"{problem} and cannot be sent")
     return value
 
 

@@ -169,6 +169,11 @@ class Peer:
         """Times that a client came: requests, and connections that carried none."""
         return len(self.seen) + sum(not line.requests for line in self.lines)
 
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """What it is doing."""
+        return set(self._tasks)
+
     def next_act(self) -> Act:
         """Return what becomes of the next request."""
         return self.acts.popleft() if self.acts else self.always

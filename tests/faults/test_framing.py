@@ -179,6 +179,30 @@ async def test_f43_chunk_flood(operation: Operation, flood: bytes) -> None:
 
 
 @each_operation
+@pytest.mark.parametrize("bad", [b"zz\r\nmore\r\n", b"-5\r\n", b"\r\n\r\n"], ids=ascii)
+async def test_f42_bad_chunk_that_comes_late(operation: Operation, bad: bytes) -> None:
+    """A framing that goes wrong while the body is read is an answer that was cut short.
+
+    On a connection that is not kept aiohttp may say nothing: then the attempt's time ends it.
+    """
+
+    async def act(exchange: Exchange) -> None:
+        body = await exchange.truth()
+        head = http(headers=["Transfer-Encoding: chunked"], length=None)
+        await exchange.apply()
+        await exchange.line.send(head + b"%x\r\n%b\r\n" % (len(body), body))
+        await asyncio.sleep(0.1)
+        await exchange.line.send(bad)
+        await exchange.line.end("close")
+
+    async with scripted([act]) as peer, trial(peer) as case:
+        verdict = await case.run(operation)
+
+    silent = "APITimeoutError body"
+    assert str(verdict) in {operation.once_lost(kind) for kind in (NOT_HTTP, CUT, silent)}
+
+
+@each_operation
 @pytest.mark.parametrize(
     "headers",
     [
@@ -203,6 +227,33 @@ async def test_f44_odd_length(operation: Operation, headers: tuple[str, ...]) ->
 
     assert str(verdict) in {operation.once_lost(kind) for kind in (NOT_HTTP, CUT, LOST)}
     assert _is_no_400(verdict)
+    assert lines.count(1) == 1
+
+
+@each_operation
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Transfer-Encoding: gzip, chunked",),
+        ("Transfer-Encoding: nonsense", "Transfer-Encoding: chunked"),
+        ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"),
+    ],
+    ids=["unasked", "unknown", "twice"],
+)
+async def test_f44_odd_transfer_coding(operation: Operation, headers: tuple[str, ...]) -> None:
+    """An answer in a coding that we never offered is not believed, whole as it may look."""
+
+    async def act(exchange: Exchange) -> None:
+        body = await exchange.truth()
+        chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        await Raw(http(chunks, headers=headers, length=None), then="keep")(exchange)
+
+    async with scripted([act]) as peer, trial(peer) as case:
+        verdict = await case.run(operation)
+        await case.run(operation)
+        lines = [seen.line.number for seen in peer.seen]
+
+    assert str(verdict) in {operation.once_lost(kind) for kind in (NOT_HTTP, CUT)}
     assert lines.count(1) == 1
 
 

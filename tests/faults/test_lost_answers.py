@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -104,7 +105,7 @@ async def test_f19_idle_connection_is_given_up_in_time(monkeypatch: pytest.Monke
     monkeypatch.setattr(pool, "_KEEPALIVE_SECONDS", 0.02)
     async with scripted() as peer, trial(peer) as case:
         await UPDATE.call(case.gong)
-        await asyncio.sleep(0.04)
+        await asyncio.to_thread(time.sleep, 0.04)
         await case.run(UPDATE)
         opened = peer.opened
 

@@ -1,0 +1,1 @@
+"""Answers and inputs that nobody would write, in large numbers."""

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 
+from gong_async._version import __version__
 from gong_async.cli.findings import Finding, note, ok, problem
 
 _OLDEST_PYTHON = (3, 11)
@@ -72,8 +73,12 @@ def judge_aiohttp(version: str, *, compiled: bool) -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[str]:
-    required = [re.split(r"[^\w.-]", one)[0] for one in metadata.requires("gong-async") or ()]
-    for name in dict.fromkeys(["gong-async", *required]):
+    yield f"gong-async {__version__}"
+    try:
+        required = metadata.requires("gong-async") or ()
+    except metadata.PackageNotFoundError:
+        return  # run from a folder, without having been installed
+    for name in dict.fromkeys(re.split(r"[^\w.-]", one)[0] for one in required):
         if version := _version(name):
             yield f"{name} {version}"
 

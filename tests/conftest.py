@@ -99,9 +99,16 @@ class SecretWatch(logging.Handler):
         self._note(f"log record of {record.name}, {record.pathname}:{record.lineno}", texts)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Search what is shown of a failure."""
+        """Search what is shown of a failure, and what was written to the terminal."""
         if report.longrepr is not None:
             self._note(f"failure of {report.nodeid}", [report.longreprtext])
+        self._note(f"output of {report.nodeid}", [report.capstdout, report.capstderr])
+
+    def look_into(self, folder: Path, test: str) -> None:
+        """Search the databases that a test has left: journals, ledgers, limits."""
+        for file in folder.rglob("*.sqlite3*"):
+            if file.is_file() and not file.is_symlink():
+                self._note(f"{file.name} of {test}", [file.read_bytes().decode("latin-1")])
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail the run if anything was found."""
@@ -169,6 +176,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def limits_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test limits of its own: ports come again, and with them another test's company."""
     monkeypatch.setattr("gong_async._client.IN_THIS_PROCESS", ProcessShare())
+
+
+@pytest.fixture(autouse=True)
+def no_secret_in_files(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Search what a test has left on the disk."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    watch = request.config.pluginmanager.get_plugin("secret-watch")
+    if isinstance(folder, Path) and isinstance(watch, SecretWatch):
+        watch.look_into(folder, request.node.nodeid)
 
 
 @pytest_asyncio.fixture

@@ -17,6 +17,7 @@ from gong_async.bulk.job_file import JobFile, list_jobs
 from gong_async.bulk.records import BulkStatus
 from gong_async.cli.app import app
 from gong_async.testing import FakeGong
+from gong_async.testing.server import FAKE_ACCESS_KEY_SECRET, FAKE_BEARER_TOKEN
 
 HEADER = "meeting_id,start_time,end_time,organizer_email,invitees,title"
 FIRST_ID = 7782342274025000001
@@ -49,12 +50,17 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def invoke(environment: dict[str, str]) -> Callable[..., Result]:
-    """Run the command in this process, pointed at the fake."""
+def invoke(
+    environment: dict[str, str], leaks_of: Callable[..., Callable[..., list[str]]]
+) -> Callable[..., Result]:
+    """Run the command in this process, pointed at the fake; nothing that it writes is a secret."""
+    leaks = leaks_of({"the fake's secret": FAKE_ACCESS_KEY_SECRET, "its token": FAKE_BEARER_TOKEN})
 
     def invoke(*words: object, **options: Any) -> Result:
         options.setdefault("env", environment)
-        return CliRunner().invoke(app, [str(word) for word in words], **options)
+        result = CliRunner().invoke(app, [str(word) for word in words], **options)
+        assert leaks(result.stdout, result.stderr) == []
+        return result
 
     return invoke
 

@@ -55,6 +55,9 @@ class _OpenTurn:
     def refused(self, hold: float) -> None:
         """Hold nobody: the next case has nothing to do with this one."""
 
+    def unused(self) -> None:
+        """Take no note."""
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -66,9 +66,11 @@ SEED ?= 1
 crash: $(VENV)/.test  ## Kill a bulk job KILLS times, from SEED on, and check that it never lies
 	@PYTHONPATH=tests $(BIN)/python -X dev -m crash --kills $(KILLS) --seed $(SEED)
 
-bench: $(VENV)/.bench  ## Measure the pace beside other limiters, and the memory of many updates
+bench: $(VENV)/.bench  ## Measure the pace beside other limiters, memory, the journal, and five days in virtual time
 	@$(BIN)/python benchmarks/pacing.py
 	@$(BIN)/python benchmarks/memory.py
+	@$(BIN)/python benchmarks/journal.py
+	@$(BIN)/python benchmarks/five_days.py
 
 check: $(VENV)/.lint  ## Format, lint and type checks
 	@$(BIN)/ruff format --check $(SOURCES)

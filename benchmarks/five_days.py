@@ -8,33 +8,16 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
+from meetings import changes
 from thread_aware_time import HoldingWriter, ThreadAwareLoop
 
-from gong_async import BasicAuth, BulkOptions, GongClient, Limits, MeetingChange, MeetingUpdate
+from gong_async import BasicAuth, BulkOptions, GongClient, Limits
 from gong_async.testing import FakeGong
 
-NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 FAULTS = {"status": 0.004, "drop_after": 0.003, "drop_before": 0.003}
-
-
-def changes(count: int, organizers: int) -> Iterator[MeetingChange]:
-    """Yield one change for each of `count` meetings."""
-    for number in range(count):
-        yield MeetingChange(
-            meeting_id=f"{7_000_000_000_000_000_000 + number}",
-            update=MeetingUpdate(
-                start_time=NOON,
-                end_time=NOON + timedelta(hours=1),
-                organizer_email=f"user{number % organizers}@example.com",
-                invitees=[],
-                title=f"Meeting {number}",
-            ),
-        )
 
 
 async def run(count: int, per_day: int, folder: Path) -> dict[str, float]:
@@ -55,7 +38,7 @@ async def run(count: int, per_day: int, folder: Path) -> dict[str, float]:
             limits=Limits(per_day=per_day),
         ) as gong,
     ):
-        job = gong.bulk(changes(count, 100), state_dir=folder, options=BulkOptions())
+        job = gong.bulk(changes(count), state_dir=folder, options=BulkOptions())
         plan = await job.plan()
         began, real = loop.time(), time.perf_counter()
         last = began

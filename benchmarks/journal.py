@@ -9,20 +9,19 @@ import argparse
 import asyncio
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from attrs import define, field
+from meetings import changes
 
-from gong_async import BulkJob, IntegrationStatus, Limits, MeetingChange, MeetingUpdate, Quota
+from gong_async import BulkJob, IntegrationStatus, Limits, MeetingChange, Quota
 from gong_async.bulk.engine import Engine
 from gong_async.bulk.runner import Run
 from gong_async.models.meetings import UpdatedMeeting
 
-NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ANSWER_SECONDS = 0.001
 
 
@@ -55,21 +54,6 @@ class Nowhere:
             per_second=None,
             ceiling=None,
             held_until=None,
-        )
-
-
-def changes(count: int) -> Iterator[MeetingChange]:
-    """Yield one change for each of `count` meetings."""
-    for number in range(count):
-        yield MeetingChange(
-            meeting_id=f"{7_000_000_000_000_000_000 + number}",
-            update=MeetingUpdate(
-                start_time=NOON,
-                end_time=NOON + timedelta(hours=1),
-                organizer_email=f"user{number % 100}@example.com",
-                invitees=[],
-                title=f"Meeting {number}",
-            ),
         )
 
 

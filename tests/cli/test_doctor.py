@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import shutil
@@ -12,7 +13,8 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -121,6 +123,40 @@ def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> trustme.CA:
     authority.cert_pem.write_to_path(str(path))
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     return authority
+
+
+def settle(fake: FakeGong) -> None:
+    """Wait until a server has taken every connection that was made to it so far.
+
+    One that nobody asks anything on may otherwise be accepted only while the server closes.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    scheme, _, place = fake.url.partition("://")
+    last = (
+        http.client.HTTPSConnection(place, timeout=10, context=context)
+        if scheme == "https"
+        else http.client.HTTPConnection(place, timeout=10)
+    )
+    with closing(last):
+        last.request("GET", "/")
+        last.getresponse().read()
+
+
+@pytest.fixture(autouse=True)
+def settled(fake: FakeGong, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the fake only after it has seen every connection of the test."""
+    yield
+    monkeypatch.undo()
+    settle(fake)
+
+
+@contextmanager
+def serve(context: ssl.SSLContext) -> Iterator[FakeGong]:
+    """Run a fake over TLS in a thread of its own."""
+    with FakeGong.serve_in_thread(ssl_context=context) as fake:
+        yield fake
+        settle(fake)
 
 
 def serving(authority: trustme.CA, host: str = "127.0.0.1", **options: Any) -> ssl.SSLContext:
@@ -477,7 +513,7 @@ def test_a_trusted_certificate(examine: Examine, authority: trustme.CA) -> None:
     """Protocol, issuer and the days that are left are told, and the call goes through."""
     until = datetime.now(UTC) + timedelta(days=40, hours=1)
     context = serving(authority, not_after=until)
-    with FakeGong.serve_in_thread(ssl_context=context) as fake:
+    with serve(context) as fake:
         report = examine(GONG_BASE_URL=fake.url)
 
     assert report.stands("tls") == (0, "ok")
@@ -489,7 +525,7 @@ def test_a_trusted_certificate(examine: Examine, authority: trustme.CA) -> None:
 def test_a_certificate_that_ends_soon(examine: Examine, authority: trustme.CA) -> None:
     """A few days before its end it is noted."""
     context = serving(authority, not_after=datetime.now(UTC) + timedelta(days=3, hours=1))
-    with FakeGong.serve_in_thread(ssl_context=context) as fake:
+    with serve(context) as fake:
         report = examine(GONG_BASE_URL=fake.url)
 
     assert report.stands("tls") == (0, "note")
@@ -510,7 +546,7 @@ def test_a_certificate_that_is_not_trusted(
     """What to do differs: an unknown issuer, a wrong clock, a wrong host. No call is made."""
     issuer = authority if known else trustme.CA(organization_name="Somebody")
     context = serving(issuer, host, not_after=datetime(2001, 1, 1, tzinfo=UTC) if expired else None)
-    with FakeGong.serve_in_thread(ssl_context=context) as fake:
+    with serve(context) as fake:
         report = examine(GONG_BASE_URL=fake.url)
 
         received = fake.received_count
@@ -539,7 +575,7 @@ def test_a_proxy_that_opens_connections(
         return resolve("127.0.0.1" if host == CELL else host, *given, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", to_this_machine)
-    with FakeGong.serve_in_thread(ssl_context=serving(authority, CELL)) as fake:
+    with serve(serving(authority, CELL)) as fake:
         port = fake.url.rpartition(":")[2]
         report = examine(GONG_BASE_URL=f"https://{CELL}:{port}")
 

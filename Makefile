@@ -41,9 +41,11 @@ demo: $(VENV)/.demo  ## Update a few hundred meetings from a file, against the e
 test: $(VENV)/.test  ## Run the tests
 	@$(BIN)/python -X dev -W error -m pytest
 
+FAULTS := tests/faults tests/bulk tests/oauth
+
 faults: $(VENV)/.test  ## Run the tests of faults again: under uvloop, and with aiohttp's Python parser
-	@$(BIN)/python -X dev -W error -m pytest -q tests/faults --uvloop
-	@AIOHTTP_NO_EXTENSIONS=1 $(BIN)/python -X dev -W error -m pytest -q tests/faults
+	@$(BIN)/python -X dev -W error -m pytest -q --uvloop $(FAULTS)
+	@AIOHTTP_NO_EXTENSIONS=1 $(BIN)/python -X dev -W error -m pytest -q $(FAULTS)
 
 test-long: $(VENV)/.test  ## Run the tests that take long, too
 	@$(BIN)/python -X dev -W error -m pytest --long

@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -127,11 +127,23 @@ class SecretWatch(logging.Handler):
         self.found.extend(f"{where}: {name}" for name in sorted(set(self.search(*texts))))
 
 
+class UnderUvloop:
+    """Runs every async test in a loop of uvloop's, with virtual time where it is asked for."""
+
+    def pytest_asyncio_loop_factories(
+        self, item: pytest.Item
+    ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+        """Return the one kind of loop that a test runs in."""
+        import uvloop  # noqa: PLC0415 - not there on every system
+        from faults.uvloop_time import VirtualLoop  # noqa: PLC0415
+
+        virtual = item.get_closest_marker("looptime") is not None
+        return {"uvloop": VirtualLoop if virtual else uvloop.new_event_loop}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the loop be chosen: `pytest tests/faults --uvloop`."""
-    parser.addoption(
-        "--uvloop", action="store_true", help="run the async tests of tests/faults under uvloop"
-    )
+    parser.addoption("--uvloop", action="store_true", help="run the async tests under uvloop")
     parser.addoption("--long", action="store_true", help="also run what takes many real seconds")
 
 
@@ -145,7 +157,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch the whole run; make the marks known."""
+    """Watch the whole run; make the marks known; change the loop if `--uvloop` says so."""
+    if config.getoption("--uvloop"):
+        config.pluginmanager.register(UnderUvloop(), "under-uvloop")
     config.addinivalue_line(
         "markers", "may_block(reason): this async test may call what blocks the event loop."
     )

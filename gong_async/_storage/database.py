@@ -90,14 +90,15 @@ class Database:
             finally:
                 connection.execute("ROLLBACK")
 
-    def empty_log(self) -> None:
-        """Leave nothing of what was removed in the log, unless somebody else is reading.
+    def compact(self) -> None:
+        """Write the file anew: what was removed stays in no free space and in no log.
 
         Raises:
             GongError: as the purpose makes it: the file cannot be used.
         """
         with self.explained():
             connection = self._connection or self._open()
+            connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
@@ -144,8 +145,6 @@ class Database:
             )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {schema.synchronous}")
-        # What is removed or replaced may be personal, and must not stay in free space.
-        connection.execute("PRAGMA secure_delete = ON")
         if version < schema.version:
             connection.executescript(
                 f"BEGIN IMMEDIATE; {schema.tables} "
@@ -158,7 +157,6 @@ class Database:
             connection.execute(
                 f"PRAGMA companion.synchronous = {self.companion.schema.synchronous}"
             )
-            connection.execute("PRAGMA companion.secure_delete = ON")
 
     def make(self) -> None:
         """Make the file if it is missing."""

@@ -126,6 +126,11 @@ class JobFile:
 
     def status(self) -> BulkStatus:
         """Return how the job stands."""
+        status = self._look()
+        # Whoever runs it may have come to the end between our look at the file and at the lock.
+        return self._look() if status.state == "interrupted" else status
+
+    def _look(self) -> BulkStatus:
         with self.reading() as connection:
             header = _header(connection)
             tally: dict[str, int] = dict(connection.execute("SELECT * FROM tally").fetchall())

@@ -90,7 +90,7 @@ def _purge_journal(path: Path, *, cancel: bool) -> int:
             removed += connection.execute(query).rowcount
             values = ("purged_at", time.time())
             connection.execute("INSERT OR REPLACE INTO job VALUES (?, ?)", values)
-        database.empty_log()
+        database.compact()
     return removed
 
 
@@ -102,7 +102,7 @@ def _purge_ledger(path: Path, company: str, name: str) -> int:
                 "WHERE company = ? AND job = ? AND body IS NOT NULL"
             )
             removed = connection.execute(query, (company, name)).rowcount
-        database.empty_log()
+        database.compact()
     return removed
 
 

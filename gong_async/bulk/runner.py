@@ -27,7 +27,7 @@ from gong_async.errors import (
 )
 
 _LOOK_SECONDS = 2.0
-_PARKED_LOOK_SECONDS = 10.0
+_PARKED_LOOK_SECONDS = 20.0
 _FORECAST_SECONDS = 15.0
 _SHORT_WAIT = 300.0
 """Seconds that a job waits without being told to: less than it takes to start it again."""
@@ -350,7 +350,7 @@ class Run:
         foretell_at = loop.time()
         while True:
             finishes_at = None
-            if loop.time() >= foretell_at:
+            if self.stopped is None and loop.time() >= foretell_at:
                 foretell_at = loop.time() + _FORECAST_SECONDS
                 finishes_at = await self._foretell()
             asked = await self.journal.note_progress(finishes_at)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +46,21 @@ class ProcessLock:
         """Tell whether anybody holds it now."""
         if not self.path.exists():
             return False
+        if sys.platform == "win32":
+            return self._cannot_be_taken()
+        import fcntl  # noqa: PLC0415 - not there on Windows
+
+        opened = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            # Those who look share the lock, and so do not take each other for its holder.
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(opened)
+        return False
+
+    def _cannot_be_taken(self) -> bool:
         for _ in range(_LOOKS):
             if self.take():
                 self.release()

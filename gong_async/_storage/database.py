@@ -49,7 +49,7 @@ class Database:
     schema: Schema
     mounts: Path = MOUNTS
     companion: Database | None = None
-    """A second file, which transactions of this one change as well, under its schema's name."""
+    """A second file, which transactions of this one change as well, as `companion`."""
     _connection: Connection | None = field(default=None, init=False, repr=False)
 
     @contextmanager

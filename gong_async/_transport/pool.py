@@ -8,12 +8,13 @@ import ssl
 from functools import cache
 
 import aiohttp
-from aiohttp import BaseConnector, ClientSession, http_parser
+from aiohttp import BaseConnector, ClientSession
 from attrs import define, field
 
 from gong_async._secret import Secret
 from gong_async._transport.attempt import Attempt, CheckedRequest, tls_context
 from gong_async._transport.exchange import exchange
+from gong_async._transport.facts import facts
 from gong_async._transport.loops import Loop, Loops
 from gong_async._wire import Progress, Request, Response
 from gong_async.errors import UsageError
@@ -101,7 +102,7 @@ class SessionPool:
 @cache
 def _check_parser() -> None:
     """Tell once if aiohttp runs without its compiled parser."""
-    if http_parser.HttpResponseParser is http_parser.HttpResponseParserPy:
+    if not facts().compiled:
         logging.getLogger("gong_async").warning(
             "aiohttp runs with its pure-Python parser, which is slower and takes malformed answers "
             "less strictly; install a wheel of aiohttp that was compiled for this platform"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from gong_async.bulk.records import Forecast
+from gong_async.limits.day import DAY
 from gong_async.limits.gates import Limits, Quota
-
-_DAY = 86_400.0
 
 
 def forecast(requests: int, *, quota: Quota, limits: Limits) -> Forecast:
@@ -37,9 +36,9 @@ def _seconds(
         return _at_pace(requests, pace)
     a_day = max(1, limits.per_day - limits.reserve)
     # What was used comes back a day after it was used: about as fast, and so in one go.
-    begins = until_reset if left < a_day else _DAY
+    begins = until_reset if left < a_day else DAY
     days, rest = divmod(requests - left - 1, a_day)
-    return max(begins, _at_pace(left, pace)) + days * _DAY + _at_pace(rest + 1, pace)
+    return max(begins, _at_pace(left, pace)) + days * DAY + _at_pace(rest + 1, pace)
 
 
 def _at_pace(requests: int, pace: float | None) -> float:

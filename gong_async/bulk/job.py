@@ -18,7 +18,6 @@ from gong_async._version import __version__
 from gong_async.bulk.forecast import forecast
 from gong_async.bulk.job_file import JobFile
 from gong_async.bulk.journal import SETTLE, Journal, make_header
-from gong_async.bulk.organizers import EMAILS_PER_CALL
 from gong_async.bulk.planning import Changes, digest_of, take_in
 from gong_async.bulk.records import BulkItem, BulkOptions, BulkPlan, BulkStatus, ItemState
 from gong_async.bulk.runner import Run
@@ -26,9 +25,8 @@ from gong_async.bulk.schema import JOURNAL
 from gong_async.bulk.scope import Stop
 from gong_async.bulk.sender import Sender
 from gong_async.errors import ConfigurationError, JournalError
+from gong_async.resources.meetings import EMAILS_PER_CALL
 
-_LOCK_TRIES = 20
-_LOCK_STEP = 0.05
 _PAGE = 500
 
 
@@ -157,7 +155,7 @@ class BulkJob:
             async with self._journal() as journal:
                 header = await journal.open()
                 await self._check(header, again=again)
-                options = BulkOptions(**json.loads(header["options"]))
+                options = _options_of(header)
                 await journal.begin_run()
                 run = Run(journal, options, canary=canary, wait=wait, settle_seconds=SETTLE)
                 run.stopped = _still_parked(header)
@@ -204,7 +202,7 @@ class BulkJob:
     async def _told(self) -> BulkPlan:
         status = await self.status()
         header = await asyncio.to_thread(self._file.header)
-        options = BulkOptions(**json.loads(header["options"]))
+        options = _options_of(header)
         async with self._journal() as journal:
             organizers, unchecked = await journal.organizers()
         checks = -(-unchecked // EMAILS_PER_CALL) if options.check_organizers else 0
@@ -236,7 +234,7 @@ class BulkJob:
             raise JournalError(f"job {name} was cancelled; make a new one", reason="state")
         if not again and state != "planned":
             raise JournalError(f"job {name} was begun before; resume it", reason="state")
-        options = BulkOptions(**json.loads(header["options"]))
+        options = _options_of(header)
         if self._options is not None and self._options != options:
             raise JournalError(f"job {name} was planned with other options", reason="input")
         if again:
@@ -266,16 +264,7 @@ class BulkJob:
 
     def _take_lock(self) -> None:
         make_private_file(self._file.lock.path, JOURNAL.purpose)
-        for _ in range(_LOCK_TRIES):
-            if self._file.lock.take():
-                return
-            # Who only asks how the job stands holds the lock for a moment, too.
-            time.sleep(_LOCK_STEP)
-        raise JournalError(
-            f"another process works with the journal {self.path}; "
-            "ask how it stands, or pause it there",
-            reason="in_use",
-        )
+        self._file.take_lock("ask how it stands, or pause it there")
 
     @asynccontextmanager
     async def _journal(self) -> AsyncIterator[Journal]:
@@ -290,6 +279,10 @@ class BulkJob:
             return  # it was refused, and is not ours
         for end in ("", "-wal", "-shm", *more):
             self.path.with_name(self.path.name + end).unlink(missing_ok=True)
+
+
+def _options_of(header: dict[str, Any]) -> BulkOptions:
+    return BulkOptions(**json.loads(header["options"]))
 
 
 def _still_parked(header: dict[str, Any]) -> Stop | None:

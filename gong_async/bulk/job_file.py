@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SUFFIX = ".sqlite3"
 
+_LOCK_TRIES = 20
+_LOCK_STEP = 0.05
+
 _REASONS: tuple[SkipReason, ...] = get_args(SkipReason)
 _ITEMS = (
     "SELECT place, line, meeting_id, state, reason, attempts, status, request_id, error, message, "
@@ -113,6 +116,21 @@ class JobFile:
         self.require()
         with closing(Database(self.path, JOURNAL)) as file, file.transaction() as connection:
             yield connection
+
+    def take_lock(self, advice: str) -> None:
+        """Become the one process that works with the journal.
+
+        Raises:
+            JournalError: another one does; `advice` says what to do then.
+        """
+        for _ in range(_LOCK_TRIES):
+            if self.lock.take():
+                return
+            # Who only asks how the job stands holds the lock for a moment, too.
+            time.sleep(_LOCK_STEP)
+        raise JournalError(
+            f"another process works with the journal {self.path}; {advice}", reason="in_use"
+        )
 
     def require(self) -> None:
         """Raise `JournalError` if there is no journal."""

@@ -86,10 +86,11 @@ _ATTEMPT_ENDED = (
     "UPDATE attempt SET ended_at = ?, status = ?, request_id = ?, error = ? "
     "WHERE place = ? AND number = ?"
 )
-_INTERRUPTED = (
+INTERRUPTED = (
     "UPDATE item SET state = 'in_doubt', error = 'Interrupted', "
     "message = 'the process ended while its request was under way' WHERE state = 'sent'"
 )
+CANCELLED = "UPDATE item SET state = 'skipped', reason = 'cancelled' WHERE state = 'planned'"
 _RUN_ENDED = (  # who cancels a job from outside has no run, and ends the one that died
     "UPDATE run SET ended_at = ? WHERE ended_at IS NULL "
     "AND number = coalesce(nullif(?, 0), (SELECT max(number) FROM run))"
@@ -224,7 +225,7 @@ class Journal:
 
         def work(connection: Connection) -> int:
             prepare_entries(connection, ledger=self.ledger is not None)
-            connection.execute(_INTERRUPTED)
+            connection.execute(INTERRUPTED)
             values = (os.getpid(), time.time())
             cursor = connection.execute("INSERT INTO run (pid, began_at) VALUES (?, ?)", values)
             _set(connection, {"state": "running", "asked": None, "why": None, "resume_at": None})
@@ -250,11 +251,8 @@ class Journal:
             elif left:
                 state, why = "paused", f"{left:,} could not be sent; resume the job to try again"
             if state == "cancelled":
-                connection.execute(_INTERRUPTED)  # by a process that died before
-                connection.execute(
-                    "UPDATE item SET state = 'skipped', reason = 'cancelled' "
-                    "WHERE state = 'planned'"
-                )
+                connection.execute(INTERRUPTED)  # by a process that died before
+                connection.execute(CANCELLED)
             self._count(connection)
             connection.execute(_RUN_ENDED, (now, self.run))
             ending = {"state": state, "why": why, "finishes_at": None, **waits}

@@ -9,9 +9,7 @@ from gong_async.bulk.scope import Scope, Stop, scope_of, stop_for
 from gong_async.bulk.sender import Sender
 from gong_async.errors import GongError, PermissionDeniedError
 from gong_async.models.meetings import UserIntegration
-
-EMAILS_PER_CALL = 100
-"""What one call to `integration/status` takes at the most."""
+from gong_async.resources.meetings import EMAILS_PER_CALL
 
 _UNKNOWN = "Gong knows no user with this email"
 _NOT_VALID = "Gong says that this user's meeting settings do not work"

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from gong_async._storage.database import Database
 from gong_async.bulk.job_file import JobFile
+from gong_async.bulk.journal import CANCELLED, INTERRUPTED
 from gong_async.bulk.masking import impersonal
 from gong_async.bulk.schema import JOURNAL, LEDGER
 from gong_async.errors import JournalError
 
-_LOCK_TRIES = 20
-_LOCK_STEP = 0.05
 _ENDED = frozenset({"finished", "cancelled"})
 
 _MASK_ITEMS = (
@@ -30,11 +29,6 @@ _MASK_ORGANIZERS = (
     "fix_url = impersonal(fix_url, NULL)"
 )
 _MASK_HEADER = "UPDATE job SET value = impersonal(value, NULL) WHERE name = 'why'"
-_INTERRUPT = (
-    "UPDATE item SET state = 'in_doubt', error = 'Interrupted', "
-    "message = 'the process ended while its request was under way' WHERE state = 'sent'"
-)
-_CANCEL_ITEMS = "UPDATE item SET state = 'skipped', reason = 'cancelled' WHERE state = 'planned'"
 _CANCEL_JOB = (
     "INSERT OR REPLACE INTO job VALUES ('state', 'cancelled'), ('why', 'purged before its end'), "
     "('resume_at', NULL), ('finishes_at', NULL)"
@@ -80,7 +74,7 @@ def _purge_journal(path: Path, *, cancel: bool) -> int:
             connection.create_function("impersonal", 2, _impersonal)
             connection.create_function("impersonal_list", 2, _impersonal_list)
             if cancel:
-                for statement in (_INTERRUPT, _CANCEL_ITEMS, _CANCEL_JOB):
+                for statement in (INTERRUPTED, CANCELLED, _CANCEL_JOB):
                     connection.execute(statement)
                 connection.execute(_END_RUN, (time.time(),))
             for statement in (_MASK_ITEMS, _MASK_ORGANIZERS, _MASK_HEADER):
@@ -119,16 +113,7 @@ def _impersonal_list(texts: str | None, body: bytes | None) -> str | None:
 @contextmanager
 def _holding(job: JobFile) -> Iterator[None]:
     """Be the one process that works with the journal."""
-    for tries in range(_LOCK_TRIES):
-        if job.lock.take():
-            break
-        if tries + 1 == _LOCK_TRIES:
-            raise JournalError(
-                f"another process works with the journal {job.path}; wait for it, or pause the job",
-                reason="in_use",
-            )
-        # Who only asks how the job stands holds the lock for a moment, too.
-        time.sleep(_LOCK_STEP)
+    job.take_lock("wait for it, or pause the job")
     try:
         yield
     finally:

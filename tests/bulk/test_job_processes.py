@@ -160,7 +160,7 @@ async def test_a_killed_runner_leaves_no_lock(
 
     times = Counter(applied.meeting_id for applied in paced.applied)
     assert (dead.state, dead.pid) == ("interrupted", None)
-    assert 1 <= dead.counts["sent"] <= 8
+    assert dead.counts["sent"] <= 8  # none, where the answers in flight were just written
     assert (status.state, status.counts["done"]) == ("finished", 200)
     assert len(again) == 200 - len(acknowledged)
     assert set(times) == {str(n) for n in range(200)}

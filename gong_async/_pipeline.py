@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
-from attrs import define, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from gong_async._answer import request_id, retry_after, status_error, success_payload
 from gong_async._convert import Converter, structure, to_json
@@ -54,6 +54,15 @@ _GATEWAY_TIMEOUT = 504
 _UNSENT = frozenset({"queue", "pool", "connect", "tls"})
 
 
+def _headers(pipeline: Pipeline) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    bare = {
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip, deflate",
+        "User-Agent": pipeline.user_agent,
+    }
+    return bare, {**bare, "Content-Type": "application/json"}
+
+
 @frozen(kw_only=True, eq=False)
 class Pipeline:
     """Everything that a call needs, put together by the client."""
@@ -74,6 +83,10 @@ class Pipeline:
     budget: RetryBudget = field(factory=RetryBudget)
     hooks: tuple[Hook, ...] = ()
     witness: Witness | None = None
+    _headers: tuple[Mapping[str, str], Mapping[str, str]] = field(
+        init=False, default=Factory(_headers, takes_self=True)
+    )
+    """Without a body, and with one."""
 
     async def __call__(
         self,
@@ -97,11 +110,7 @@ class Pipeline:
         body: object,
     ) -> Request:
         filled = _VARIABLE.sub(lambda match: _path_part(match[1], path), endpoint.route)
-        headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-            "User-Agent": self.user_agent,
-        }
+        headers = self._headers[body is not None]
         return Request(
             endpoint.method,
             self.base_url + filled + _query(query),
@@ -381,9 +390,7 @@ class _Course(Generic[T]):
 
     def _cut_off(self) -> GongError:
         """Return the error of a call that the lifeline ended, at whatever point it was."""
-        # Without a body nothing tells when the request leaves: only in the queue it surely has not.
-        stages = _UNSENT if self.request.body is not None else {"queue"}
-        unsent = self.progress.phase in stages
+        unsent = self.progress.phase in _UNSENT
         delivery = Delivery.NOT_SENT if unsent else Delivery.MAYBE
         maybe_applied = not unsent and self.request.effect != "read"
         error: GongError

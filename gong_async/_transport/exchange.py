@@ -1,86 +1,94 @@
-"""One request and its answer."""
+"""One request and its answer, on a connection of aiohttp's pool.
+
+A session of aiohttp does more for every request: cookies, redirects, proxies, traces, a repetition
+of its own. None of it is wanted here, and together it costs half a call; so the request is written
+to the connection itself, and aiohttp's parser reads the answer.
+"""
 
 from __future__ import annotations
 
-from contextlib import suppress
+import asyncio
 
-import aiohttp
-from aiohttp import ClientSession
-from yarl import URL
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage
+from aiohttp.streams import StreamReader
 
-from gong_async._secret import MaskedHeader, Secret
-from gong_async._transport.attempt import Attempt, Body, Stale, no_resend
-from gong_async._transport.failures import explain
+from gong_async._secret import Secret
+from gong_async._transport.origin import Origin
 from gong_async._transport.reading import read
-from gong_async._wire import Request, Response
-from gong_async.errors import GongError, UsageError
+from gong_async._wire import Progress, Request, Response
 
-_CONNECT_SECONDS = 10.0
+_INFORMATIONAL = frozenset({*range(100, 200)} - {101})
 _MISDIRECTED_REQUEST = 421
 
 
-async def exchange(
-    session: ClientSession,
-    request: Request,
-    authorization: Secret,
-    *,
-    timeout: float,
-    attempt: Attempt,
-) -> Response:
-    """Send `request` once, on a connection that can be trusted, and return the whole answer.
+class Exchange:
+    """A connection while it serves one request."""
 
-    Raises:
-        GongError: there is none, or none that can be believed.
-    """
-    failure: GongError
-    try:
+    __slots__ = ("connection", "content", "progress", "protocol", "transport")
+
+    def __init__(self, connection: Connection, progress: Progress) -> None:
+        assert connection.protocol is not None  # noqa: S101 - it was just found connected
+        assert connection.protocol.transport is not None  # noqa: S101
+        self.connection = connection
+        self.protocol: ResponseHandler = connection.protocol
+        self.transport: asyncio.Transport = connection.protocol.transport
+        self.progress = progress
+        self.content: StreamReader | None = None
+
+    async def run(
+        self, origin: Origin, request: Request, authorization: Secret, until: float
+    ) -> Response:
+        """Send `request`, return the whole answer, and give the connection back.
+
+        Raises:
+            TimeoutError: there was no answer when the loop's clock showed `until`.
+            ProtocolError: this cannot be the answer to our request, or a success lacks its body.
+        """
+        reusable = False
+        timer = asyncio.get_running_loop().call_at(until, self._expire)
+        try:
+            self._write(origin, request, authorization)
+            message, self.content = await self._answer()
+            left = self._has_left()
+            self.progress.phase = "body"
+            body, complete = await read(
+                message.code, message.headers, self.content, request_left=left
+            )
+            reusable = complete and left and message.code != _MISDIRECTED_REQUEST
+            return Response(message.code, message.headers, body)
+        finally:
+            timer.cancel()
+            if reusable:
+                self.connection.release()
+            else:
+                self._has_left()
+                self.connection.close()
+
+    def _write(self, origin: Origin, request: Request, authorization: Secret) -> None:
+        """Hand the request over. What the connection cannot take at once leaves by itself."""
+        self.protocol.set_response_params(
+            skip_payload=request.method == "HEAD", read_until_eof=True, auto_decompress=False
+        )
+        # No name for the head, which shows the credential: tracebacks hold the locals of frames.
+        self.transport.write(origin.head(request, authorization) + (request.body or b""))
+        self.progress.phase = "send"
+
+    async def _answer(self) -> tuple[RawResponseMessage, StreamReader]:
         while True:
-            attempt.progress.phase = "connect"
-            with suppress(Stale):
-                return await _send(
-                    session, request, authorization, timeout=timeout, attempt=attempt
-                )
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        failure = explain(error, request, timeout=timeout, progress=attempt.progress)
-    except RuntimeError:
-        if not session.closed:
-            raise
-        failure = UsageError("the connections were closed while the call was under way")
-    # Raised outside the handler: aiohttp's exceptions hold our headers.
-    raise failure
+            message, content = await self.protocol.read()
+            if message.code not in _INFORMATIONAL:
+                return message, content
 
+    def _expire(self) -> None:
+        """End the wait, and leave what is known of the answer: its status may be there."""
+        self.protocol.set_exception(TimeoutError())
+        if self.content is not None:
+            self.content.set_exception(TimeoutError())
 
-async def _send(
-    session: ClientSession,
-    request: Request,
-    authorization: Secret,
-    *,
-    timeout: float,
-    attempt: Attempt,
-) -> Response:
-    content = None if request.body is None else Body(request.body, attempt.progress)
-    response = await session.request(
-        request.method,
-        URL(request.url, encoded=True),
-        data=content,
-        headers={**request.headers, "Authorization": MaskedHeader(authorization.reveal())},
-        allow_redirects=False,
-        timeout=aiohttp.ClientTimeout(
-            total=timeout, sock_connect=min(timeout, _CONNECT_SECONDS), ceil_threshold=timeout + 1
-        ),
-        middlewares=(no_resend,),
-        raise_for_status=False,
-        auto_decompress=False,
-    )
-    attempt.progress.phase = "body"
-    try:
-        if response.status == _MISDIRECTED_REQUEST:
-            attempt.distrust()  # it says "not on this connection"
-        body = await read(response, request_left=content is None or content.sent)
-    except BaseException:
-        response.close()
-        attempt.distrust()
-        raise
-    finally:
-        response.release()
-    return Response(response.status, response.headers, body)
+    def _has_left(self) -> bool:
+        """Return whether the whole request has left, and note it."""
+        if self.progress.phase == "send" and not self.transport.get_write_buffer_size():
+            self.progress.phase = "headers"
+        return self.progress.phase != "send"

@@ -6,6 +6,7 @@ import socket
 import ssl
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from gong_async._wire import Progress, Request
@@ -46,8 +47,8 @@ def explain(error: Exception, request: Request, *, timeout: float, progress: Pro
         error = error.original
     phase = progress.phase
     unconnected = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-    if phase in _UNSENT_PHASES and request.body is None and not unconnected:
-        phase = "headers"  # without a body nothing tells us when the headers left
+    if unconnected and phase not in _UNSENT_PHASES:
+        phase = "connect"
     unsent = phase in _UNSENT_PHASES
     delivery = Delivery.NOT_SENT if unsent else Delivery.MAYBE
     host = URL(request.url, encoded=True).authority
@@ -70,7 +71,7 @@ def explain(error: Exception, request: Request, *, timeout: float, progress: Pro
                 reason="dns" if _is_unknown_name(error.os_error) else "connect",
                 delivery=Delivery.NOT_SENT,
             )
-        case aiohttp.ClientResponseError():
+        case aiohttp.ClientResponseError() | HttpProcessingError():
             # aiohttp gives these status 400, although nobody answered 400.
             return ProtocolError(
                 f"the answer of {host} is not HTTP as Gong speaks it", flaw="not_http"

@@ -11,6 +11,8 @@ from aiohttp import ClientSession
 from aiohttp.client_proto import ResponseHandler
 from attrs import define, field
 
+from gong_async._transport.origin import Origin
+
 
 @define(eq=False)
 class Loop:
@@ -18,20 +20,21 @@ class Loop:
 
     sessions: dict[bool, ClientSession] = field(factory=dict)
     """By whether each of their requests gets a connection that nobody used before."""
+    origins: dict[tuple[bool, str], Origin] = field(factory=dict)
+    """The servers that are reached through them."""
     connections: WeakSet[ResponseHandler] = field(factory=WeakSet)
     """Every connection that was used and may still be open."""
-    _guard: AsyncGenerator[None, None] | None = field(default=None, init=False)
+    guard: AsyncGenerator[None, None] | None = field(default=None, init=False)
 
     async def close_at_its_end(self) -> None:
         """See to it that the sessions are closed no later than the loop."""
-        if self._guard is None:
-            self._guard = _until_the_end(self.sessions)
-            await anext(self._guard)
+        self.guard = _until_the_end(self.sessions)
+        await anext(self.guard)
 
     async def close(self) -> None:
         """Close the sessions now."""
-        if self._guard is not None:
-            await self._guard.aclose()
+        if self.guard is not None:
+            await self.guard.aclose()
 
 
 async def _until_the_end(sessions: dict[bool, ClientSession]) -> AsyncGenerator[None, None]:

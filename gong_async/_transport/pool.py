@@ -9,15 +9,19 @@ from functools import cache
 
 import aiohttp
 from aiohttp import BaseConnector, ClientSession
+from aiohttp.http import HttpProcessingError
 from attrs import define, field
 
 from gong_async._secret import Secret
-from gong_async._transport.attempt import Attempt, CheckedRequest, tls_context
-from gong_async._transport.exchange import exchange
+from gong_async._transport.exchange import Exchange
 from gong_async._transport.facts import facts
+from gong_async._transport.failures import explain
+from gong_async._transport.foreign import send_through
 from gong_async._transport.loops import Loop, Loops
+from gong_async._transport.origin import Origin, origin_of
+from gong_async._transport.tls import tls_context
 from gong_async._wire import Progress, Request, Response
-from gong_async.errors import UsageError
+from gong_async.errors import GongError, UsageError
 
 _KEEPALIVE_SECONDS = 15.0  # below the idle time of the usual load balancers (60 s and more)
 
@@ -40,12 +44,42 @@ class SessionPool:
     async def send(
         self, request: Request, authorization: Secret, *, timeout: float, progress: Progress
     ) -> Response:
-        """Send `request` once and return the whole answer, whatever its status."""
+        """Send `request` once and return the whole answer, whatever its status.
+
+        Raises:
+            GongError: there is none, or none that can be believed.
+        """
+        if self.session is not None:
+            _check_own("session", self.session)
+        failure: GongError
+        try:
+            if self.session is not None:
+                return await send_through(
+                    self.session, request, authorization, timeout=timeout, progress=progress
+                )
+            return await self._send(request, authorization, timeout, progress)
+        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
+            failure = explain(error, request, timeout=timeout, progress=progress)
+        except RuntimeError:
+            if self.session is None or not self.session.closed:
+                raise
+            failure = UsageError("the connections were closed while the call was under way")
+        # Raised outside the handler: aiohttp's exceptions hold our headers.
+        raise failure
+
+    async def _send(
+        self, request: Request, authorization: Secret, timeout: float, progress: Progress
+    ) -> Response:
         here = self._loops.here()
-        await here.close_at_its_end()
-        session = self._session_for(request, here)
-        with Attempt(progress, here.connections) as attempt:
-            return await exchange(session, request, authorization, timeout=timeout, attempt=attempt)
+        if here.guard is None:
+            await here.close_at_its_end()
+        origin = self._origin(request, here)
+        until = asyncio.get_running_loop().time() + timeout
+        progress.phase = "connect"
+        connection = await origin.connect(timeout, progress)
+        if connection.protocol is not None and connection.protocol not in here.connections:
+            here.connections.add(connection.protocol)
+        return await Exchange(connection, progress).run(origin, request, authorization, until)
 
     def distrust(self) -> None:
         """Let no later request use a connection that is open now.
@@ -59,10 +93,7 @@ class SessionPool:
         """Close the sessions of this loop. Those of other loops are closed when their loops end."""
         await self._loops.close_here()
 
-    def _session_for(self, request: Request, here: Loop) -> ClientSession:
-        if self.session is not None:
-            _check_own("session", self.session)
-            return self.session
+    def _origin(self, request: Request, here: Loop) -> Origin:
         if self.connector is not None:
             _check_own("connector", self.connector)
         # A creation must not be repeated when its answer is lost, and its answer names nothing
@@ -72,7 +103,13 @@ class SessionPool:
         if session is None or session.closed:
             session = self._open(fresh=fresh, https=request.url.startswith("https:"))
             here.sessions[fresh] = session
-        return session
+            here.origins.clear()
+        url = origin_of(request.url)
+        origin = here.origins.get((fresh, url))
+        if origin is None:
+            assert session.connector is not None  # noqa: S101 - it is open
+            origin = here.origins[fresh, url] = Origin(url, session.connector)
+        return origin
 
     def _open(self, *, fresh: bool, https: bool) -> ClientSession:
         _check_parser()
@@ -84,7 +121,6 @@ class SessionPool:
             connector_owner=self.connector is None,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
-            request_class=CheckedRequest,
         )
 
     def _connector_of_our_own(self, *, fresh: bool, https: bool) -> BaseConnector:

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
+from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING
 from aiohttp.http import HttpProcessingError
+from aiohttp.streams import StreamReader
+from multidict import MultiMapping
 
-from gong_async.errors import Flaw, ProtocolError
+from gong_async.errors import ProtocolError
 
 BODY_LIMIT = 8 * 1024 * 1024
 """Bytes of a success's body, decompressed."""
@@ -22,8 +25,10 @@ _SUCCESSES = range(200, 300)
 _ZLIB = 8  # what the first byte of zlib's own format ends with
 
 
-async def read(response: aiohttp.ClientResponse, *, request_left: bool) -> bytes:
-    """Read a body up to its cap. aiohttp's own `read` would take whatever a server cares to send.
+async def read(
+    status: int, headers: MultiMapping[str], content: StreamReader, *, request_left: bool
+) -> tuple[bytes, bool]:
+    """Read a body up to its cap; return it, and whether it is all there was.
 
     A success needs the whole of its body. Of any other answer the status counts, and what there
     is of a body is enough to show.
@@ -31,38 +36,42 @@ async def read(response: aiohttp.ClientResponse, *, request_left: bool) -> bytes
     Raises:
         ProtocolError: this cannot be the answer to our request, or a success lacks its body.
     """
-    success = response.status in _SUCCESSES
-    if response.status == _SWITCHING_PROTOCOLS:
+    success = status in _SUCCESSES
+    if status == _SWITCHING_PROTOCOLS:
         msg = "Gong's answer switches to a protocol that nobody asked for"
-        raise _unusable(msg, "unexpected", response)
+        raise ProtocolError(msg, flaw="unexpected", status=status)
     if success and not request_left:
         msg = "Gong's success came before the request had left, and cannot be meant for it"
-        raise _unusable(msg, "unexpected", response)
+        raise ProtocolError(msg, flaw="unexpected", status=status)
+    limit = BODY_LIMIT if success else ERROR_BODY_LIMIT
+    plain = not (TRANSFER_ENCODING in headers or CONTENT_ENCODING in headers)
+    if plain and content.is_eof() and not content.exception() and content.total_bytes <= limit:
+        return content.read_nowait(), True  # the usual answer is here with its head
     body = bytearray()
     try:
-        problem = await _fill(body, response, BODY_LIMIT if success else ERROR_BODY_LIMIT)
+        problem = await _fill(body, headers, content, limit)
     except (aiohttp.ClientError, OSError):
         if success:
             raise
         problem = "broke off"
     if problem and success:
         body.clear()  # an error keeps the frames that it came through
-        raise _unusable(f"Gong's answer {problem}", "cut", response)
-    if problem:
-        response.close()
-    return bytes(body)
+        raise ProtocolError(f"Gong's answer {problem}", flaw="cut", status=status)
+    return bytes(body), not problem
 
 
-async def _fill(body: bytearray, response: aiohttp.ClientResponse, limit: int) -> str:
+async def _fill(
+    body: bytearray, headers: MultiMapping[str], content: StreamReader, limit: int
+) -> str:
     """Fill `body` with what comes, unpacked, and return what is wrong with it, if anything is."""
     # aiohttp goes by the last coding and lets the others pass.
-    codings = ", ".join(response.headers.getall("Transfer-Encoding", ()))
-    if codings.lower() not in {"", "chunked"} or (codings and "Content-Length" in response.headers):
+    codings = ", ".join(headers.getall(TRANSFER_ENCODING, ()))
+    if codings.lower() not in {"", "chunked"} or (codings and CONTENT_LENGTH in headers):
         return "has an unclear end"
-    unpacker = _Unpacker(", ".join(response.headers.getall("Content-Encoding", ())))
+    unpacker = _Unpacker(", ".join(headers.getall(CONTENT_ENCODING, ())))
     arrived = 0
     try:
-        async for chunk in response.content.iter_chunked(_CHUNK):
+        async for chunk in content.iter_chunked(_CHUNK):
             arrived += len(chunk)
             for piece in unpacker.unpack(chunk):
                 body += piece
@@ -114,7 +123,3 @@ class _Unpacker:
             case _:
                 msg = "unknown encoding"
                 raise zlib.error(msg)
-
-
-def _unusable(message: str, flaw: Flaw, response: aiohttp.ClientResponse) -> ProtocolError:
-    return ProtocolError(message, flaw=flaw, status=response.status)

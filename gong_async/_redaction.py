@@ -52,7 +52,15 @@ class Redactor:
     renewed since.
     """
 
-    __slots__ = ("__weakref__", "_longest", "_pattern", "_remembered", "_secrets", "_told")
+    __slots__ = (
+        "__weakref__",
+        "_longest",
+        "_pattern",
+        "_remembered",
+        "_secrets",
+        "_shortest",
+        "_told",
+    )
 
     def __init__(self, secrets: Iterable[Secret] | Callable[[], Iterable[Secret]] = ()) -> None:
         fixed = () if callable(secrets) else tuple(secrets)
@@ -62,12 +70,13 @@ class Redactor:
         self._told: tuple[Secret, ...] = ()
         self._remembered: list[Secret] = []
         self._pattern: re.Pattern[str] | None = None
-        self._longest = 1
+        self._longest = self._shortest = 1
 
     def __call__(self, text: str, limit: int = TEXT_LIMIT) -> str:
         """Return `text` with secrets masked, controls escaped, at most `limit` characters."""
-        masked = self.mask(text)
-        shown = "".join(map(_visible, masked[: limit + 1]))
+        shown = self.mask(text)[: limit + 1]
+        if not shown.isprintable():  # it is, with few exceptions
+            shown = "".join(map(_visible, shown))
         return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
     def excerpt(self, body: bytes, limit: int) -> str:
@@ -80,11 +89,12 @@ class Redactor:
 
     def mask(self, text: str) -> str:
         """Return `text` with secrets masked, and otherwise as it is."""
-        return self._compile().sub(MASK, text)
+        pattern = self._compile()
+        return text if len(text) < self._shortest else pattern.sub(MASK, text)
 
     def _compile(self) -> re.Pattern[str]:
         told = tuple(self._secrets())
-        if self._pattern is None or told != self._told:
+        if self._pattern is None or not (told is self._told or told == self._told):
             self._told = told
             before = [secret for secret in self._remembered if secret not in told]
             # The newest last; what is told now is always kept.
@@ -98,5 +108,6 @@ class Redactor:
             # Longest first, so that the pair is masked before its halves.
             ordered = sorted(found, key=len, reverse=True)
             self._longest = max(map(len, found), default=1)
+            self._shortest = min(map(len, found), default=1)
             self._pattern = re.compile("|".join(map(re.escape, ordered)) or r"(?!)", re.IGNORECASE)
         return self._pattern

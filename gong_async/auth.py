@@ -84,6 +84,8 @@ class BasicAuth:
 
     access_key: Secret = field(validator=[_credential, _access_key])
     access_key_secret: Secret = field(validator=_credential)
+    _secrets: tuple[Secret, ...] = field(init=False, eq=False, repr=False)
+    _header: Secret = field(init=False, eq=False, repr=False)
 
     def __init__(self, access_key: str | Secret, access_key_secret: str | Secret) -> None:
         # A traceback shows the locals of every frame: no plain text stays in this one.
@@ -91,11 +93,16 @@ class BasicAuth:
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue] - attrs makes it
             access_key, access_key_secret
         )
+        pair = Secret(f"{access_key.reveal()}:{access_key_secret.reveal()}")
+        header = Secret("Basic " + base64.b64encode(pair.reveal().encode()).decode())
+        # Asked for by every call, and always the same.
+        object.__setattr__(self, "_secrets", (pair, access_key, access_key_secret))
+        object.__setattr__(self, "_header", header)
 
     @property
     def secrets(self) -> Iterable[Secret]:
         """Both parts, and the pair as it goes on the wire."""
-        return (self._pair(), self.access_key, self.access_key_secret)
+        return self._secrets
 
     @property
     def fingerprint(self) -> str:
@@ -104,14 +111,11 @@ class BasicAuth:
 
     async def authorization(self) -> Secret:
         """Return `Basic` and the encoded pair."""
-        return Secret("Basic " + base64.b64encode(self._pair().reveal().encode()).decode())
+        return self._header
 
     async def renew(self, refused: Secret) -> bool:
         """Return False: an access key cannot be renewed by a program."""
         return False
-
-    def _pair(self) -> Secret:
-        return Secret(f"{self.access_key.reveal()}:{self.access_key_secret.reveal()}")
 
 
 @define(eq=False)

@@ -46,7 +46,7 @@ def request_id(response: Response, redact: Redactor, payload: object = None) -> 
 
     It is cleaned like any foreign text.
     """
-    given = payload.get("requestId") if isinstance(payload, Mapping) else None
+    given = payload.get("requestId") if isinstance(payload, dict) else None
     return _clean(given, redact) or _clean(response.headers.get("x-traceid"), redact)
 
 

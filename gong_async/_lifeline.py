@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from attrs import define, field
 
@@ -31,15 +29,13 @@ class Lifeline:
             msg = "this client is closed; make a new one"
             raise UsageError(msg)
 
-    @asynccontextmanager
-    async def scope(self, seconds: float | None) -> AsyncIterator[asyncio.Timeout]:
-        """Run a block that is cancelled after `seconds`, or when the client is closed."""
-        async with asyncio.timeout(seconds) as scope:
-            self._scopes[scope] = asyncio.get_running_loop()
-            try:
-                yield scope
-            finally:
-                del self._scopes[scope]
+    def hold(self, scope: asyncio.Timeout) -> None:
+        """Have `scope` end when the client is closed."""
+        self._scopes[scope] = asyncio.get_running_loop()
+
+    def let_go(self, scope: asyncio.Timeout) -> None:
+        """Forget `scope`: it is about to end by itself."""
+        del self._scopes[scope]
 
     async def cut(self) -> None:
         """Close: end every call that is under way, in whatever loop it runs."""

@@ -6,7 +6,6 @@ import asyncio
 import copy
 import logging
 import math
-import re
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
@@ -48,7 +47,6 @@ from gong_async.retry import Action, Again, RetryBudget, RetryPolicy, decide
 
 T = TypeVar("T")
 
-_VARIABLE = re.compile(r"\{(\w+)\}")
 _TOO_MANY_REQUESTS = 429
 _GATEWAY_TIMEOUT = 504
 _UNSENT = frozenset({"queue", "pool", "connect", "tls"})
@@ -109,7 +107,10 @@ class Pipeline:
         query: Mapping[str, str | int | float | bool] | None,
         body: object,
     ) -> Request:
-        filled = _VARIABLE.sub(lambda match: _path_part(match[1], path), endpoint.route)
+        steps = endpoint.steps
+        filled = steps[0]
+        for name, text in zip(steps[1::2], steps[2::2], strict=True):
+            filled += _path_part(name, path) + text
         headers = self._headers[body is not None]
         return Request(
             endpoint.method,
@@ -174,8 +175,12 @@ class _Course(Generic[T]):
         if road.hooks:
             road.tell(CallStarted(**self._subject()))
         try:
-            async with road.lifeline.scope(road.retry.deadline) as self.scope:
-                result = await road.retry.run(self._attempt)
+            async with asyncio.timeout(road.retry.deadline) as self.scope:
+                road.lifeline.hold(self.scope)
+                try:
+                    result = await road.retry.run(self._attempt)
+                finally:
+                    road.lifeline.let_go(self.scope)
             finished = True
             return result
         except GongError as failed:
@@ -205,7 +210,7 @@ class _Course(Generic[T]):
         except GongError as failed:
             error = failure = self._locate(failed)
         finally:
-            if self.attempts > before[0]:
+            if self.attempts > before[0] and (road.hooks or road.witness is not None):
                 self._tell_attempt(response, error, before)
         raise await self._judge(failure, authorization)
 
@@ -385,6 +390,8 @@ class _Course(Generic[T]):
         return wait >= self._time_left()
 
     def _time_left(self) -> float:
+        if self.road.retry.deadline is None:
+            return math.inf
         until = self.scope.when() if self.scope else None
         return math.inf if until is None else until - asyncio.get_running_loop().time()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -23,6 +24,9 @@ _EFFECTS: dict[str, Effect] = {
     "POST": "create",
     "PATCH": "create",
 }
+
+
+_VARIABLE = re.compile(r"\{(\w+)\}")
 
 
 def _default_effect(endpoint: Endpoint[Any]) -> Effect:
@@ -56,6 +60,12 @@ class Endpoint(Generic[T]):
     returns: type[T]
     effect: Effect = field(kw_only=True, default=Factory(_default_effect, takes_self=True))
     echo: str | None = field(default=None, kw_only=True)
+    steps: tuple[str, ...] = field(init=False, eq=False, repr=False)
+    """The route taken apart: texts, and at odd places the variables between them."""
+
+    @steps.default
+    def _steps(self) -> tuple[str, ...]:
+        return tuple(_VARIABLE.split(self.route))
 
 
 @frozen

@@ -172,7 +172,12 @@ class RetryPolicy:
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Run `attempt` until it returns, or raises anything other than `Again`."""
-        result: T = await self._run(attempt)
+        try:
+            return await attempt()
+        except Again as again:
+            first = again
+        # Only a call that is repeated needs `backoff`; it begins where the first attempt ended.
+        result: T = await self._run(_continued(first, attempt))
         return result
 
     def backoff(self, failures: int) -> float:
@@ -191,6 +196,18 @@ class RetryPolicy:
     def patience(self) -> float:
         """Seconds that a refusal by Gong's limit may hold a call: `max_wait`, and what we add."""
         return self.max_wait + _MOST_ON_TOP
+
+
+def _continued(first: Again, attempt: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+    """Return `attempt`, with what became of the first one as its first result."""
+    ended = [first]
+
+    async def next_attempt() -> T:
+        if ended:
+            raise ended.pop()
+        return await attempt()
+
+    return next_attempt
 
 
 async def _once(attempt: Callable[[], Awaitable[T]]) -> T:

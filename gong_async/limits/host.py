@@ -161,7 +161,7 @@ class HostKeeper:
         """Return the machine's steady time."""
         return self.limiter.clerk.ledger.clocks.steady()
 
-    def refuse_early(self, lane: Lane, patience: float) -> None:
+    def begin(self, lane: Lane, patience: float, *, free: bool) -> None:
         """Raise at once what the last look at the file has shown to be without hope."""
         if self.booking.seen is not None:
             clocks = self.limiter.clerk.ledger.clocks

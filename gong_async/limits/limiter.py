@@ -21,8 +21,12 @@ class Keeper(Protocol):
         """Return the keeper's steady time, in seconds."""
         ...
 
-    def refuse_early(self, lane: Lane, patience: float) -> None:
-        """Raise at once, ahead of any queue, what the queue could only lead to."""
+    def begin(self, lane: Lane, patience: float, *, free: bool) -> bool | None:
+        """Raise at once, ahead of any queue, what the queue could only lead to.
+
+        If the way is `free`, a turn that needs no waiting may be taken at once: returned is
+        whether it probes. None means that the caller has to line up.
+        """
         ...
 
     async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
@@ -131,12 +135,16 @@ class QueuedTurn:
         self._unused = True
 
     async def __aenter__(self) -> Self:
-        keeper = self._keeper
-        keeper.refuse_early(self._lane, self._patience)
-        asked = keeper.now()
-        self._probes = await self._queue.enter(keeper, self._lane, self._patience)
-        self._sent_at = keeper.now()
-        self.waited = self._sent_at - asked
+        keeper, queue, lane = self._keeper, self._queue, self._lane
+        asked = self._sent_at = keeper.now()
+        probes = keeper.begin(lane, self._patience, free=queue.is_free)
+        if probes is None:
+            probes = await queue.enter(keeper, lane, self._patience)
+            self._sent_at = keeper.now()
+            self.waited = self._sent_at - asked
+        else:
+            await queue.walk_in()
+        self._probes = probes
         return self
 
     async def __aexit__(

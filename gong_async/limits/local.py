@@ -90,11 +90,14 @@ class LocalKeeper:
         """Return the loop's time on the scale that all loops share."""
         return self.loop.time() - self.offset
 
-    def refuse_early(self, lane: Lane, patience: float) -> None:
-        """Raise at once, ahead of any queue, what the queue could only lead to."""
-        now = self.now()
-        with self.limiter.mutex:
-            self.limiter.gate.check(now, now + self.limiter.wall_offset, lane, patience)
+    def begin(self, lane: Lane, patience: float, *, free: bool) -> bool | None:
+        """Raise at once what the queue could only lead to; take a turn if one is there."""
+        now, limiter = self.now(), self.limiter
+        wall = now + limiter.wall_offset
+        with limiter.mutex:
+            if limiter.gate.wait(now, wall, lane, patience) or not free:
+                return None
+            return limiter.gate.take(now, wall, lane)
 
     async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
         """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""

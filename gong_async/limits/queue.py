@@ -52,6 +52,16 @@ class Queue:
         """How many calls are here."""
         return Crowd(self.waiting["interactive"], self.waiting["bulk"], self.in_flight)
 
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody is in line and a place is left."""
+        return not (self._in_line or self._urgent or self.places.locked())
+
+    async def walk_in(self) -> None:
+        """Take a place while the queue is free; nothing is waited for."""
+        await self.places.acquire()
+        self.in_flight += 1
+
     async def enter(self, keeper: Keeper, lane: Lane, patience: float) -> bool:
         """Wait for a turn; return whether it probes. `leave` gives the place back."""
         self.waiting[lane] += 1

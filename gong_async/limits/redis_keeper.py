@@ -65,7 +65,7 @@ class RedisKeeper:
         """Return the loop's time."""
         return self.loop.time()
 
-    def refuse_early(self, lane: Lane, patience: float) -> None:
+    def begin(self, lane: Lane, patience: float, *, free: bool) -> None:
         """Raise at once, ahead of any queue, what the queue could only lead to."""
         now = self.server_now()
         (self.alone or self.gate).check(now, now, lane, patience)

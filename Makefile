@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := gong_async tests benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults fuzz crash bench check format test-all test-long test-lowest wheel clean
+.PHONY: help demo test faults fuzz crash bench bench-compare bench-pin check format test-all test-long test-lowest wheel clean
 
 help:  ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.created:
 	@echo "Making $(VENV) ..."
@@ -31,8 +31,16 @@ $(VENV)/.lint: $(VENV)/.test
 	@$(PIP) install --group lint --group bench
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.created pyproject.toml
-	@$(PIP) install --editable . --group bench
+# Others' clients and their exact versions stay out of the environment of the tests. urllib3-future,
+# which niquests needs, would put itself in the place of the urllib3 of requests.
+BENCH := .venvs/bench
+MEASURE := $(BENCH)/bin/python
+
+$(BENCH)/.installed: benchmarks/requirements.txt
+	@$(MAKE) --no-print-directory VENV=$(BENCH) $(BENCH)/.created
+	@URLLIB3_NO_OVERRIDE=1 $(MEASURE) -m pip --quiet --disable-pip-version-check install \
+		--no-binary urllib3-future --requirement benchmarks/requirements.txt
+	@$(MEASURE) -m pip --quiet --disable-pip-version-check install --no-deps --editable .
 	@touch $@
 
 demo: $(VENV)/.demo  ## Update a few hundred meetings from a file, against the embedded fake Gong
@@ -68,11 +76,27 @@ SEED ?= 1
 crash: $(VENV)/.test  ## Kill a bulk job KILLS times, from SEED on, and check that it never lies
 	@PYTHONPATH=tests $(BIN)/python -X dev -m crash --kills $(KILLS) --seed $(SEED)
 
-bench: $(VENV)/.bench  ## Measure the pace beside other limiters, memory, the journal, and five days in virtual time
-	@$(BIN)/python benchmarks/pacing.py
-	@$(BIN)/python benchmarks/memory.py
-	@$(BIN)/python benchmarks/journal.py
-	@$(BIN)/python benchmarks/five_days.py
+PARTS := call convert imports instructions memory growth pacing journal five_days
+
+bench: $(BENCH)/.installed  ## Measure calls beside other clients, start-up, memory, pace, the journal (PARTS='call memory')
+	@for part in $(PARTS); do \
+		test -e benchmarks/$$part.py || { echo "== $$part: not there"; continue; }; \
+		if [ $$part = instructions ] && ! command -v valgrind > /dev/null; then \
+			echo "== $$part: needs valgrind"; continue; fi; \
+		echo "== $$part"; \
+		$(MEASURE) benchmarks/$$part.py || failed="$$failed $$part"; \
+	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+bench-compare: $(BENCH)/.installed  ## Compare what calls cost with another commit (BASE=REV, ARGS='--rounds 15')
+	@test -n "$(BASE)" || { echo "say with what: make bench-compare BASE=REV"; exit 2; }
+	@$(MEASURE) benchmarks/compare.py $(ARGS) "$(BASE)"
+
+# After a change of the groups `bench` or `rivals`; for all Pythons that are supported.
+bench-pin: $(BENCH)/.installed  ## Pin the newest versions of what the benchmarks need
+	@$(MEASURE) -m pip --quiet --disable-pip-version-check install uv
+	@$(BENCH)/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate \
+		--custom-compile-command 'make bench-pin' --extra cli --group bench --group rivals \
+		--output-file benchmarks/requirements.txt pyproject.toml
 
 check: $(VENV)/.lint  ## Format, lint and type checks
 	@$(BIN)/ruff format --check $(SOURCES)

@@ -49,6 +49,11 @@ class LocalLimiter(QueuedLimiter):
             self.limits = self.gate.limits = limits
             if self.gate.pace is None or self.gate.pace.ceiling != limits.per_second:
                 self.gate.pace = new_pace(limits)
+        for loop, queue in self.queues():
+            try:
+                loop.call_soon_threadsafe(queue.resize, limits.max_in_flight)
+            except RuntimeError:
+                continue  # that loop is closed, and so nobody waits in it
 
     def is_idle(self) -> bool:
         """Whether nobody waits, nothing is under way, and nothing is left to remember."""

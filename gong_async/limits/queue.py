@@ -42,6 +42,8 @@ class Queue:
     places: asyncio.Semaphore = field(init=False, default=Factory(_places, takes_self=True))
     waiting: dict[Lane, int] = field(factory=lambda: {"interactive": 0, "bulk": 0}, init=False)
     in_flight: int = field(default=0, init=False)
+    _surplus: int = field(default=0, init=False)
+    """Places too many: they are taken away when they are free."""
     _head: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _in_line: int = field(default=0, init=False)
     _urgent: list[tuple[asyncio.Future[bool | None], float]] = field(factory=list, init=False)
@@ -55,7 +57,7 @@ class Queue:
     @property
     def is_free(self) -> bool:
         """Whether nobody is in line and a place is left."""
-        return not (self._in_line or self._urgent or self.places.locked())
+        return not (self._in_line or self._urgent or self._surplus or self.places.locked())
 
     async def walk_in(self) -> None:
         """Take a place while the queue is free; nothing is waited for."""
@@ -81,7 +83,27 @@ class Queue:
     def leave(self) -> None:
         """Give the place among the calls in flight back."""
         self.in_flight -= 1
-        self.places.release()
+        self._free_place()
+
+    def resize(self, max_in_flight: int) -> None:
+        """Have more places or fewer from now on; calls in flight keep theirs until they end."""
+        more = max_in_flight - self.max_in_flight
+        self.max_in_flight = max_in_flight
+        self._surplus += max(0, -more)
+        for _ in range(more):
+            self._free_place()
+
+    async def _take_place(self) -> None:
+        while self._surplus and not self.places.locked():
+            self._surplus -= 1
+            await self.places.acquire()
+        await self.places.acquire()
+
+    def _free_place(self) -> None:
+        if self._surplus:
+            self._surplus -= 1
+        else:
+            self.places.release()
 
     def look_again(self) -> None:
         """Let the head ask again: something has changed."""
@@ -105,7 +127,7 @@ class Queue:
             self._in_line -= 1
             self._call_up()
             return
-        self.places.release()
+        self._free_place()
         keeper.undo(probes=granted)
 
     async def _line_up(self, keeper: Keeper, lane: Lane, patience: float) -> bool:
@@ -128,11 +150,11 @@ class Queue:
     async def _lead(self, keeper: Keeper, lane: Lane, patience: float) -> bool:
         """Stand at the head: hand slots to interactive calls until one is left for this call."""
         while True:
-            await self.places.acquire()
+            await self._take_place()
             try:
                 probes, turn = await self._slot(keeper, lane, patience)
             except BaseException:
-                self.places.release()
+                self._free_place()
                 raise
             if turn is None:
                 return probes

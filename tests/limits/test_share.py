@@ -81,6 +81,45 @@ async def test_the_more_careful_limits_hold_until_their_client_is_closed() -> No
     assert alone[1] - alone[0] == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("busy", [0, 5, 8], ids=lambda busy: f"{busy}_under_way")
+async def test_places_follow_the_clients_that_come_and_go(busy: int) -> None:
+    """In the same loop, too: fewer with a more careful client, more again when it has left."""
+    share = ProcessShare()
+    many = share.limiter("A", Limits(per_second=None, per_day=None, max_in_flight=8))
+    under_way, most, ended = 0, [0], asyncio.Event()
+
+    async def work(until: asyncio.Event) -> None:
+        nonlocal under_way
+        async with many.turn(patience=60) as turn:
+            under_way += 1
+            most[-1] = max(most[-1], under_way)
+            await until.wait()
+            under_way -= 1
+            turn.accepted()
+
+    async def crowd() -> None:
+        most.append(0)
+        until = asyncio.Event()
+        tasks = [asyncio.create_task(work(until)) for _ in range(20)]
+        await asyncio.sleep(0.01)
+        until.set()
+        await asyncio.gather(*tasks)
+
+    await take(many)
+    before = [asyncio.create_task(work(ended)) for _ in range(busy)]
+    await asyncio.sleep(0.01)
+    few = share.limiter("A", Limits(per_second=None, per_day=None, max_in_flight=2))
+    await asyncio.sleep(0)
+    ended.set()
+    await asyncio.gather(*before)
+    await crowd()
+    few.leave()
+    await asyncio.sleep(0)
+    await crowd()
+
+    assert most == [busy, 2, 8]
+
+
 def test_careful_limits_break_neither() -> None:
     """The smaller of everything that allows, the larger of everything that reserves."""
     one = Limits(per_second=None, per_day=100, max_in_flight=4, reserve=1)

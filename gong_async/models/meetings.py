@@ -31,11 +31,18 @@ class Invitee:
             raise ValidationError("email", "an invitee needs an email or a name")
 
 
+_INVITEES = frozenset({Invitee})
+
+
 def _invitees(value: Iterable[Invitee]) -> tuple[Invitee, ...]:
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+    if not isinstance(value, (list, tuple)) and (
+        isinstance(value, str | bytes) or not isinstance(value, Iterable)
+    ):
         problem = f"expected a list of Invitee, got {type(value).__name__}"
         raise ValidationError("invitees", problem)
     invitees = tuple(value)
+    if _INVITEES.issuperset(map(type, invitees)):
+        return invitees
     for position, invitee in enumerate(invitees):
         if not isinstance(invitee, Invitee):
             problem = f"expected an Invitee, got {type(invitee).__name__}"
@@ -60,7 +67,7 @@ class _WrittenMeeting:
     """The conferencing provider, `zoom` for example; unset, it is the organizer's default."""
 
     def __attrs_post_init__(self) -> None:
-        if _shared.instant(self.end_time) <= _shared.instant(self.start_time):
+        if not _shared.is_later(self.end_time, self.start_time):
             raise ValidationError("end_time", "the meeting must end after it starts")
 
 

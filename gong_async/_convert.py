@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any, NoReturn, TypeVar, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
 from cattrs import (
@@ -20,22 +18,25 @@ from cattrs import (
 from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
+from gong_async._json import FASTEST, Json
 from gong_async.errors import DecodeError, ValidationError
 from gong_async.models._shared import (
     Answer,
     Result,
-    check_time,
     isoformat,
     meeting_id,
 )
+from gong_async.models.meetings import MeetingUpdate, NewMeeting
 
 # `Converter` is named here for everybody else: this file is the only door to cattrs.
 __all__ = ["Converter", "camel", "from_json", "make_converter", "structure", "to_json"]
 
 T = TypeVar("T")
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_OBJECT = (dict, Mapping)
+"""In this order, because the first is asked at once and the second by way of Python code."""
+_TEXTS_ONLY = frozenset({MeetingUpdate, NewMeeting})
+"""What is written of them is text alone: their fields were checked, and do not change."""
 _OURS = frozenset({"already_gone", "extra", "meta"})
 """Fields of results that tell of the call; Gong knows nothing of them."""
 
@@ -50,17 +51,23 @@ def camel(name: str) -> str:
 def make_converter() -> Converter:
     """Return the converter of one client."""
     converter = Converter(prefer_attrib_converters=True)
-    converter.register_unstructure_hook(datetime, _write_time)
+    converter.register_unstructure_hook(datetime, isoformat)
+    # Otherwise cattrs calls a function for each that returns what it is given.
+    converter.register_unstructure_hook(str | None, converter.get_unstructure_hook(str))
+    converter.register_unstructure_hook_factory(
+        _is_list_of_models, lambda cls: _list_writer(cls, converter)
+    )
     converter.register_structure_hook(str, _structure_str)
     converter.register_structure_hook(bool, _structure_bool)
     converter.register_structure_hook(Answer, _structure_answer)
     converter.register_unstructure_hook_factory(attrs.has, lambda cls: _writer(cls, converter))
     converter.register_structure_hook_factory(_is_model, lambda cls: _reader(cls, converter))
+    converter.register_structure_hook_factory(_is_optional_str, lambda _: _structure_optional_str)
     converter.register_structure_hook_factory(_is_list, lambda cls: _list_reader(cls, converter))
     return converter
 
 
-def to_json(converter: Converter, body: object) -> bytes:
+def to_json(converter: Converter, body: object, *, json: Json = FASTEST) -> bytes:
     """Return `body` as the bytes that are sent: UTF-8, compact, no NaN.
 
     Raises:
@@ -69,29 +76,18 @@ def to_json(converter: Converter, body: object) -> bytes:
             that holds itself.
     """
     try:
-        plain = converter.unstructure(body)
-        text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return json.dumps(converter.unstructure(body), texts_only=type(body) in _TEXTS_ONLY)
     except RecursionError:
-        msg = "nested too deeply, or holding itself"
-        raise ValueError(msg) from None
-    return text.encode()
+        raise ValueError("nested too deeply, or holding itself") from None
 
 
-def from_json(body: bytes) -> object:
+def from_json(body: bytes, *, json: Json = FASTEST) -> object:
     """Return what a body says. Numbers keep all digits; the last of equal keys wins.
 
     Raises:
         ValueError: not JSON, or JSON that no honest server sends (NaN, endless nesting).
     """
-    # Decoded here, because `json` lets bytes pass that are half a character.
-    text = body.decode(json.detect_encoding(body))
-    try:
-        parsed: object = json.loads(text, parse_constant=_refuse_constant)
-        # `\ud83d` alone is legal JSON but no legal text: it would break whatever it is written to.
-        return _replace_surrogates(parsed) if _ESCAPED_SURROGATE.search(text) else parsed
-    except RecursionError:
-        msg = "nested too deeply"
-        raise ValueError(msg) from None
+    return json.loads(body)
 
 
 def structure(converter: Converter, payload: Mapping[str, Any], cls: type[T]) -> T:
@@ -116,8 +112,25 @@ def _is_model(cls: Any) -> bool:
     return isinstance(cls, type) and attrs.has(cls)
 
 
+def _is_optional_str(cls: Any) -> bool:
+    return bool(cls == str | None)
+
+
 def _is_list(cls: Any) -> bool:
     return get_origin(cls) is tuple
+
+
+def _is_list_of_models(cls: Any) -> bool:
+    return _is_list(cls) and get_args(cls)[1:] == (...,) and _is_model(get_args(cls)[0])
+
+
+def _list_writer(cls: Any, converter: Converter) -> Callable[[Any], Any]:
+    try:
+        write = converter.get_unstructure_hook(get_args(cls)[0], cache_result=False)
+    except RecursionError:
+        write = converter.unstructure  # a class that holds others of itself
+    # cattrs would run a generator.
+    return lambda values: [write(value) for value in values]
 
 
 def _list_reader(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
@@ -131,11 +144,6 @@ def _list_reader(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
         return read(payload, target)
 
     return structure_list
-
-
-def _write_time(value: datetime) -> str:
-    check_time("time", value)
-    return isoformat(value)
 
 
 def _writer(cls: type[Any], converter: Converter) -> Callable[[Any], Any]:
@@ -166,13 +174,17 @@ def _reader(cls: type[Any], converter: Converter) -> Callable[[Any, Any], Any]:
     keeps_extra = issubclass(cls, Result)
 
     def structure_model(payload: Any, target: Any) -> Any:
-        if not isinstance(payload, Mapping):
+        if not isinstance(payload, _OBJECT):
             msg = f"expected an object, got {_json_type(payload)}"
             raise TypeError(msg)
-        # null stands for "absent" wherever a field may be absent.
-        given = {
-            key: value for key, value in payload.items() if value is not None or key not in optional
-        }
+        given = payload
+        if None in payload.values():
+            # null stands for "absent" wherever a field may be absent.
+            given = {
+                key: value
+                for key, value in payload.items()
+                if value is not None or key not in optional
+            }
         model = read(given, target)
         if keeps_extra and not known.issuperset(given):
             extra = {key: value for key, value in payload.items() if key not in known}
@@ -195,6 +207,10 @@ def _structure_str(value: Any, _: Any) -> str:
         return str(value)
     msg = f"expected a string, got {_json_type(value)}"
     raise TypeError(msg)
+
+
+def _structure_optional_str(value: Any, _: Any) -> str | None:
+    return None if value is None else _structure_str(value, _)
 
 
 def _structure_meeting_id(value: Any, _: Any) -> str:
@@ -249,22 +265,3 @@ def _step(error: BaseException) -> str:
         if isinstance(note, IterableValidationNote):
             return f"[{note.index}]"
     return ""
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    msg = f"{name} is not JSON"
-    raise ValueError(msg)
-
-
-def _replace_surrogates(value: Any) -> Any:
-    match value:
-        case str():
-            return _LONE_SURROGATE.sub("\ufffd", value)
-        case list():
-            return [_replace_surrogates(item) for item in value]
-        case dict():
-            return {
-                _replace_surrogates(key): _replace_surrogates(item) for key, item in value.items()
-            }
-        case _:
-            return value

@@ -23,7 +23,7 @@ WIRE = Path(__file__).parent / "wire"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"_version", "_flight", "_secret", "_retry_after", "errors"}),
+    frozenset({"_version", "_flight", "_json", "_secret", "_retry_after", "errors"}),
     frozenset({"_base_url", "_lifeline", "_redaction", "_storage", "_wire", "hooks", "models"}),
     frozenset({"_convert", "_transport", "auth", "limits", "resources", "retry"}),
     frozenset({"_answer", "_log_mask", "bulk"}),
@@ -46,6 +46,7 @@ DOORS = {
     "multidict": ("_answer.py", "_transport/", "_wire.py"),
     "pytest": ("testing/plugin.py",),
     "pytest_asyncio": ("testing/plugin.py",),
+    "orjson": ("_json.py",),
     "python_calamine": ("bulk/sheets.py",),
     "rich": ("cli/",),
     "platformdirs": ("_storage/private_file.py",),

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from types import TracebackType
+from typing import Self
 
 from attrs import define, field
 
 from gong_async.errors import UsageError
-
-
-def _expire(scope: asyncio.Timeout) -> None:
-    try:
-        scope.reschedule(asyncio.get_running_loop().time())
-    except RuntimeError:
-        return  # it has just ended by itself
 
 
 @define(eq=False)
@@ -21,7 +17,7 @@ class Lifeline:
     """Shared by a client and all its `with_options` copies."""
 
     closed: bool = False
-    _scopes: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = field(factory=dict, init=False)
+    _spans: set[Span] = field(factory=set, init=False)
 
     def check(self) -> None:
         """Refuse to begin anything once the client is closed."""
@@ -29,20 +25,64 @@ class Lifeline:
             msg = "this client is closed; make a new one"
             raise UsageError(msg)
 
-    def hold(self, scope: asyncio.Timeout) -> None:
-        """Have `scope` end when the client is closed."""
-        self._scopes[scope] = asyncio.get_running_loop()
-
-    def let_go(self, scope: asyncio.Timeout) -> None:
-        """Forget `scope`: it is about to end by itself."""
-        del self._scopes[scope]
+    def span(self, seconds: float | None) -> Span:
+        """Return a block that is cut off after `seconds`, or when the client is closed."""
+        return Span(self._spans, seconds)
 
     async def cut(self) -> None:
         """Close: end every call that is under way, in whatever loop it runs."""
         self.closed = True
-        for scope, loop in list(self._scopes.items()):
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_expire, scope)
+        for span in list(self._spans):
+            if not span.loop.is_closed():
+                span.loop.call_soon_threadsafe(span.cut_off)
         # Two turns of the loop: one for the cancellations, one for what they set free.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
+
+
+class Span:
+    """A block of one task that raises `TimeoutError` when it is cut off.
+
+    As `asyncio.timeout`, which takes five times as long to enter and to leave.
+    """
+
+    __slots__ = ("_cancelling", "_others", "_task", "_timer", "is_cut_off", "loop", "until")
+
+    def __init__(self, others: set[Span], seconds: float | None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.until = math.inf if seconds is None else self.loop.time() + seconds
+        """On the loop's clock."""
+        self.is_cut_off = False
+        self._others = others
+        self._task: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def cut_off(self) -> None:
+        """End the block, if it has not ended."""
+        if self in self._others and not self.is_cut_off and self._task is not None:
+            self.is_cut_off = True
+            self._task.cancel()
+
+    def __enter__(self) -> Self:
+        self._task = asyncio.current_task()
+        self._cancelling = 0 if self._task is None else self._task.cancelling()
+        if self.until < math.inf:
+            self._timer = self.loop.call_at(self.until, self.cut_off)
+        self._others.add(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._others.remove(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.is_cut_off or self._task is None:
+            return
+        # Somebody else may have cancelled the task as well: then it stays cancelled.
+        ours_alone = self._task.uncancel() <= self._cancelling
+        if ours_alone and isinstance(error, asyncio.CancelledError):
+            raise TimeoutError from error

@@ -14,7 +14,7 @@ from attrs import Factory, define, evolve, field, frozen
 
 from gong_async._answer import request_id, retry_after, status_error, success_payload
 from gong_async._convert import Converter, structure, to_json
-from gong_async._lifeline import Lifeline
+from gong_async._lifeline import Lifeline, Span
 from gong_async._redaction import Redactor
 from gong_async._secret import PinnedSecret, Secret
 from gong_async._transport import Transport
@@ -156,7 +156,7 @@ class _Course(Generic[T]):
     road: Pipeline
     endpoint: Endpoint[T]
     request: Request
-    scope: asyncio.Timeout | None = None
+    span: Span | None = None
     progress: Progress = field(factory=Progress)
     attempts: int = 0
     failures: int = 0
@@ -175,19 +175,15 @@ class _Course(Generic[T]):
         if road.hooks:
             road.tell(CallStarted(**self._subject()))
         try:
-            async with asyncio.timeout(road.retry.deadline) as self.scope:
-                road.lifeline.hold(self.scope)
-                try:
-                    result = await road.retry.run(self._attempt)
-                finally:
-                    road.lifeline.let_go(self.scope)
+            with road.lifeline.span(road.retry.deadline) as self.span:
+                result = await road.retry.run(self._attempt)
             finished = True
             return result
         except GongError as failed:
             error = failed
             raise
         except TimeoutError:
-            if self.scope is None or not self.scope.expired():
+            if self.span is None or not self.span.is_cut_off:
                 raise
             error = cut_off = self._cut_off()
         finally:
@@ -390,10 +386,9 @@ class _Course(Generic[T]):
         return wait >= self._time_left()
 
     def _time_left(self) -> float:
-        if self.road.retry.deadline is None:
+        if self.span is None or self.span.until == math.inf:
             return math.inf
-        until = self.scope.when() if self.scope else None
-        return math.inf if until is None else until - asyncio.get_running_loop().time()
+        return self.span.until - asyncio.get_running_loop().time()
 
     def _cut_off(self) -> GongError:
         """Return the error of a call that the lifeline ended, at whatever point it was."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import aiohttp
 from aiohttp import BaseConnector
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from attrs import define, field
 from yarl import URL
@@ -18,21 +20,29 @@ CONNECT_SECONDS = 10.0
 _BODILESS = frozenset({"GET", "HEAD"})
 
 
+class _Place(aiohttp.ClientRequest):
+    """Tells aiohttp's pool where to connect to; it is never sent."""
+
+    @cached_property
+    def connection_key(self) -> ConnectionKey:
+        """What tells the connections to this place from others; the same for every request."""
+        return super().connection_key
+
+
 @define(eq=False)
 class Origin:
     """Connects to one server, and writes requests to it."""
 
     url: str
     connector: BaseConnector
-    _place: aiohttp.ClientRequest = field(init=False, repr=False)
-    """Tells aiohttp's pool where to connect to; it is never sent."""
+    _place: _Place = field(init=False, repr=False)
     _headers: Mapping[str, str] | None = field(default=None, init=False, repr=False)
     _lines: str = field(default="", init=False, repr=False)
     """Those headers as they are sent."""
     _timeout: aiohttp.ClientTimeout | None = field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._place = aiohttp.ClientRequest("GET", URL(self.url, encoded=True))
+        self._place = _Place("GET", URL(self.url, encoded=True))
 
     async def connect(self, timeout: float, progress: Progress) -> Connection:
         """Return a connection on which nothing waits that nobody asked for.

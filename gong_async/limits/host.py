@@ -161,11 +161,11 @@ class HostKeeper:
         """Return the machine's steady time."""
         return self.limiter.clerk.ledger.clocks.steady()
 
-    def begin(self, lane: Lane, patience: float, *, free: bool) -> None:
+    def begin(self, now: float, lane: Lane, patience: float, *, free: bool) -> None:
         """Raise at once what the last look at the file has shown to be without hope."""
         if self.booking.seen is not None:
-            clocks = self.limiter.clerk.ledger.clocks
-            self.booking.seen.check(clocks.steady(), clocks.wall(), lane, patience)
+            wall = self.limiter.clerk.ledger.clocks.wall()
+            self.booking.seen.check(now, wall, lane, patience)
 
     async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
         """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""

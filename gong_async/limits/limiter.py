@@ -21,7 +21,7 @@ class Keeper(Protocol):
         """Return the keeper's steady time, in seconds."""
         ...
 
-    def begin(self, lane: Lane, patience: float, *, free: bool) -> bool | None:
+    def begin(self, now: float, lane: Lane, patience: float, *, free: bool) -> bool | None:
         """Raise at once, ahead of any queue, what the queue could only lead to.
 
         If the way is `free`, a turn that needs no waiting may be taken at once: returned is
@@ -137,7 +137,7 @@ class QueuedTurn:
     async def __aenter__(self) -> Self:
         keeper, queue, lane = self._keeper, self._queue, self._lane
         asked = self._sent_at = keeper.now()
-        probes = keeper.begin(lane, self._patience, free=queue.is_free)
+        probes = keeper.begin(asked, lane, self._patience, free=queue.is_free)
         if probes is None:
             probes = await queue.enter(keeper, lane, self._patience)
             self._sent_at = keeper.now()

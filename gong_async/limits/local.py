@@ -95,9 +95,9 @@ class LocalKeeper:
         """Return the loop's time on the scale that all loops share."""
         return self.loop.time() - self.offset
 
-    def begin(self, lane: Lane, patience: float, *, free: bool) -> bool | None:
+    def begin(self, now: float, lane: Lane, patience: float, *, free: bool) -> bool | None:
         """Raise at once what the queue could only lead to; take a turn if one is there."""
-        now, limiter = self.now(), self.limiter
+        limiter = self.limiter
         wall = now + limiter.wall_offset
         with limiter.mutex:
             if limiter.gate.wait(now, wall, lane, patience) or not free:

@@ -42,6 +42,7 @@ class Queue:
     places: asyncio.Semaphore = field(init=False, default=Factory(_places, takes_self=True))
     waiting: dict[Lane, int] = field(factory=lambda: {"interactive": 0, "bulk": 0}, init=False)
     in_flight: int = field(default=0, init=False)
+    _taken: int = field(default=0, init=False)
     _surplus: int = field(default=0, init=False)
     """Places too many: they are taken away when they are free."""
     _head: asyncio.Lock = field(factory=asyncio.Lock, init=False)
@@ -57,10 +58,12 @@ class Queue:
     @property
     def is_free(self) -> bool:
         """Whether nobody is in line and a place is left."""
-        return not (self._in_line or self._urgent or self._surplus or self.places.locked())
+        left = self._taken < self.max_in_flight
+        return left and not (self._in_line or self._urgent or self._surplus)
 
     async def walk_in(self) -> None:
         """Take a place while the queue is free; nothing is waited for."""
+        self._taken += 1
         await self.places.acquire()
         self.in_flight += 1
 
@@ -91,15 +94,20 @@ class Queue:
         self.max_in_flight = max_in_flight
         self._surplus += max(0, -more)
         for _ in range(more):
-            self._free_place()
+            self._give_place()
 
     async def _take_place(self) -> None:
         while self._surplus and not self.places.locked():
             self._surplus -= 1
             await self.places.acquire()
         await self.places.acquire()
+        self._taken += 1
 
     def _free_place(self) -> None:
+        self._taken -= 1
+        self._give_place()
+
+    def _give_place(self) -> None:
         if self._surplus:
             self._surplus -= 1
         else:

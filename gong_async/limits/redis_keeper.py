@@ -65,9 +65,9 @@ class RedisKeeper:
         """Return the loop's time."""
         return self.loop.time()
 
-    def begin(self, lane: Lane, patience: float, *, free: bool) -> None:
+    def begin(self, now: float, lane: Lane, patience: float, *, free: bool) -> None:
         """Raise at once, ahead of any queue, what the queue could only lead to."""
-        now = self.server_now()
+        now += self.offset
         (self.alone or self.gate).check(now, now, lane, patience)
 
     def server_now(self) -> float:

@@ -298,7 +298,7 @@ async def test_what_is_known_to_be_hopeless_fails_ahead_of_the_queue(share: Host
             await take(known)
         keeper = known._desk()[1]
         with pytest.raises(type(caught.value)):
-            keeper.begin("interactive", 60, free=False)
+            keeper.begin(keeper.now(), "interactive", 60, free=False)
         errors.append(caught.value)
 
     assert [type(error) for error in errors] == [DailyQuotaExceededError, RateLimitError]

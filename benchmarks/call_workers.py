@@ -57,6 +57,11 @@ class Child:
             env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"},
         )
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
     def hear(self) -> str:
         """Return the next line that it says."""
         assert self._process.stdout is not None
@@ -128,6 +133,10 @@ class Workers(ExitStack):
                 f"{label}: {seen['connections']} connections, with {in_flight} updates in flight"
             )
         return figures | {"connections": seen["connections"]}
+
+    def pid(self, label: str) -> int:
+        """Return the process of a client."""
+        return self._clients[label].pid
 
     def seen(self) -> dict[str, Any]:
         """Return what the server has seen: how many updates, and the body of the last."""

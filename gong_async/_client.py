@@ -23,7 +23,7 @@ from gong_async._sender import PipelineSender
 from gong_async._transport import BaseConnector, ClientSession, SessionPool
 from gong_async._version import __version__
 from gong_async._wire import Endpoint
-from gong_async.auth import Auth, auth_from_env
+from gong_async.auth import Auth, Settling, auth_from_env
 from gong_async.bulk.engine import Engine, Outcome
 from gong_async.errors import ConfigurationError, ValidationError
 from gong_async.hooks.events import Hook
@@ -31,8 +31,6 @@ from gong_async.limits.gates import Lane, Limits, Quota, Share
 from gong_async.limits.share import IN_THIS_PROCESS
 from gong_async.models._shared import Answer
 from gong_async.models.meetings import Change, MeetingChange, UpdatedMeeting
-from gong_async.oauth.credential import OAuth
-from gong_async.oauth.environment import login_from_env
 from gong_async.resources.meetings import Meetings
 from gong_async.retry import RetryPolicy
 
@@ -138,6 +136,10 @@ class GongClient:
         Raises:
             ConfigurationError: a variable is missing, or two contradict each other.
         """
+        from gong_async.oauth.environment import (  # noqa: PLC0415 - most programs have no login
+            login_from_env,
+        )
+
         # No name for the environment here: a traceback may show the locals of every frame.
         auth = login_from_env(os.environ if environ is None else environ) or auth_from_env(
             os.environ if environ is None else environ
@@ -301,8 +303,7 @@ class GongClient:
         """End the calls under way and close the connections. A second close does nothing."""
         if self._owner:
             await self._call.lifeline.cut()
-            if isinstance(self._call.auth, OAuth):
-                # Its answer is worth a login: the token that it replaces is spent.
+            if isinstance(self._call.auth, Settling):
                 await self._call.auth.settle()
             self._call.limiter.leave()
             await self._pool.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from attrs import Attribute, define, field, frozen
 from attrs.validators import optional
@@ -43,6 +43,15 @@ class Auth(Protocol):
 
     async def renew(self, refused: Secret) -> bool:
         """Replace `refused`, which Gong answered with 401; say whether there is a new one."""
+        ...
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A credential that may be in the middle of something when its client is closed."""
+
+    async def settle(self) -> None:
+        """Bring to an end what must not be left half done: an answer may be worth a login."""
         ...
 
 

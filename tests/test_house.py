@@ -164,6 +164,7 @@ def test_the_fake_knows_nothing_of_the_client(file: Path) -> None:
     [
         ("import gong_async", ("aiohttp", "attrs", "cattrs", "backoff", *EXTRAS)),
         ("from gong_async import *", EXTRAS),
+        ("from gong_async import GongClient", ("gong_async.oauth", "platformdirs", *EXTRAS)),
         ("import gong_async.testing.server", EXTRAS),
     ],
 )

@@ -50,7 +50,7 @@ def _invitees(value: Iterable[Invitee]) -> tuple[Invitee, ...]:
     return invitees
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, init=False, repr=False, eq=False)  # nobody makes one: those below are made
 class _WrittenMeeting:
     start_time: datetime = field(validator=_shared.aware_time)
     """When the meeting starts; needs a zone. Fractions of a second are dropped."""

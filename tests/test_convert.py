@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from attrs import frozen
 
 from gong_async import (
     Answer,
@@ -23,7 +24,7 @@ from gong_async import (
     UserIntegration,
     ValidationError,
 )
-from gong_async._convert import camel, from_json, make_converter, structure
+from gong_async._convert import camel, from_json, make_converter, structure, to_json
 from gong_async.testing import FakeGong, Fault
 
 Wire = Callable[[str], Any]
@@ -351,6 +352,29 @@ async def test_a_body_of_models_and_times_is_written_like_any_other(
     assert fake_gong.received[0].json == {
         "when": "2026-01-01T00:00:00Z",
         "who": [{"firstName": "Lee"}],
+    }
+
+
+@frozen
+class Folder:
+    """A class that holds others of itself."""
+
+    folder_name: str
+    folders: tuple[Folder, ...] = ()
+
+
+def test_a_class_may_hold_others_of_itself() -> None:
+    """Models of one's own are trees where Gong's are."""
+    tree = Folder("a", (Folder("b", (Folder("c"),)), Folder("d")))
+
+    written = json.loads(to_json(make_converter(), tree))
+
+    assert written == {
+        "folderName": "a",
+        "folders": [
+            {"folderName": "b", "folders": [{"folderName": "c"}]},
+            {"folderName": "d"},
+        ],
     }
 
 

@@ -11,10 +11,12 @@ from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
+    AsyncIterator,
     Awaitable,
     Callable,
     Hashable,
     Iterable,
+    Iterator,
 )
 from typing import Generic, TypeVar
 
@@ -69,13 +71,13 @@ class Engine(Generic[ItemT, ResultT]):
         run = _Run(self)
         workers = [asyncio.create_task(run.work()) for _ in range(self.max_in_flight)]
         for worker in workers:
-            worker.add_done_callback(run.told.put_nowait)
+            worker.add_done_callback(run.tell)
         try:
             working = len(workers)
             while working:
-                told = await run.told.get()
+                told = run.told.popleft() if run.told else await run.next_told()
                 if isinstance(told, Outcome):
-                    run.room.release()
+                    run.give_room()
                     yield told
                 else:
                     working -= 1
@@ -94,61 +96,119 @@ class _Run(Generic[ItemT, ResultT]):
 
     def __init__(self, engine: Engine[ItemT, ResultT]) -> None:
         self.engine = engine
-        self.told: asyncio.Queue[Outcome[ItemT, ResultT] | asyncio.Task[None]] = asyncio.Queue()
+        self.told: deque[Outcome[ItemT, ResultT] | asyncio.Task[None]] = deque()
+        self.source_error: Exception | None = None
+        self._loop = asyncio.get_running_loop()
+        self._reader: asyncio.Future[None] | None = None
         # Every item takes room from being pulled until its outcome is taken: this bounds memory,
         # and it makes a slow consumer slow the source.
-        self.room = asyncio.Semaphore(2 * engine.max_in_flight)
-        self.source_error: Exception | None = None
-        self._turnstile = asyncio.Lock()
-        self._items = pulling(engine.source)
+        self._room = 2 * engine.max_in_flight
+        self._items: Iterator[ItemT] | None = None
+        self._async_items: AsyncIterator[ItemT] | None = None
+        if isinstance(engine.source, AsyncIterable):
+            self._async_items = aiter(engine.source)
+        else:
+            self._items = iter(engine.source)
+        self._pulling = False
+        """Whether an asynchronous source is being asked for an item."""
         self._exhausted = False
+        self._idle: deque[asyncio.Future[None]] = deque()
+        """Workers that wait until something may be pulled."""
         self._pulled = 0
-        self._busy: dict[Hashable, deque[tuple[int, ItemT]]] = {}
+        self._busy: dict[Hashable, deque[tuple[int, ItemT]] | None] = {}
+        """The keys at work, with what waits behind them."""
         self._doubts: dict[Hashable, float] = {}
 
     async def work(self) -> None:
         """Take items until there are none; stay with a key while more of its items wait."""
-        while True:
-            async with self._turnstile:
-                taken = await self._take()
-            if taken is None:
-                return
-            key, (index, item) = taken
+        while (taken := await self._take()) is not None:
+            key, index, item = taken
             while True:
-                self.told.put_nowait(await self._do(key, index, item))
+                if self._doubts:
+                    await self._settle(key)
+                self.tell(await self._do(key, index, item))
                 waiting = self._busy[key]
                 if not waiting:
                     del self._busy[key]
                     break
                 index, item = waiting.popleft()
 
+    def tell(self, told: Outcome[ItemT, ResultT] | asyncio.Task[None]) -> None:
+        """Tell whoever reads the outcomes of one, or of a worker that has come to its end."""
+        self.told.append(told)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def next_told(self) -> Outcome[ItemT, ResultT] | asyncio.Task[None]:
+        """Wait until there is something to tell."""
+        self._reader = self._loop.create_future()
+        await self._reader
+        return self.told.popleft()
+
+    def give_room(self) -> None:
+        """Let one more item be pulled."""
+        self._room += 1
+        self._wake(1)
+
     async def close(self) -> None:
         """Let go of the source."""
-        await self._items.aclose()
+        if isinstance(self.engine.source, AsyncGenerator):
+            await self.engine.source.aclose()
 
-    async def _take(self) -> tuple[Hashable, tuple[int, ItemT]] | None:
+    async def _take(self) -> tuple[Hashable, int, ItemT] | None:
         """Pull until an item's key is free; the others wait behind the one that is at work."""
-        while not self._exhausted:
-            await self.room.acquire()
+        while True:
+            if self._pulling or not self._room:
+                await self._stand_in_line()
+            if self._exhausted:
+                return None
+            self._room -= 1
             try:
-                item = await anext(self._items)
-            except StopAsyncIteration:
+                item = next(self._items) if self._items is not None else await self._anext()
+            except (StopIteration, StopAsyncIteration):
                 break
             except Exception as error:  # noqa: BLE001 - the source is the caller's, and so is this
                 self.source_error = error
                 break
-            place = (self._pulled, item)
+            index = self._pulled
             self._pulled += 1
             key = self.engine.key(item)
             if key not in self._busy:
-                self._busy[key] = deque()
-                return key, place
-            self._busy[key].append(place)
+                self._busy[key] = None
+                return key, index, item
+            if (waiting := self._busy[key]) is None:
+                waiting = self._busy[key] = deque()
+            waiting.append((index, item))
         self._exhausted = True
+        self._wake(len(self._idle))
         return None
 
+    async def _stand_in_line(self) -> None:
+        """Wait until something may be pulled, or nothing is left."""
+        while (self._pulling or not self._room) and not self._exhausted:
+            turn = self._loop.create_future()
+            self._idle.append(turn)
+            await turn
+
+    async def _anext(self) -> ItemT:
+        """Pull from an asynchronous source, which gives one item at a time."""
+        assert self._async_items is not None  # noqa: S101 - there is one or the other
+        self._pulling = True
+        try:
+            return await anext(self._async_items)
+        finally:
+            self._pulling = False
+            # Two for one: if the source has more at hand, all are at work a few turns later.
+            self._wake(2)
+
+    def _wake(self, workers: int) -> None:
+        """Call workers out of the line."""
+        for _ in range(min(workers, len(self._idle))):
+            turn = self._idle.popleft()
+            if not turn.done():
+                turn.set_result(None)
+
     async def _do(self, key: Hashable, index: int, item: ItemT) -> Outcome[ItemT, ResultT]:
-        await self._settle(key)
         try:
             result = await self.engine.operation(item)
         except GongError as error:
@@ -163,10 +223,10 @@ class _Run(Generic[ItemT, ResultT]):
     async def _settle(self, key: Hashable) -> None:
         until = self._doubts.pop(key, None)
         if until is not None:
-            await asyncio.sleep(until - asyncio.get_running_loop().time())
+            await asyncio.sleep(until - self._loop.time())
 
     def _doubt(self, key: Hashable) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         self._doubts[key] = now + self.engine.settle_seconds
         # Oldest first: forget those that have settled, so that a long outage takes no memory.
         while self._doubts and next(iter(self._doubts.values())) <= now:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict, define, field, frozen
 
 from gong_async._storage.database import Database
-from gong_async.bulk.entries import ENDING, INTENT, prepare_entries
+from gong_async.bulk.entries import Entry, make_ending, make_intent, prepare_entries
 from gong_async.bulk.records import BulkItem, BulkOptions
 from gong_async.bulk.schema import JOURNAL, LEDGER
 from gong_async.bulk.scope import Stop
@@ -148,7 +148,7 @@ class Journal:
     company: str = field(default="", init=False)
     run: int = field(default=0, init=False)
     _finished: int = field(default=0, init=False)
-    """Items that came to an end and are not counted in the file; belongs to the writing thread."""
+    """Items that came to an end, and that no order yet counts in the file."""
 
     def __attrs_post_init__(self) -> None:
         companion = None if self.ledger is None else Database(self.ledger, LEDGER)
@@ -224,12 +224,14 @@ class Journal:
         """Write down that a run begins; what an earlier one left open is in doubt from now on."""
 
         def work(connection: Connection) -> int:
-            prepare_entries(connection, ledger=self.ledger is not None)
             connection.execute(INTERRUPTED)
             values = (os.getpid(), time.time())
             cursor = connection.execute("INSERT INTO run (pid, began_at) VALUES (?, ?)", values)
+            run = int(cursor.lastrowid or 0)
+            names = {"run": run, "company": self.company, "job": self.id}
+            prepare_entries(connection, names, ledger=self.ledger is not None)
             _set(connection, {"state": "running", "asked": None, "why": None, "resume_at": None})
-            return int(cursor.lastrowid or 0)
+            return run
 
         if self.ledger is not None:
             # In a transaction of its own: it writes to the ledger alone, and so all or nothing.
@@ -239,6 +241,7 @@ class Journal:
 
     async def end_run(self, stop: Stop | None) -> None:
         """Write down how the run ended: by itself, or for the reason given."""
+        count = self._count()
 
         def work(connection: Connection) -> None:
             now = time.time()
@@ -253,7 +256,7 @@ class Journal:
             if state == "cancelled":
                 connection.execute(INTERRUPTED)  # by a process that died before
                 connection.execute(CANCELLED)
-            self._count(connection)
+            count(connection)
             connection.execute(_RUN_ENDED, (now, self.run))
             ending = {"state": state, "why": why, "finishes_at": None, **waits}
             _set(connection, ending)
@@ -285,19 +288,11 @@ class Journal:
                 )
         return items
 
-    async def intent(self, item: PlannedItem) -> None:
-        """Announce a request; it may be sent when this returns."""
+    def intent(self, item: PlannedItem) -> Awaitable[None]:
+        """Announce a request; it may be sent once this is done."""
         item.attempts += 1
-        number, now = item.attempts, time.time()
-        last_attempt, item.last_attempt = item.last_attempt, None
-
-        def work(connection: Connection) -> None:
-            if last_attempt is not None:
-                connection.execute(_ATTEMPT_ENDED, last_attempt)
-            names = (item.meeting_id, self.company, self.id)
-            connection.execute(INTENT, (item.place, number, self.run, now, *names))
-
-        await self.write(work)
+        entry = make_intent(item.place, item.meeting_id, item.attempts)
+        return self.writer.submit(self._behind_last_attempt(item, entry))
 
     def attempt_ended(
         self, item: PlannedItem, status: int | None, request_id: str | None, error: str | None
@@ -307,43 +302,24 @@ class Journal:
 
     def end(self, item: PlannedItem, record: BulkItem) -> asyncio.Future[None]:
         """Write down what became of an item in this run."""
-        now, last_attempt = time.time(), item.last_attempt
+        work = self._behind_last_attempt(item, make_ending(record))
+        if record.state != "planned":
+            self._finished += 1
+            return self.writer.submit(work)
 
-        def work(connection: Connection) -> None:
-            if last_attempt is not None:
-                connection.execute(_ATTEMPT_ENDED, last_attempt)
-            connection.execute(
-                ENDING,
-                (
-                    item.place,
-                    record.state,
-                    self.run,
-                    record.status,
-                    record.request_id,
-                    record.error,
-                    record.message,
-                    json.dumps(record.errors) if record.errors else None,
-                    record.seconds_waited,
-                    record.seconds_on_wire,
-                    now,
-                    item.meeting_id,
-                    self.company,
-                    self.id,
-                ),
-            )
-            if record.state == "planned":
-                # Its organizer's items may have been set aside while this one was under way.
-                connection.execute(_SET_ASIDE_LATE, (item.place,))
-            else:
-                self._finished += 1
+        def set_aside_late(connection: Connection) -> None:
+            work(connection)
+            # Its organizer's items may have been set aside while this one was under way.
+            connection.execute(_SET_ASIDE_LATE, (item.place,))
 
-        return self.writer.submit(work)
+        return self.writer.submit(set_aside_late)
 
     async def note_progress(self, finishes_at: datetime | None) -> str | None:
         """Write down the forecast, if there is a new one; return what another process asks for."""
+        count = self._count()
 
         def work(connection: Connection) -> str | None:
-            self._count(connection)
+            count(connection)
             if finishes_at is not None:
                 _set(connection, {"finishes_at": finishes_at.timestamp()})
             return _asked(connection)
@@ -418,11 +394,30 @@ class Journal:
             else:
                 connection.execute(_SETTLED, known[-2:])
 
-    def _count(self, connection: Connection) -> None:
+    def _count(self) -> Callable[[Connection], None]:
+        """Return the work of counting what came to its end since the last count."""
         finished, self._finished = self._finished, 0
-        if finished:  # a look that changes nothing costs no write
-            values = (finished, self.run)
-            connection.execute("UPDATE run SET finished = finished + ? WHERE number = ?", values)
+
+        def work(connection: Connection) -> None:
+            if finished:  # a look that changes nothing costs no write
+                values = (finished, self.run)
+                connection.execute(
+                    "UPDATE run SET finished = finished + ? WHERE number = ?", values
+                )
+
+        return work
+
+    def _behind_last_attempt(self, item: PlannedItem, entry: Entry) -> Callable[[Connection], None]:
+        """Return the entry, or the work of writing down before it how the last request ended."""
+        last_attempt, item.last_attempt = item.last_attempt, None
+        if last_attempt is None:
+            return entry
+
+        def work(connection: Connection) -> None:
+            connection.execute(_ATTEMPT_ENDED, last_attempt)
+            entry(connection)
+
+        return work
 
 
 def make_header(

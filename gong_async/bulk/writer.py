@@ -6,12 +6,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from itertools import groupby
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define, field
 
 from gong_async._storage.database import Database
+from gong_async.bulk.entries import Entry, write_entries
 from gong_async.errors import GongError, JournalError
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST_ORDERS = 512
-"""Orders in one transaction: more would let the first of them wait for long."""
+"""Orders after which a transaction takes no more: the first of them would wait for long."""
 
 _GATHER_SECONDS = 0.002
 """How long the first order of a transaction waits for company, when there was some before: each
@@ -44,7 +46,9 @@ class Writer:
 
     database: Database
     failure: GongError | None = field(default=None, init=False)
-    _orders: SimpleQueue[_Order | None] = field(factory=SimpleQueue, init=False)
+    _given: list[_Order] = field(factory=list, init=False)
+    """The orders of this turn of the loop, which are handed over together."""
+    _orders: SimpleQueue[list[_Order] | None] = field(factory=SimpleQueue, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
 
@@ -64,7 +68,9 @@ class Writer:
                 target=self._carry_out, args=(loop,), name="gong-journal", daemon=True
             )
             self._thread.start()
-        self._orders.put(order)
+        if not self._given:
+            loop.call_soon(self._hand_over)
+        self._given.append(order)
         return order.answer
 
     async def close(self) -> None:
@@ -72,8 +78,14 @@ class Writer:
         self._closed = True
         thread, self._thread = self._thread, None
         if thread is not None:
+            self._hand_over()
             self._orders.put(None)
             await asyncio.shield(asyncio.to_thread(thread.join))
+
+    def _hand_over(self) -> None:
+        given, self._given = self._given, []
+        for first in range(0, len(given), _MOST_ORDERS):
+            self._orders.put(given[first : first + _MOST_ORDERS])
 
     def _carry_out(self, loop: asyncio.AbstractEventLoop) -> None:
         last, crowded = False, False
@@ -91,26 +103,30 @@ class Writer:
     def _next(self, *, gather: bool) -> tuple[list[_Order], bool]:
         """Wait for an order, and take along what has come meanwhile."""
         batch: list[_Order] = []
-        order = self._orders.get()
+        orders = self._orders.get()
         if gather:
             time.sleep(_GATHER_SECONDS)
-        while order is not None:
-            batch.append(order)
-            if len(batch) == _MOST_ORDERS:
+        while orders is not None:
+            batch += orders
+            if len(batch) >= _MOST_ORDERS:
                 break
             try:
-                order = self._orders.get_nowait()
+                orders = self._orders.get_nowait()
             except Empty:
                 return batch, False
-        return batch, order is None
+        return batch, orders is None
 
     def _commit(self, batch: list[_Order]) -> None:
         if self.failure is not None:
             return
         try:
             with self.database.transaction() as connection:
-                for order in batch:
-                    order.result = order.work(connection)
+                for alike, orders in groupby(batch, lambda order: type(order.work) is Entry):
+                    if alike:
+                        write_entries(connection, [cast("Entry", o.work) for o in orders])
+                        continue
+                    for order in orders:
+                        order.result = order.work(connection)
         except GongError as error:
             self.failure = error
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
@@ -125,3 +141,4 @@ class Writer:
                 order.answer.set_result(order.result)
             else:
                 order.answer.set_exception(failure)
+                order.answer.exception()  # who did not wait for it hears of it from the next

@@ -73,6 +73,18 @@ async def test_many_orders_share_commits(writer: Writer) -> None:
     assert 2 <= begun <= 10
 
 
+async def test_orders_of_one_turn_share_a_commit(writer: Writer) -> None:
+    """What is ordered before the loop goes on is handed over together, also to an idle thread."""
+    await writer.submit(put("first"))
+    begun: list[str] = []
+    connection: Any = writer.database._connection
+    connection.set_trace_callback(lambda text: begun.append(text) if text[:5] == "BEGIN" else None)
+
+    await asyncio.gather(*(writer.submit(put(f"{number}")) for number in range(50)))
+
+    assert len(begun) == 1
+
+
 async def test_the_loop_goes_on_meanwhile(writer: Writer) -> None:
     """A slow disk holds up the thread, not the loop."""
     turns = 0

@@ -53,6 +53,14 @@ class _Call:
         return bool(self.item.doubtful) or self.sent or unknown
 
 
+@define(eq=False)
+class _Ended:
+    """What became of an item, and when that is durable."""
+
+    record: BulkItem
+    written: asyncio.Future[None]
+
+
 class Stopping(GongError):  # noqa: N818 - a signal to the run itself, never seen by callers
     """The job is about to stop: this request is not sent any more."""
 
@@ -156,7 +164,7 @@ class Run:
             source=self._source(),
             operation=self._update,
             key=lambda item: item.meeting_id,
-            attempts=lambda record: record.attempts,
+            attempts=lambda ended: ended.record.attempts,
             max_in_flight=self.options.max_in_flight,
             settle_seconds=0.0,  # the run lets meetings settle: its waits end when it stops
         )
@@ -164,8 +172,11 @@ class Run:
         try:
             async with aclosing(engine.outcomes()) as outcomes:
                 async for outcome in outcomes:
-                    if outcome.result is not None and outcome.result.state != "planned":
-                        yield outcome.result
+                    ended = outcome.result
+                    if ended is None or not await self._written(ended):
+                        continue
+                    if ended.record.state != "planned":
+                        yield ended.record
         finally:
             draining.cancel()
             await asyncio.wait([draining])
@@ -212,8 +223,11 @@ class Run:
                     self._pulled += 1
                     yield item
 
-    async def _update(self, item: PlannedItem) -> BulkItem:
-        """Send one item, and write down what became of it."""
+    async def _update(self, item: PlannedItem) -> _Ended:
+        """Send one item, and order to write down what became of it.
+
+        Nobody waits for that here: so it shares its commit with the intent of the next item.
+        """
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - coroutines run in tasks
         call = self._calls[item.meeting_id] = _Call(item, task)
@@ -226,23 +240,29 @@ class Run:
         except asyncio.CancelledError:
             record = _record(item, "in_doubt" if call.doubtful else "planned")
             if not call.released:
-                self.journal.end(item, record).add_done_callback(_retrieved)
+                self.journal.end(item, record)
                 raise
             task.uncancel()
         finally:
             del self._calls[item.meeting_id]
         if self.options.keep_order:
             self._mind_order(record)
-        try:
-            written = self.journal.end(item, record)
-            if error is not None:
-                written.add_done_callback(_retrieved)
+        ended = _Ended(record, self.journal.end(item, record))
+        if error is not None:
+            try:
                 await self._draw_conclusions(item, error)
-            await written
-        except JournalError as failed:
-            self._give_up(failed)
-            raise
-        return record
+            except JournalError as failed:
+                self._give_up(failed)
+        return ended
+
+    async def _written(self, ended: _Ended) -> bool:
+        """Wait until it is durable how an item has ended; return False if it cannot be."""
+        try:
+            await ended.written
+        except JournalError as error:
+            self._give_up(error)
+            return False
+        return True
 
     def _mind_order(self, record: BulkItem) -> None:
         """Note what the next change of the meeting has to wait for."""
@@ -394,8 +414,3 @@ def _failed(call: _Call, error: GongError) -> BulkItem:
         fix_url=getattr(error, "fix_url", None),
         cause=error,
     )
-
-
-def _retrieved(written: asyncio.Future[None]) -> None:
-    if not written.cancelled():
-        written.exception()

@@ -98,13 +98,14 @@ def file_system(folder: Path, mounts: Path = MOUNTS) -> str | None:
         lines = mounts.read_text(errors="surrogateescape").splitlines()
     except OSError:
         return None  # not Linux
-    found, depth = None, -1
+    found, depth, place = None, -1, f"{folder}/"
     for line in lines:
-        _, point, kind, *_ = line.split(" ")
-        mounted = Path(_ESCAPED.sub(lambda match: chr(int(match[1], 8)), point))
+        _, point, kind, *_ = line.split(" ", 3)
+        if "\\" in point:
+            point = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), point)
         # Of two that are mounted at one place the later one is seen.
-        if len(mounted.parts) >= depth and folder.is_relative_to(mounted):
-            found, depth = kind, len(mounted.parts)
+        if len(point) >= depth and place.startswith(f"{point.rstrip('/')}/"):
+            found, depth = kind, len(point)
     return found
 
 

@@ -65,7 +65,8 @@ class BulkJob:
             ValidationError: a change cannot be right; no journal is left behind.
         """
         async with self._holding():
-            await self._take_in()
+            async with self._journal() as journal:
+                await self._take_in(journal)
             return await self._told()
 
     def run(
@@ -148,29 +149,28 @@ class BulkJob:
     ) -> AsyncGenerator[BulkItem, None]:
         if canary is not None and canary < 1:
             raise ConfigurationError(f"canary must be at least 1, got {canary}")
-        async with self._holding():
+        async with self._holding(), self._journal() as journal:
             if not again:
-                await self._take_in()
+                await self._take_in(journal)
             await asyncio.to_thread(self._file.require)
-            async with self._journal() as journal:
-                header = await journal.open()
-                await self._check(header, again=again)
-                options = _options_of(header)
-                await journal.begin_run()
-                run = Run(journal, options, canary=canary, wait=wait, settle_seconds=SETTLE)
-                run.stopped = _still_parked(header)
-                self._run = run
-                try:
-                    async with aclosing(run.outcomes(self._connect(run))) as outcomes:
-                        async for item in outcomes:
-                            yield item
-                finally:
-                    self._run = None
-                    with suppress(JournalError):  # it was raised by whoever wrote before
-                        await journal.end_run(run.stopped)
+            header = await journal.open()
+            await self._check(header, again=again)
+            options = _options_of(header)
+            await journal.begin_run()
+            run = Run(journal, options, canary=canary, wait=wait, settle_seconds=SETTLE)
+            run.stopped = _still_parked(header)
+            self._run = run
+            try:
+                async with aclosing(run.outcomes(self._connect(run))) as outcomes:
+                    async for item in outcomes:
+                        yield item
+            finally:
+                self._run = None
+                with suppress(JournalError):  # it was raised by whoever wrote before
+                    await journal.end_run(run.stopped)
 
-    async def _take_in(self) -> None:
-        """Plan, unless that was done before."""
+    async def _take_in(self, journal: Journal) -> None:
+        """Plan into the journal, unless that was done before."""
         if await asyncio.to_thread(self._file.exists):
             found = await asyncio.to_thread(self._file.header)
             if found.get("state", "planning") != "planning":
@@ -190,12 +190,12 @@ class BulkJob:
             options=self._options or BulkOptions(),
         )
         try:
-            async with self._journal() as journal:
-                await journal.create(header)
-                digest = await take_in(journal, self._changes or ())
-                await journal.seal(digest, self._options or BulkOptions())
+            await journal.create(header)
+            digest = await take_in(journal, self._changes or ())
+            await journal.seal(digest, self._options or BulkOptions())
             self._changes = None  # they are in the journal now, and may be used up
         except BaseException:
+            await journal.close()
             await asyncio.to_thread(self._remove, ".lock")
             raise
 

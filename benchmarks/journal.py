@@ -30,13 +30,15 @@ class Nowhere:
     """Takes updates as a client does, and acknowledges each after a moment."""
 
     run: Run | None = None
+    seconds: float = ANSWER_SECONDS
+    """How long an answer takes; 0 for one that is there at the next turn of the loop."""
     limits: Limits = field(factory=lambda: Limits(per_second=None, per_day=None))
 
     async def update(self, meeting_id: str, body: bytes) -> UpdatedMeeting:
         """Announce, wait as long as an answer takes, acknowledge."""
         if self.run is not None:
             await self.run.about_to_send(meeting_id)
-        await asyncio.sleep(ANSWER_SECONDS)
+        await asyncio.sleep(self.seconds)
         if self.run is not None:
             self.run.attempt_ended(meeting_id, 200, None)
         return UpdatedMeeting(meeting_id=meeting_id, request_id="4al018gzaztcr8nbukw")

@@ -22,6 +22,8 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import aiohttp
@@ -79,7 +81,9 @@ def write(figures: dict[str, int], calls: tuple[int, int], in_flight: int, folde
         ratio = f"{figure / base:.3f}" if base else ""
         rows.append(f"| {NAMES[name]} | {figure:,} | {ratio} |")
     versions = {"python": platform.python_version(), "aiohttp": aiohttp.__version__}
-    about = f"Python {versions['python']}, aiohttp {versions['aiohttp']}, {in_flight} in flight"
+    versions["orjson"] = version("orjson") if find_spec("orjson") else "none"
+    about = ", ".join(f"{name} {number}" for name, number in versions.items())
+    about = f"{about} (for ours alone), {in_flight} in flight"
     table = "\n".join(rows)
     print(f"{table}\n\n{about}")
     if figures.keys() != DRIVES.keys():

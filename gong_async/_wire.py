@@ -34,6 +34,10 @@ def _default_effect(endpoint: Endpoint[Any]) -> Effect:
     return _EFFECTS.get(endpoint.method, "create")  # a wrong method is refused right after
 
 
+def _steps(endpoint: Endpoint[Any]) -> tuple[str, ...]:
+    return tuple(_VARIABLE.split(endpoint.route))
+
+
 def _method(endpoint: object, attribute: object, value: str) -> None:
     if value not in _EFFECTS:
         raise ConfigurationError(f"method {value!r} is not one of {', '.join(_EFFECTS)}")
@@ -60,12 +64,10 @@ class Endpoint(Generic[T]):
     returns: type[T]
     effect: Effect = field(kw_only=True, default=Factory(_default_effect, takes_self=True))
     echo: str | None = field(default=None, kw_only=True)
-    steps: tuple[str, ...] = field(init=False, eq=False, repr=False)
+    steps: tuple[str, ...] = field(
+        init=False, eq=False, repr=False, default=Factory(_steps, takes_self=True)
+    )
     """The route taken apart: texts, and at odd places the variables between them."""
-
-    @steps.default
-    def _steps(self) -> tuple[str, ...]:
-        return tuple(_VARIABLE.split(self.route))
 
 
 @frozen

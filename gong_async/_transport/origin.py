@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 
 import aiohttp
 from aiohttp import BaseConnector
@@ -23,10 +22,14 @@ _BODILESS = frozenset({"GET", "HEAD"})
 class _Place(aiohttp.ClientRequest):
     """Tells aiohttp's pool where to connect to; it is never sent."""
 
-    @cached_property
+    _key: ConnectionKey | None = None
+
+    @property
     def connection_key(self) -> ConnectionKey:
         """What tells the connections to this place from others; the same for every request."""
-        return super().connection_key
+        if self._key is None:
+            self._key = super().connection_key
+        return self._key
 
 
 @define(eq=False)

@@ -186,7 +186,6 @@ def main() -> None:
         wanted = json.loads(line)
         forget_peak()
         batch = Batch(entry, options.url, wanted["updates"], wanted["in_flight"])
-        # A loop for each batch: on one loop our limiter keeps to the first client's max_in_flight.
         with asyncio.Runner(loop_factory=factory) as runner:
             figures = runner.run(batch.measure())
         print(json.dumps(figures | {"peak_mb": peak_megabytes()}), flush=True)

@@ -23,16 +23,17 @@ from typing import Any
 import msgspec
 import orjson
 from attrs import frozen
+from clients.meeting import by_hand, make_meetings
+from clients.ours import model
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
-from updating import LENGTH, START, body, update
 
 from gong_async._convert import from_json, make_converter, structure, to_json
 from gong_async._json import Json, best_json
 from gong_async.models.meetings import UpdatedMeeting
 
 RESULTS = Path(__file__).parent / "results"
-MEETING = "7000000000000000042"
+MEETING = make_meetings(1)[0]
 ANSWER = b'{"requestId":"4al018gzaztcr8nbukw","meetingId":"7000000000000000042"}'
 OPERATIONS = ("build", "encode", "build and encode", "decode")
 
@@ -114,28 +115,24 @@ class Way:
 def build_struct() -> Any:
     """Build a meeting of msgspec, which checks types only when it decodes."""
     return Meeting(
-        start_time=START,
-        end_time=START + LENGTH,
-        organizer_email="dana@example.com",
-        invitees=(
-            Guest(email="lee@customer.example", display_name="Lee"),
-            Guest(email="kim@customer.example", display_name="Kim"),
-        ),
-        title=f"Renewal {MEETING}",
+        start_time=MEETING.start,
+        end_time=MEETING.end,
+        organizer_email=MEETING.organizer,
+        invitees=tuple(Guest(email=email, display_name=name) for email, name in MEETING.invitees),
+        title=MEETING.title,
     )
 
 
 def build_pydantic() -> PydanticMeeting:
     """Build a meeting of pydantic."""
     return PydanticMeeting(
-        start_time=START,
-        end_time=START + LENGTH,
-        organizer_email="dana@example.com",
-        invitees=(
-            PydanticGuest(email="lee@customer.example", display_name="Lee"),
-            PydanticGuest(email="kim@customer.example", display_name="Kim"),
+        start_time=MEETING.start,
+        end_time=MEETING.end,
+        organizer_email=MEETING.organizer,
+        invitees=tuple(
+            PydanticGuest(email=email, display_name=name) for email, name in MEETING.invitees
         ),
-        title=f"Renewal {MEETING}",
+        title=MEETING.title,
     )
 
 
@@ -148,7 +145,7 @@ def ours(by: Json) -> Way:
         assert isinstance(payload, dict)
         return structure(converter, payload, UpdatedMeeting)
 
-    return Way(lambda: update(MEETING), lambda model: to_json(converter, model, json=by), decode)
+    return Way(lambda: model(MEETING), lambda built: to_json(converter, built, json=by), decode)
 
 
 def ways() -> dict[str, Way]:
@@ -156,9 +153,9 @@ def ways() -> dict[str, Way]:
     encoder, decoder = msgspec.json.Encoder(), msgspec.json.Decoder(Updated)
     return {
         "dict and json": Way(
-            lambda: body(MEETING), lambda plain: json.dumps(plain).encode(), json.loads
+            lambda: by_hand(MEETING), lambda plain: json.dumps(plain).encode(), json.loads
         ),
-        "dict and orjson": Way(lambda: body(MEETING), orjson.dumps, orjson.loads),
+        "dict and orjson": Way(lambda: by_hand(MEETING), orjson.dumps, orjson.loads),
         "ours with json": ours(Json()),
         "ours with orjson": ours(best_json()),
         "msgspec": Way(build_struct, encoder.encode, decoder.decode),

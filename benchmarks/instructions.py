@@ -5,8 +5,8 @@
 
 Instructions are counted and not timed, so that the figures repeat on a busy machine. Each client
 runs twice under valgrind, with few and with many calls: the difference is what the further calls
-cost, without start-up. The server runs in a process that is not counted. Whatever a call needs is
-made within it: the dict and its times for plain aiohttp, the `MeetingUpdate` for ours.
+cost, without start-up. The server runs in a process that is not counted. The clients and their
+meetings are those of `call.py`, and so is what stands inside of a call.
 """
 
 from __future__ import annotations
@@ -26,33 +26,24 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-import aiohttp
-from answering import answering
-from updating import DRIVES, Task
+from call_worker import Batch
+from call_workers import Child
+from clients.catalog import BASE, CLIENTS
 
 RESULTS = Path(__file__).parent / "results"
-WARM_UP = 20
-"""Calls before the first that counts: connections, hooks that are made at first use."""
+USUAL = [name for name, entry in CLIENTS.items() if entry.ours or name == BASE]
 _COLLECTED = re.compile(r"Collected *: *([0-9]+)")
 
 
-NAMES = {
-    "plain": "plain aiohttp",
-    "update": "`meetings.update`",
-    "update_many": "`update_many`",
-    "bulk": "`BulkJob`, planned and run",
-}
+def drive(name: str, url: str, calls: int, in_flight: int) -> None:
+    """Let a client make so many calls."""
+    asyncio.run(Batch(CLIENTS[name], url, calls, in_flight).measure())
 
 
-async def drive(name: str, task: Task) -> None:
-    """Let a client do its task."""
-    await DRIVES[name](task)
-
-
-def counted(name: str, task: Task) -> int:
-    """Return the instructions of a whole process that does this task."""
+def counted(name: str, url: str, calls: int, in_flight: int) -> int:
+    """Return the instructions of a whole process that makes these calls."""
     command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable]
-    command += [__file__, "--drive", name, task.url, str(task.calls), str(task.in_flight)]
+    command += [__file__, "--drive", name, url, str(calls), str(in_flight)]
     environ = {**os.environ, "PYTHONHASHSEED": "0"}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     found = _COLLECTED.search(done.stderr)
@@ -63,30 +54,29 @@ def counted(name: str, task: Task) -> int:
 
 def measure(names: list[str], url: str, calls: tuple[int, int], in_flight: int) -> dict[str, int]:
     """Return the instructions that each client takes for a call."""
-    few, many_calls = (WARM_UP + number for number in calls)
+    few, many = calls
     figures: dict[str, int] = {}
     for name in names:
-        start = counted(name, Task(url, few, in_flight))
-        end = counted(name, Task(url, many_calls, in_flight))
-        figures[name] = round((end - start) / (many_calls - few))
+        further = counted(name, url, many, in_flight) - counted(name, url, few, in_flight)
+        figures[name] = round(further / (many - few))
         print(f"{name:12} {figures[name]:>10,} a call", file=sys.stderr)
     return figures
 
 
 def write(figures: dict[str, int], calls: tuple[int, int], in_flight: int, folder: Path) -> None:
     """Print the figures as a table; write them, if they are complete, there and as JSON."""
-    base = figures.get("plain")
+    base = figures.get(BASE)
     rows = ["| client | instructions a call | beside plain aiohttp |", "|---|---:|---:|"]
     for name, figure in figures.items():
         ratio = f"{figure / base:.3f}" if base else ""
-        rows.append(f"| {NAMES[name]} | {figure:,} | {ratio} |")
-    versions = {"python": platform.python_version(), "aiohttp": aiohttp.__version__}
+        rows.append(f"| {CLIENTS[name].title} | {figure:,} | {ratio} |")
+    versions = {"python": platform.python_version(), "aiohttp": version("aiohttp")}
     versions["orjson"] = version("orjson") if find_spec("orjson") else "none"
     about = ", ".join(f"{name} {number}" for name, number in versions.items())
     about = f"{about} (for ours alone), {in_flight} in flight"
     table = "\n".join(rows)
     print(f"{table}\n\n{about}")
-    if figures.keys() != DRIVES.keys():
+    if not figures.keys() >= set(USUAL):
         return  # a part of the table shall not stand where the whole was
     folder.mkdir(parents=True, exist_ok=True)
     text = (
@@ -102,14 +92,8 @@ def write(figures: dict[str, int], calls: tuple[int, int], in_flight: int, folde
 def profile(name: str, url: str, calls: int, in_flight: int) -> None:
     """Print the functions in which a client spends its time, as cProfile sees them."""
     profiler = cProfile.Profile()
-
-    async def run() -> None:
-        await DRIVES[name](Task(url, WARM_UP, in_flight))
-        profiler.enable()
-        await DRIVES[name](Task(url, calls, in_flight))
-        profiler.disable()
-
-    asyncio.run(run())
+    drive(name, url, 1, in_flight)
+    profiler.runcall(drive, name, url, calls, in_flight)
     pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
 
 
@@ -117,17 +101,18 @@ def main() -> None:
     """Count, or do the task that is counted."""
     if sys.argv[1:2] == ["--drive"]:
         name, address, number, together = sys.argv[2:]
-        asyncio.run(drive(name, Task(address, int(number), int(together))))
+        drive(name, address, int(number), int(together))
         return
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", nargs="+", choices=DRIVES, default=list(DRIVES))
+    parser.add_argument("--only", nargs="+", choices=CLIENTS, default=USUAL)
     parser.add_argument("--calls", nargs=2, type=int, default=(100, 600), metavar="N")
     parser.add_argument("--in-flight", type=int, default=1)
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder that is written")
-    parser.add_argument("--profile", choices=DRIVES, help="profile this one, without valgrind")
+    parser.add_argument("--profile", choices=CLIENTS, help="profile this one, without valgrind")
     options = parser.parse_args()
     calls = (options.calls[0], options.calls[1])
-    with answering() as url:
+    with Child("call_server.py") as server:
+        url = server.hear()
         if options.profile:
             profile(options.profile, url, 10 * calls[1], options.in_flight)
             return

@@ -6,7 +6,9 @@ import asyncio
 import copy
 import logging
 import math
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -47,6 +49,7 @@ from gong_async.retry import Action, Again, RetryBudget, RetryPolicy, decide
 
 T = TypeVar("T")
 
+_VARIABLE = re.compile(r"\{(\w+)\}")
 _TOO_MANY_REQUESTS = 429
 _GATEWAY_TIMEOUT = 504
 _UNSENT = frozenset({"queue", "pool", "connect", "tls"})
@@ -107,7 +110,7 @@ class Pipeline:
         query: Mapping[str, str | int | float | bool] | None,
         body: object,
     ) -> Request:
-        steps = endpoint.steps
+        steps = _steps(endpoint.route)
         filled = steps[0]
         for name, text in zip(steps[1::2], steps[2::2], strict=True):
             filled += _path_part(name, path) + text
@@ -454,6 +457,12 @@ class _Course(Generic[T]):
             error=error,
             cancelled=cancelled,
         )
+
+
+@lru_cache
+def _steps(route: str) -> list[str]:
+    """Take a route apart: texts, and at odd places the names of the variables between them."""
+    return _VARIABLE.split(route)
 
 
 def _path_part(name: str, path: Mapping[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -26,16 +25,9 @@ _EFFECTS: dict[str, Effect] = {
 }
 
 
-_VARIABLE = re.compile(r"\{(\w+)\}")
-
-
 def _default_effect(endpoint: Endpoint[Any]) -> Effect:
     # PATCH counts as "create": whether it may be applied twice, nobody says.
     return _EFFECTS.get(endpoint.method, "create")  # a wrong method is refused right after
-
-
-def _steps(endpoint: Endpoint[Any]) -> tuple[str, ...]:
-    return tuple(_VARIABLE.split(endpoint.route))
 
 
 def _method(endpoint: object, attribute: object, value: str) -> None:
@@ -64,10 +56,6 @@ class Endpoint(Generic[T]):
     returns: type[T]
     effect: Effect = field(kw_only=True, default=Factory(_default_effect, takes_self=True))
     echo: str | None = field(default=None, kw_only=True)
-    steps: tuple[str, ...] = field(
-        init=False, eq=False, repr=False, default=Factory(_steps, takes_self=True)
-    )
-    """The route taken apart: texts, and at odd places the variables between them."""
 
 
 @frozen

@@ -175,7 +175,7 @@ class Journal:
         def work(connection: Connection) -> None:
             connection.executemany(
                 "INSERT OR IGNORE INTO organizer (email) VALUES (?)",
-                [(item.organizer_email,) for item in items],
+                [(email,) for email in dict.fromkeys(item.organizer_email for item in items)],
             )
             connection.executemany(
                 _ADD,
@@ -187,6 +187,9 @@ class Journal:
             connection.executemany(
                 "INSERT INTO content VALUES (?, ?)",
                 [(place, item.body) for place, item in enumerate(items, first)],
+            )
+            connection.execute(
+                "UPDATE tally SET items = items + ? WHERE state = 'planned'", (len(items),)
             )
 
         await self.write(work)

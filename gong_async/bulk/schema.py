@@ -74,9 +74,6 @@ CREATE TABLE tally (                -- items by state, skipped ones by their rea
 INSERT INTO tally VALUES
     ('planned', 0), ('sent', 0), ('done', 0), ('failed', 0), ('in_doubt', 0),
     ('superseded', 0), ('unchanged', 0), ('organizer', 0), ('cancelled', 0);
-CREATE TRIGGER item_added AFTER INSERT ON item BEGIN
-    UPDATE tally SET items = items + 1 WHERE state = new.state;
-END;
 CREATE TRIGGER item_moved AFTER UPDATE OF state ON item WHEN old.state <> new.state BEGIN
     UPDATE tally SET items = items - 1 WHERE state = coalesce(old.reason, old.state);
     UPDATE tally SET items = items + 1 WHERE state = coalesce(new.reason, new.state);

@@ -64,10 +64,9 @@ class BulkJob:
                 it is that of other changes.
             ValidationError: a change cannot be right; no journal is left behind.
         """
-        async with self._holding():
-            async with self._journal() as journal:
-                await self._take_in(journal)
-            return await self._told()
+        async with self._holding(), self._journal() as journal:
+            await self._take_in(journal)
+            return await self._told(journal)
 
     def run(
         self, *, canary: int | None = None, wait: bool = False
@@ -199,12 +198,11 @@ class BulkJob:
             await asyncio.to_thread(self._remove, ".lock")
             raise
 
-    async def _told(self) -> BulkPlan:
+    async def _told(self, journal: Journal) -> BulkPlan:
         status = await self.status()
         header = await asyncio.to_thread(self._file.header)
         options = _options_of(header)
-        async with self._journal() as journal:
-            organizers, unchecked = await journal.organizers()
+        organizers, unchecked = await journal.organizers()
         checks = -(-unchecked // EMAILS_PER_CALL) if options.check_organizers else 0
         sender = self._connect(None)
         return BulkPlan(

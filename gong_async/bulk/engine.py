@@ -126,7 +126,12 @@ class _Run(Generic[ItemT, ResultT]):
             while True:
                 if self._doubts:
                     await self._settle(key)
-                self.tell(await self._do(key, index, item))
+                try:
+                    result = await self.engine.operation(item)
+                except GongError as error:
+                    self._tell_failure(key, index, item, error)
+                else:
+                    self._tell_result(key, index, item, result)
                 waiting = self._busy[key]
                 if not waiting:
                     del self._busy[key]
@@ -208,17 +213,16 @@ class _Run(Generic[ItemT, ResultT]):
             if not turn.done():
                 turn.set_result(None)
 
-    async def _do(self, key: Hashable, index: int, item: ItemT) -> Outcome[ItemT, ResultT]:
-        try:
-            result = await self.engine.operation(item)
-        except GongError as error:
-            if error.outcome_unknown:
-                self._doubt(key)
-            return Outcome(index=index, change=item, error=error, attempts=error.attempts)
+    def _tell_result(self, key: Hashable, index: int, item: ItemT, result: ResultT) -> None:
         attempts = self.engine.attempts(result)
         if attempts > 1:
             self._doubt(key)  # an attempt before the last may still be on its way
-        return Outcome(index=index, change=item, result=result, attempts=attempts)
+        self.tell(Outcome(index=index, change=item, result=result, attempts=attempts))
+
+    def _tell_failure(self, key: Hashable, index: int, item: ItemT, error: GongError) -> None:
+        if error.outcome_unknown:
+            self._doubt(key)
+        self.tell(Outcome(index=index, change=item, error=error, attempts=error.attempts))
 
     async def _settle(self, key: Hashable) -> None:
         until = self._doubts.pop(key, None)

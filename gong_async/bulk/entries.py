@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -20,10 +21,13 @@ from gong_async.bulk.records import BulkItem
 if TYPE_CHECKING:
     from gong_async._storage.database import Connection
 
-_COLUMNS = (
-    *("place", "state", "at", "meeting_id", "number", "status", "request_id", "error"),
-    *("message", "errors", "waited", "on_wire"),
-)
+_COLUMNS = {
+    "intent": ("place", "at", "meeting_id", "number"),
+    "ending": (
+        *("place", "at", "meeting_id", "state", "status", "request_id", "error"),
+        *("message", "errors", "waited", "on_wire"),
+    ),
+}
 _INTENT = """
     INSERT INTO attempt (place, number, run, sent_at)
         VALUES (new.place, new.number, {run}, new.at);
@@ -54,21 +58,20 @@ _ENDING_IN_LEDGER = """
         WHERE new.state NOT IN ('done', 'in_doubt') AND company = {company}
         AND meeting_id = new.meeting_id AND unsettled = {job} || ':' || new.place;
 """
-_ROW = f"({', '.join('?' * len(_COLUMNS))})"
-# Of a few sizes only, so that each is made ready once.
-_STATEMENTS = {
-    rows: "INSERT INTO entry VALUES " + ", ".join([_ROW] * rows)  # noqa: S608 - question marks
-    for rows in (32, 16, 8, 4, 2, 1)
-}
+_MEETING = 2
+"""Where the meeting stands in a row."""
+_view = attrgetter("view")
+_MOST_ROWS = 16
+"""Rows that one statement takes. Each number of rows is a statement of its own to make ready."""
 
 
 @frozen(eq=False)
 class Entry:
-    """One row: of an intent if its state is `sent`, else of an ending."""
+    """One row for one of the views."""
 
+    view: str
     row: tuple[object, ...]
-    """Place, state, time, meeting, number of the attempt, status, request id, error, message,
-    errors, seconds waited and on the wire; what is not known is None."""
+    """As `_COLUMNS` names them."""
 
     def __call__(self, connection: Connection) -> None:
         """Write it down alone."""
@@ -77,42 +80,42 @@ class Entry:
 
 def make_intent(place: int, meeting_id: str, attempt: int) -> Entry:
     """Return the announcement of a request, at this moment."""
-    unknown = (None, None, None, None, None, None, None)
-    return Entry((place, "sent", time.time(), meeting_id, attempt, *unknown))
+    return Entry("intent", (place, time.time(), meeting_id, attempt))
 
 
 def make_ending(record: BulkItem) -> Entry:
     """Return what became of an item, at this moment."""
-    return Entry(
-        (
-            record.place,
-            record.state,
-            time.time(),
-            record.meeting_id,
-            None,
-            record.status,
-            record.request_id,
-            record.error,
-            record.message,
-            json.dumps(record.errors) if record.errors else None,
-            record.seconds_waited,
-            record.seconds_on_wire,
-        )
+    row = (
+        record.place,
+        time.time(),
+        record.meeting_id,
+        record.state,
+        record.status,
+        record.request_id,
+        record.error,
+        record.message,
+        json.dumps(record.errors) if record.errors else None,
+        record.seconds_waited,
+        record.seconds_on_wire,
     )
+    return Entry("ending", row)
 
 
 def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Write entries down in their order, with few statements."""
-    rows = [entry.row for entry in entries]
-    done = 0
-    for size, statement in _STATEMENTS.items():
-        while len(rows) - done >= size:
-            connection.execute(statement, [*chain.from_iterable(rows[done : done + size])])
-            done += size
+    """Write entries down, those of one meeting in their order, with few statements."""
+    if len({entry.row[_MEETING] for entry in entries}) == len(entries):
+        entries = sorted(entries, key=_view)
+    for view, alike in groupby(entries, _view):
+        row = f"({', '.join('?' * len(_COLUMNS[view]))})"
+        rows = [entry.row for entry in alike]
+        for first in range(0, len(rows), _MOST_ROWS):
+            some = rows[first : first + _MOST_ROWS]
+            statement = f"INSERT INTO {view} VALUES {', '.join([row] * len(some))}"  # noqa: S608
+            connection.execute(statement, [*chain.from_iterable(some)])
 
 
 def prepare_entries(connection: Connection, names: Mapping[str, object], *, ledger: bool) -> None:
-    """Make the view that entries are written to.
+    """Make the views that entries are written to.
 
     `names` are those of the run, the company and the job, which all entries share; `ledger` says
     whether there is one.
@@ -121,13 +124,13 @@ def prepare_entries(connection: Connection, names: Mapping[str, object], *, ledg
         name: connection.execute("SELECT quote(?)", (value,)).fetchone()[0]
         for name, value in names.items()
     }
-    selected = ", ".join(f"NULL AS {column}" for column in _COLUMNS)
-    connection.execute(f"CREATE TEMP VIEW entry AS SELECT {selected}")
-    for name, condition, taken in (
-        ("intent", "new.state = 'sent'", _INTENT + _INTENT_IN_LEDGER * ledger),
-        ("ending", "new.state <> 'sent'", _ENDING + _ENDING_IN_LEDGER * ledger),
+    for view, taken in (
+        ("intent", _INTENT + _INTENT_IN_LEDGER * ledger),
+        ("ending", _ENDING + _ENDING_IN_LEDGER * ledger),
     ):
+        selected = ", ".join(f"NULL AS {column}" for column in _COLUMNS[view])
+        connection.execute(f"CREATE TEMP VIEW {view} AS SELECT {selected}")
         connection.execute(
-            f"CREATE TEMP TRIGGER {name} INSTEAD OF INSERT ON entry WHEN {condition} "
+            f"CREATE TEMP TRIGGER {view}_taken INSTEAD OF INSERT ON {view} "
             f"BEGIN {taken.format(**known)} END"
         )

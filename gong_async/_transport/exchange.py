@@ -11,7 +11,6 @@ import asyncio
 
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.http import RawResponseMessage
 from aiohttp.streams import StreamReader
 
 from gong_async._secret import Secret
@@ -37,20 +36,19 @@ class Exchange:
         self.progress = progress
         self.content: StreamReader | None = None
 
-    async def run(
-        self, origin: Origin, request: Request, authorization: Secret, until: float
-    ) -> Response:
+    async def run(self, origin: Origin, request: Request, authorization: Secret) -> Response:
         """Send `request`, return the whole answer, and give the connection back.
 
         Raises:
-            TimeoutError: there was no answer when the loop's clock showed `until`.
+            TimeoutError: it has expired before there was an answer.
             ProtocolError: this cannot be the answer to our request, or a success lacks its body.
         """
         reusable = False
-        timer = asyncio.get_running_loop().call_at(until, self._expire)
         try:
             self._write(origin, request, authorization)
-            message, self.content = await self._answer()
+            message, self.content = await self.protocol.read()
+            while message.code in _INFORMATIONAL:
+                message, self.content = await self.protocol.read()
             left = self._has_left()
             self.progress.phase = "body"
             body, complete = await read(
@@ -59,7 +57,6 @@ class Exchange:
             reusable = complete and left and message.code != _MISDIRECTED_REQUEST
             return Response(message.code, message.headers, body)
         finally:
-            timer.cancel()
             if reusable:
                 self.connection.release()
             else:
@@ -75,13 +72,7 @@ class Exchange:
         self.transport.write(origin.head(request, authorization) + (request.body or b""))
         self.progress.phase = "send"
 
-    async def _answer(self) -> tuple[RawResponseMessage, StreamReader]:
-        while True:
-            message, content = await self.protocol.read()
-            if message.code not in _INFORMATIONAL:
-                return message, content
-
-    def _expire(self) -> None:
+    def expire(self) -> None:
         """End the wait, and leave what is known of the answer: its status may be there."""
         self.protocol.set_exception(TimeoutError())
         if self.content is not None:

@@ -11,6 +11,7 @@ from aiohttp import ClientSession
 from aiohttp.client_proto import ResponseHandler
 from attrs import define, field
 
+from gong_async._transport.deadlines import Deadlines
 from gong_async._transport.origin import Origin
 
 
@@ -24,6 +25,7 @@ class Loop:
     """The servers that are reached through them."""
     connections: WeakSet[ResponseHandler] = field(factory=WeakSet)
     """Every connection that was used and may still be open."""
+    deadlines: Deadlines = field(factory=Deadlines)
     guard: AsyncGenerator[None, None] | None = field(default=None, init=False)
 
     async def close_at_its_end(self) -> None:

@@ -79,7 +79,12 @@ class SessionPool:
         connection = await origin.connect(timeout, progress)
         if connection.protocol is not None and connection.protocol not in here.connections:
             here.connections.add(connection.protocol)
-        return await Exchange(connection, progress).run(origin, request, authorization, until)
+        exchange = Exchange(connection, progress)
+        here.deadlines.add(exchange, until)
+        try:
+            return await exchange.run(origin, request, authorization)
+        finally:
+            here.deadlines.remove(exchange)
 
     def distrust(self) -> None:
         """Let no later request use a connection that is open now.

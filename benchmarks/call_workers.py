@@ -127,7 +127,7 @@ class Workers(ExitStack):
                 f"{label}: the server has {seen['updates']} updates and not {self._updates}"
             )
         # Threads and jobs may get by with fewer; whoever has one only does one thing at a time.
-        fewest = in_flight if self._one_by_one[label] else min(in_flight, 2)
+        fewest = (in_flight + 1) // 2 if self._one_by_one[label] else min(in_flight, 2)
         if seen["connections"] < fewest:
             raise SystemExit(
                 f"{label}: {seen['connections']} connections, with {in_flight} updates in flight"

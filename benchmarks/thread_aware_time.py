@@ -64,6 +64,8 @@ class ThreadAwareLoop(asyncio.SelectorEventLoop):
 class HoldingWriter(Writer):
     """A journal's writer that holds the time of its loop while it writes."""
 
+    gather_seconds = 0.0  # time stands still while it would wait
+
     def submit(self, work: Callable[[Any], T]) -> asyncio.Future[T]:
         """Do `work`; time stands still until it is done."""
         loop = asyncio.get_running_loop()

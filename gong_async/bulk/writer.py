@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from itertools import groupby
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from attrs import define, field
 
@@ -23,10 +22,6 @@ T = TypeVar("T")
 
 _MOST_ORDERS = 512
 """Orders after which a transaction takes no more: the first of them would wait for long."""
-
-_GATHER_SECONDS = 0.002
-"""How long the first order of a transaction waits for company, when there was some before: each
-commit has its price."""
 
 
 @define(eq=False)
@@ -44,10 +39,17 @@ class Writer:
     opened anew.
     """
 
+    gather_seconds: ClassVar[float] = 0.005
+    """How long orders wait until as many have come as last time: each commit has its price. The
+    thread is not woken for that, which would only take turns with the loop."""
+
     database: Database
     failure: GongError | None = field(default=None, init=False)
     _given: list[_Order] = field(factory=list, init=False)
-    """The orders of this turn of the loop, which are handed over together."""
+    """Orders that are to be handed over together."""
+    _expected: int = field(default=0, init=False)
+    """How many there were last time."""
+    _handing_over: asyncio.Handle | None = field(default=None, init=False)
     _orders: SimpleQueue[list[_Order] | None] = field(factory=SimpleQueue, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
@@ -68,9 +70,8 @@ class Writer:
                 target=self._carry_out, args=(loop,), name="gong-journal", daemon=True
             )
             self._thread.start()
-        if not self._given:
-            loop.call_soon(self._hand_over)
         self._given.append(order)
+        self._arrange(loop)
         return order.answer
 
     async def close(self) -> None:
@@ -78,20 +79,35 @@ class Writer:
         self._closed = True
         thread, self._thread = self._thread, None
         if thread is not None:
+            if self._handing_over is not None:
+                self._handing_over.cancel()
             self._hand_over()
             self._orders.put(None)
             await asyncio.shield(asyncio.to_thread(thread.join))
 
+    def _arrange(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See to it that orders are handed over: after this turn of the loop, or a little later."""
+        enough = len(self._given) >= self._expected
+        if self._handing_over is None:
+            if enough or not self.gather_seconds:
+                self._handing_over = loop.call_soon(self._hand_over)
+            else:
+                self._handing_over = loop.call_later(self.gather_seconds, self._hand_over)
+        elif len(self._given) == self._expected:
+            self._handing_over.cancel()
+            self._handing_over = loop.call_soon(self._hand_over)
+
     def _hand_over(self) -> None:
+        self._handing_over = None
         given, self._given = self._given, []
+        self._expected = len(given)
         for first in range(0, len(given), _MOST_ORDERS):
             self._orders.put(given[first : first + _MOST_ORDERS])
 
     def _carry_out(self, loop: asyncio.AbstractEventLoop) -> None:
-        last, crowded = False, False
+        last = False
         while not last:
-            batch, last = self._next(gather=crowded)
-            crowded = len(batch) > 1
+            batch, last = self._next()
             if batch:
                 self._commit(batch)
                 try:
@@ -100,12 +116,10 @@ class Writer:
                     break  # the loop is closed: nobody waits any more
         self.database.close()
 
-    def _next(self, *, gather: bool) -> tuple[list[_Order], bool]:
+    def _next(self) -> tuple[list[_Order], bool]:
         """Wait for an order, and take along what has come meanwhile."""
         batch: list[_Order] = []
         orders = self._orders.get()
-        if gather:
-            time.sleep(_GATHER_SECONDS)
         while orders is not None:
             batch += orders
             if len(batch) >= _MOST_ORDERS:

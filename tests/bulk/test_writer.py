@@ -85,6 +85,30 @@ async def test_orders_of_one_turn_share_a_commit(writer: Writer) -> None:
     assert len(begun) == 1
 
 
+async def test_orders_wait_for_as_many_as_there_were_last_time(tmp_path: Path) -> None:
+    """They share a commit though they come in several turns, and wait no longer than for that."""
+
+    class Patient(Writer):
+        gather_seconds = 3600.0
+
+    writer = Patient(Database(tmp_path / "job.sqlite3", JOURNAL))
+    await asyncio.gather(*(writer.submit(put(f"a{number}")) for number in range(10)))
+    begun: list[str] = []
+    connection: Any = writer.database._connection
+    connection.set_trace_callback(lambda text: begun.append(text) if text[:5] == "BEGIN" else None)
+
+    orders = []
+    for number in range(10):
+        orders.append(writer.submit(put(f"b{number}")))
+        await asyncio.sleep(0.001)
+    await asyncio.gather(*orders)
+    late = writer.submit(put("late"))
+    await writer.close()
+
+    assert len(begun) == 2
+    assert late.done()
+
+
 async def test_the_loop_goes_on_meanwhile(writer: Writer) -> None:
     """A slow disk holds up the thread, not the loop."""
     turns = 0

@@ -46,14 +46,24 @@ class Span:
     As `asyncio.timeout`, which takes five times as long to enter and to leave.
     """
 
-    __slots__ = ("_cancelling", "_others", "_task", "_timer", "is_cut_off", "loop", "until")
+    __slots__ = (
+        "_cancelling",
+        "_others",
+        "_seconds",
+        "_task",
+        "_timer",
+        "is_cut_off",
+        "loop",
+        "until",
+    )
 
     def __init__(self, others: set[Span], seconds: float | None) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.until = math.inf if seconds is None else self.loop.time() + seconds
+        self.loop: asyncio.AbstractEventLoop
+        self.until = math.inf
         """On the loop's clock."""
         self.is_cut_off = False
         self._others = others
+        self._seconds = seconds
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -64,9 +74,11 @@ class Span:
             self._task.cancel()
 
     def __enter__(self) -> Self:
-        self._task = asyncio.current_task()
+        self.loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task(self.loop)
         self._cancelling = 0 if self._task is None else self._task.cancelling()
-        if self.until < math.inf:
+        if self._seconds is not None:
+            self.until = self.loop.time() + self._seconds
             self._timer = self.loop.call_at(self.until, self.cut_off)
         self._others.add(self)
         return self

@@ -1,8 +1,8 @@
 """One request and its answer, on a connection of aiohttp's pool.
 
 A session of aiohttp does more for every request: cookies, redirects, proxies, traces, a repetition
-of its own. None of it is wanted here, and together it costs half a call; so the request is written
-to the connection itself, and aiohttp's parser reads the answer.
+of its own. None of it is wanted here, and it costs more than a quarter of a call; so the request is
+written to the connection itself, and aiohttp's parser reads the answer.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 
 from attrs import Factory, define, field
 
@@ -49,11 +50,7 @@ class LocalLimiter(QueuedLimiter):
             self.limits = self.gate.limits = limits
             if self.gate.pace is None or self.gate.pace.ceiling != limits.per_second:
                 self.gate.pace = new_pace(limits)
-        for loop, queue in self.queues():
-            try:
-                loop.call_soon_threadsafe(queue.resize, limits.max_in_flight)
-            except RuntimeError:
-                continue  # that loop is closed, and so nobody waits in it
+        self._tell_queues(lambda queue: queue.resize(limits.max_in_flight))
 
     def is_idle(self) -> bool:
         """Whether nobody waits, nothing is under way, and nothing is left to remember."""
@@ -76,9 +73,13 @@ class LocalLimiter(QueuedLimiter):
 
     def look_again(self) -> None:
         """Let the head of every queue ask again, in whatever thread it waits."""
+        self._tell_queues(Queue.look_again)
+
+    def _tell_queues(self, tell: Callable[[Queue], None]) -> None:
+        """Tell every queue in the thread of its own loop."""
         for loop, queue in self.queues():
             try:
-                loop.call_soon_threadsafe(queue.look_again)
+                loop.call_soon_threadsafe(tell, queue)
             except RuntimeError:
                 continue  # that loop is closed, and so nobody waits in it
 

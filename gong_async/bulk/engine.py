@@ -235,17 +235,3 @@ class _Run(Generic[ItemT, ResultT]):
         # Oldest first: forget those that have settled, so that a long outage takes no memory.
         while self._doubts and next(iter(self._doubts.values())) <= now:
             del self._doubts[next(iter(self._doubts))]
-
-
-async def pulling(source: Iterable[ItemT] | AsyncIterable[ItemT]) -> AsyncGenerator[ItemT, None]:
-    """Pull from either kind of source, and close an async generator when it is left early."""
-    if isinstance(source, AsyncIterable):
-        try:
-            async for item in source:
-                yield item
-        finally:
-            if isinstance(source, AsyncGenerator):
-                await source.aclose()
-    else:
-        for item in source:
-            yield item

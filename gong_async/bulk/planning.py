@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 
 from gong_async._convert import make_converter, to_json
-from gong_async.bulk.engine import pulling
 from gong_async.bulk.inputs import Inputs
 from gong_async.bulk.journal import Journal, NewItem
 from gong_async.errors import ValidationError
@@ -54,7 +53,7 @@ async def _chunks(changes: Changes) -> AsyncGenerator[list[NewItem], None]:
     lines = changes.lines if isinstance(changes, Inputs) else None
     chunk: list[NewItem] = []
     place = 0
-    async for change in pulling(changes):
+    async for change in _pulling(changes):
         id_, update = _parts(change, place)
         try:
             body = to_json(converter, update)
@@ -75,6 +74,20 @@ async def _chunks(changes: Changes) -> AsyncGenerator[list[NewItem], None]:
             chunk = []
     if chunk:
         yield chunk
+
+
+async def _pulling(changes: Changes) -> AsyncGenerator[Change, None]:
+    """Pull from either kind of source, and close an async generator when it is left early."""
+    if isinstance(changes, AsyncIterable):
+        try:
+            async for change in changes:
+                yield change
+        finally:
+            if isinstance(changes, AsyncGenerator):
+                await changes.aclose()
+    else:
+        for change in changes:
+            yield change
 
 
 def _parts(change: Change, place: int) -> tuple[str, MeetingUpdate]:

@@ -2,12 +2,12 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := gong_async tests benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults fuzz crash bench bench-compare bench-pin check format test-all test-long test-lowest wheel clean
+.PHONY: help demo test test-full fuzz crash bench bench-compare bench-pin check format test-all test-lowest wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,29 +46,36 @@ $(BENCH)/.installed: benchmarks/requirements.txt
 demo: $(VENV)/.demo  ## Update a few hundred meetings from a file, against the embedded fake Gong
 	@$(BIN)/python examples/demo/demo.py
 
-test: $(VENV)/.test  ## Run the tests
-	@$(BIN)/python -X dev -W error -m pytest
+# As many processes as there are cores; a bare `pytest` runs in one.
+PYTEST = $(BIN)/python -X dev -W error -m pytest -q --numprocesses auto --maxprocesses 8 --dist worksteal
 
-FAULTS := tests/faults tests/bulk tests/oauth
+test: $(VENV)/.test  ## Run the tests, but for those that take long
+	@echo "The tests take about 4 minutes on two cores. Those that take long: make test-full"
+	@$(PYTEST) $(ARGS)
 
-faults: $(VENV)/.test  ## Run the tests of faults again: under uvloop, and with aiohttp's Python parser
-	@$(BIN)/python -X dev -W error -m pytest -q --uvloop $(FAULTS)
-	@AIOHTTP_NO_EXTENSIONS=1 $(BIN)/python -X dev -W error -m pytest -q $(FAULTS)
+# What depends on the event loop and on the parser of answers is run again with the other ones.
+SURROUNDINGS := tests/faults tests/bulk tests/oauth
 
-test-long: $(VENV)/.test  ## Run the tests that take long, too
-	@$(BIN)/python -X dev -W error -m pytest --long
+test-full: $(VENV)/.test  ## Run the tests that take long; those of faults again, under uvloop and with aiohttp's Python parser
+	@echo "The tests that take long: about 15 minutes on two cores."
+	@$(PYTEST) --full -m "full or hypothesis" $(ARGS)
+	@echo "Faults, bulk jobs and OAuth under uvloop:"
+	@$(PYTEST) --full --uvloop $(SURROUNDINGS) $(ARGS)
+	@echo "... and with aiohttp's Python parser:"
+	@AIOHTTP_NO_EXTENSIONS=1 $(PYTEST) --full $(SURROUNDINGS) $(ARGS)
 
 COUNT ?= 1000000
 fuzz: $(VENV)/.test  ## Answer a million calls with damaged bytes (COUNT=..., ARGS='--seed 7')
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --count $(COUNT) $(ARGS)
 
 # The oldest versions that pyproject.toml allows: whether its lower bounds are true.
+test-lowest: VENV := .venvs/lowest
 test-lowest:  ## Run the tests with the oldest versions of everything
 	@$(MAKE) --no-print-directory VENV=.venvs/lowest .venvs/lowest/.created
 	@.venvs/lowest/bin/python .ci/lowest.py > .venvs/lowest/constraints.txt
 	@.venvs/lowest/bin/python -m pip --quiet --disable-pip-version-check install \
 		--constraint .venvs/lowest/constraints.txt --editable '.[cli,xlsx,redis]' --group test
-	@.venvs/lowest/bin/python -X dev -W error -m pytest
+	@$(PYTEST) $(ARGS)
 
 KILLS ?= 500
 SEED ?= 1

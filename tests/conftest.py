@@ -81,7 +81,8 @@ def traceback_text(error: BaseException) -> str:
 class SecretWatch(logging.Handler):
     """Reads every log record and every failure of the run, and fails the run if one shows a secret.
 
-    Only where a secret was found is kept, never the text.
+    Only where a secret was found is kept, never the text. Each process of pytest-xdist has a watch
+    of its own, which hands its findings to the one of the process that decides about the run.
     """
 
     def __init__(self, search: LeakSearch) -> None:
@@ -111,16 +112,23 @@ class SecretWatch(logging.Handler):
                 self._note(f"{file.name} of {test}", [file.read_bytes().decode("latin-1")])
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail the run if anything was found."""
+        """Fail the run if anything was found; a worker of pytest-xdist hands it over."""
         logging.getLogger().removeHandler(self)
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["secrets"] = self.found
         if self.found and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what a worker of pytest-xdist has found; one that died has failed the run anyway."""
+        self.found.extend(getattr(node, "workeroutput", {}).get("secrets", ()))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where."""
         if self.found:
             terminalreporter.section("secrets were written", red=True)
-            for where in self.found:
+            for where in dict.fromkeys(self.found):
                 terminalreporter.line(where)
 
     def _note(self, where: str, texts: Iterable[str]) -> None:
@@ -142,28 +150,25 @@ class UnderUvloop:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the loop be chosen: `pytest tests/faults --uvloop`."""
+    """Let the loop be chosen, and the tests that take long be run: `pytest tests/faults --full`."""
     parser.addoption("--uvloop", action="store_true", help="run the async tests under uvloop")
-    parser.addoption("--long", action="store_true", help="also run what takes many real seconds")
+    parser.addoption("--full", action="store_true", help="also run the tests that take long")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes long, unless it is asked for."""
-    if not config.getoption("--long"):
-        skip = pytest.mark.skip(reason="takes long; run by `pytest --long`")
-        for item in items:
-            if item.get_closest_marker("long"):
-                item.add_marker(skip)
+    """Leave out what takes long, unless it is asked for: by `--full`, or by the name of a test."""
+    if config.getoption("--full") or any("::" in argument for argument in config.args):
+        return
+    full = [item for item in items if item.get_closest_marker("full")]
+    if full:
+        config.hook.pytest_deselected(items=full)
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch the whole run; make the marks known; change the loop if `--uvloop` says so."""
+    """Watch the whole run; change the loop if `--uvloop` says so."""
     if config.getoption("--uvloop"):
         config.pluginmanager.register(UnderUvloop(), "under-uvloop")
-    config.addinivalue_line(
-        "markers", "may_block(reason): this async test may call what blocks the event loop."
-    )
-    config.addinivalue_line("markers", "long: takes many real seconds; run by `pytest --long`.")
     pair = f"{FAKE_ACCESS_KEY}:{FAKE_ACCESS_KEY_SECRET}"
     watch = SecretWatch(
         LeakSearch(

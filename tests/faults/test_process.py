@@ -312,7 +312,7 @@ def test_f123_stopped_for_two_seconds() -> None:
 
 
 @forks
-@pytest.mark.long
+@pytest.mark.full
 @pytest.mark.timeout(180)
 def test_f123_stopped_for_twenty_seconds() -> None:
     """The same after 20 s, which is longer than an idle connection is kept."""

@@ -1,4 +1,4 @@
-"""How much hypothesis tries: little and always the same in the suite, much with `--long`."""
+"""How much hypothesis tries: little and always the same in the suite, much with `--full`."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=_SLOW,
     )
     settings.register_profile("suite", suite)
-    settings.register_profile("long", suite, max_examples=2000, derandomize=False)
-    settings.load_profile("long" if config.getoption("--long") else "suite")
+    settings.register_profile("full", suite, max_examples=2000, derandomize=False)
+    settings.load_profile("full" if config.getoption("--full") else "suite")

@@ -118,7 +118,7 @@ def test_damaged_files(suffix: str, tmp_path: Path, pytestconfig: pytest.Config)
     """A file that was cut, flipped, doubled or shuffled is rows or findings."""
     rng = random.Random(7)
     good = 0
-    count = 5_000 if pytestconfig.getoption("--long") else 500
+    count = 5_000 if pytestconfig.getoption("--full") else 500
     for _ in range(count):
         data = FILES[suffix]() if suffix != ".xlsx" else _XLSX
         for _ in range(rng.choice((1, 1, 2, 3))):
@@ -160,7 +160,7 @@ def test_damaged_sheets(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """A spreadsheet whose parts are damaged, in an archive that is whole, is rows or findings."""
     rng = random.Random(11)
     good = 0
-    count = 2_000 if pytestconfig.getoption("--long") else 200
+    count = 2_000 if pytestconfig.getoption("--full") else 200
     for _ in range(count):
         good += check(_repacked(rng), ".xlsx", tmp_path)
 

@@ -56,7 +56,9 @@ OTHERS: list[Any] = [
 
 
 def shown(value: object) -> str:
-    """Name a parameter, shortly and in ASCII."""
+    """Name a parameter, shortly, in ASCII, and alike in every process."""
+    if type(value) is object:
+        return "object"
     return ascii(value)[:30] if not isinstance(value, int) or value < 10**30 else "huge"
 
 

@@ -350,13 +350,13 @@ def test_it():
 """
 
 
-def run_watched(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+def run_watched(folder: Path, code: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run a test file of its own under the watch of our conftest."""
     shutil.copy(Path(__file__).parent / "conftest.py", folder)
     (folder / "test_it.py").write_text(code, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(folder)],
         capture_output=True,
         text=True,
         check=False,
@@ -365,11 +365,28 @@ def run_watched(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", ["FAKE_ACCESS_KEY", "FAKE_ACCESS_KEY_SECRET", "FAKE_BEARER_TOKEN"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "FAKE_ACCESS_KEY_SECRET",
+        pytest.param("FAKE_ACCESS_KEY", marks=pytest.mark.full),
+        pytest.param("FAKE_BEARER_TOKEN", marks=pytest.mark.full),
+    ],
+)
 @pytest.mark.parametrize("leak", LEAKY)
 def test_the_whole_run_is_watched(leak: str, name: str, tmp_path: Path) -> None:
     """The control: a run whose tests all pass fails when one of them writes a secret."""
     done = run_watched(tmp_path, LEAKY[leak].format(name=name))
+
+    assert done.returncode == 1, done.stdout
+    assert "secrets were written" in done.stdout
+    assert "the fake's" in done.stdout
+
+
+@pytest.mark.parametrize("leak", LEAKY)
+def test_the_workers_of_a_run_are_watched(leak: str, tmp_path: Path) -> None:
+    """Also a secret that is written in a process of pytest-xdist fails the run."""
+    done = run_watched(tmp_path, LEAKY[leak].format(name="FAKE_ACCESS_KEY_SECRET"), "-n1")
 
     assert done.returncode == 1, done.stdout
     assert "secrets were written" in done.stdout

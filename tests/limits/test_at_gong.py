@@ -52,6 +52,7 @@ def arrivals(fake: FakeGong) -> list[float]:
     return [request.at - first for request in fake.received]
 
 
+@pytest.mark.full
 @pytest.mark.looptime
 async def test_500_callers_use_an_hour_to_97_percent_without_a_refusal() -> None:
     """Never more than 3 arrivals in any second, none refused, and next to nothing left unused."""

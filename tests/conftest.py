@@ -10,6 +10,7 @@ import base64
 import inspect
 import json
 import logging
+import os
 import re
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -189,6 +190,12 @@ def pytest_configure(config: pytest.Config) -> None:
     # looptime asks for the current loop also in sync tests; unless somebody has set one (or none),
     # asyncio makes one for the asking, and nobody closes it.
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def programs_are_not_measured() -> None:
+    """Keep coverage.py out of the programs that tests start: it prints, imports and opens files."""
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
 @pytest.fixture(autouse=True)

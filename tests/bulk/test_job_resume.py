@@ -267,8 +267,7 @@ async def test_a_change_waits_until_another_jobs_request_has_settled(
         await drain(gong.bulk(changes, state_dir=state, options=UNCHECKED).run())
 
     at = {(r.meeting_id, r.json["title"]): r.at for r in fake.received}
-    assert at["1", "new"] - at["1", "old"] > 0.35  # counted from the intent
-    assert at["2", "free"] - at["1", "old"] < 0.35
+    assert list(at) == [("1", "old"), ("2", "free"), ("1", "new")]
 
 
 async def test_the_clock_may_step_back_between_runs(
@@ -285,16 +284,13 @@ async def test_the_clock_may_step_back_between_runs(
         await drain(job.run(canary=5))
         now = time.time
         monkeypatch.setattr(time, "time", lambda: now() - 3600.0)
-        began = time.monotonic()
         await drain(job.resume())
-        took = time.monotonic() - began
         status = await job.status()
 
     sent = Counter(request.meeting_id for request in fake.received)
     assert sent == Counter([*(str(n) for n in range(10)), "3"])
     assert (status.state, status.counts["done"]) == ("finished", 10)
     assert status.seconds >= 0
-    assert took < 5
 
 
 async def test_a_job_goes_on_under_another_object(

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from gong_async import BulkJob, BulkOptions, GongClient, JournalError, MeetingChange, RetryPolicy
+from gong_async.bulk import job as job_module
+from gong_async.bulk import journal as journal_module
 from gong_async.bulk import runner
 from gong_async.bulk.journal import Journal
 from gong_async.testing import FakeGong, Fault
@@ -40,7 +42,7 @@ async def drain(outcomes: Any, *, at_20: Callable[[], object] = int) -> list[Any
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something to come true."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the fake tells nobody
             await asyncio.sleep(0.005)
 
@@ -83,30 +85,29 @@ async def test_pause_lets_what_is_under_way_end(
     assert fake.applied_count == 200
 
 
-async def test_pause_during_backoff_returns_at_once(
+async def test_pause_during_backoff_does_not_wait_for_its_end(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
     """Items that wait for their repetition are let go; those whose answer was lost are in doubt."""
     fake.script(Fault.drop_before(), on="1", times=None)
     fake.script(Fault.rate_limited("20"), on="2", times=None)
-    retry = RetryPolicy(backoff_base=60.0, backoff_floor=30.0, backoff_cap=60.0)
+    retry = RetryPolicy(backoff_base=600.0, backoff_floor=600.0, backoff_cap=600.0)
     async with client(fake, retry=retry) as gong:
         changes = [change(1), change(2)]
         job = gong.bulk(changes, state_dir=state, options=UNCHECKED)
         running = asyncio.create_task(drain(job.run()))
         await until(lambda: fake.received_count >= 2 and fake.counts[429] == 1)
         await asyncio.sleep(0.05)
-        began = time.monotonic()
         await job.pause()
         await running
-        took = time.monotonic() - began
+        received = fake.received_count
         states = {item.meeting_id: item.state async for item in job.items()}
 
-    assert took < 1
+    assert received == 2
     assert states == {"1": "in_doubt", "2": "planned"}
 
 
-async def test_pause_during_a_wait_for_the_limiter_returns_at_once(
+async def test_pause_during_a_wait_for_the_limiter_does_not_wait_for_its_end(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
     """Gong holds everybody for 30 s: nobody waits for that, and nothing is in doubt."""
@@ -116,22 +117,27 @@ async def test_pause_during_a_wait_for_the_limiter_returns_at_once(
         running = asyncio.create_task(drain(job.run()))
         await until(lambda: fake.counts[429] == 1)
         await asyncio.sleep(0.05)
-        began = time.monotonic()
         await job.pause()
         await running
-        took = time.monotonic() - began
+        held_until = (await gong.quota()).held_until
         status = await job.status()
 
-    assert took < 1
+    assert held_until is not None
     assert status.counts["in_doubt"] == status.counts["sent"] == 0
     assert status.counts["done"] + status.counts["planned"] == 50
     assert status.counts["done"] == fake.applied_count
 
 
-async def test_pause_while_a_meeting_settles_returns_at_once(
-    fake: FakeGong, client: Client, change: Change, state: Path
+async def test_pause_while_a_meeting_settles_does_not_wait_for_its_end(
+    fake: FakeGong,
+    client: Client,
+    change: Change,
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The second change of a meeting whose first lost its answer waits 30 s; pause does not."""
+    """The second change of a meeting whose first lost its answer waits; pause does not."""
+    monkeypatch.setattr(job_module, "SETTLE", 600.0)
+    monkeypatch.setattr(journal_module, "SETTLE", 600.0)
     fake.script(Fault.drop_after(), on="1")
     options = BulkOptions(check_organizers=False, keep_order=True)
     async with client(fake, retry=ONCE) as gong:
@@ -139,42 +145,36 @@ async def test_pause_while_a_meeting_settles_returns_at_once(
         running = asyncio.create_task(drain(job.run()))
         await until(lambda: fake.received_count == 1)
         await asyncio.sleep(0.1)
-        began = time.monotonic()
         await job.pause()
         await running
-        took = time.monotonic() - began
         states = [item.state async for item in job.items()]
 
-    assert took < 1
     assert states == ["in_doubt", "planned"]
 
 
-async def test_pause_while_organizers_are_asked_about_returns_at_once(
+async def test_pause_while_organizers_are_asked_about_does_not_wait_for_the_answer(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
     """The question is read-only: nobody waits for its answer."""
     fake.script(Fault.stall(None), on="integrationStatus", times=None)
-    async with client(fake) as gong:
+    async with client(fake, timeout=600.0) as gong:
         job = gong.bulk([change(1)], state_dir=state)
         running = asyncio.create_task(drain(job.run()))
         await until(lambda: fake.received_count == 1)
-        began = time.monotonic()
         await job.pause()
         await running
-        took = time.monotonic() - began
         status = await job.status()
 
-    assert took < 1
     assert (status.state, status.counts["planned"]) == ("paused", 1)
 
 
 async def test_a_stalled_answer_is_given_up_after_the_drain(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """`drain_seconds` is the longest that stopping takes; what is still out is in doubt."""
+    """Stopping waits for `drain_seconds`, not for the answer; what is still out is in doubt."""
     options = BulkOptions(check_organizers=False, drain_seconds=0.2)
     fake.script(Fault.stall(None), on="3")
-    async with client(fake) as gong:
+    async with client(fake, timeout=600.0) as gong:
         job = gong.bulk([change(n) for n in range(10)], state_dir=state, options=options)
         running = asyncio.create_task(drain(job.run()))
         await until(lambda: fake.applied_count == 9)
@@ -185,7 +185,7 @@ async def test_a_stalled_answer_is_given_up_after_the_drain(
         states = {item.meeting_id: item.state async for item in job.items()}
         counts = await finish(job, fake, 10)
 
-    assert 0.2 <= took < 2
+    assert took >= 0.2
     assert states.pop("3") == "in_doubt"
     assert set(states.values()) == {"done"}
     assert len(items) == 10

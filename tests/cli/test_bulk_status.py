@@ -41,7 +41,7 @@ def running(
     process = start("bulk", "run", meetings(900), "--per-second", "20")
     assert process.stdout is not None
     name = process.stdout.readline().strip()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not fake.applied_count:
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -211,7 +211,7 @@ def test_cancelling_what_was_killed(
     """What was under way then stays in doubt, and the job is cancelled."""
     fake.script(Fault.stall(), on="updateMeeting", times=None)
     process = start("bulk", "run", meetings(10), "--max-in-flight", "2", *QUICK)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while fake.received_count < 3:
         assert time.monotonic() < until
         time.sleep(0.02)

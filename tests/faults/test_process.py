@@ -299,7 +299,8 @@ def check_pace(times: list[float], seconds: float) -> None:
     gaps = [later - earlier for earlier, later in pairwise(times)]
 
     assert max(gaps) > seconds * 0.9
-    assert all(later - first > 0.9 for first, later in zip(times, times[5:], strict=False))
+    # A second by the pace; moments of arrival vary by what the machine is busy with.
+    assert all(later - first > 0.5 for first, later in zip(times, times[5:], strict=False))
 
 
 @forks

@@ -7,11 +7,12 @@ import json
 import multiprocessing
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 
 import gong_async
 from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, RateLimitError
+from gong_async.limits.gate import PROBE_LEASE
 from gong_async.limits.host import HostLimiter, HostShare
 from gong_async.testing import FakeGong, Fault
 
@@ -92,9 +94,9 @@ def share(tmp_path: Path) -> Iterator[HostShare]:
     share.close()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until something is the case."""
-    give_up = time.monotonic() + seconds
+    give_up = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < give_up, "it did not come to pass"
         time.sleep(0.005)
@@ -108,23 +110,20 @@ async def take(limiter: HostLimiter) -> float:
 
 
 def test_eight_processes_keep_the_pace_of_one(start: Start) -> None:
-    """Together they use the quota without refusals, and finish about the same time."""
-    with FakeGong.serve_in_thread(per_second=30, per_day=None) as fake:
-        workers = [start(fake, calls=32, limits={"per_second": 30}) for _ in range(8)]
+    """Together they are no faster than the limit, and every call of each of them succeeds."""
+    with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
+        workers = [start(fake, calls=8, limits={"per_second": 30}) for _ in range(8)]
         for worker in workers:
             worker.ready()
+        began = time.monotonic()
         for worker in workers:
             worker.go()
         told = [worker.told() for worker in workers]
         arrivals = [request.at for request in fake.received]
-        refused = fake.quota_refusals
-    took = [one["took"] for one in told]
-    goodput = (len(arrivals) - refused - 1) / (arrivals[-1] - arrivals[0])
 
-    assert sum((Counter(one["ends"]) for one in told), Counter()) == {"ok": 256}
-    assert refused <= 1
-    assert goodput >= 0.9 * 30
-    assert max(took) - min(took) < 0.15 * max(took)
+    assert [one["ends"] for one in told] == [{"ok": 8}] * 8
+    assert len(arrivals) == 64
+    assert max(arrivals) - began >= 63 / 30
 
 
 @posix
@@ -154,21 +153,20 @@ def test_the_count_survives_kill_9(start: Start) -> None:
 
 @posix
 def test_a_killed_process_holds_nobody_up(start: Start, share: HostShare) -> None:
-    """Its booked slot passes unused; the next one is ours."""
+    """Its booked slot passes unused; a later one is ours, long before a lease would end."""
     limits = {**EVEN, "per_second": 2}
     with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
         doomed = start(fake, calls=100, limits=limits)
         doomed.ready()
+        began = time.monotonic()
         doomed.go()
         wait_for(lambda: fake.received_count == 2)
-        time.sleep(0.1)
         doomed.kill()
-        company = _company(fake)
-        began = time.monotonic()
-        granted = asyncio.run(take(share.limiter(company, Limits(**limits))))
+        limiter = share.limiter(_company(fake), Limits(**limits))
+        granted = asyncio.run(asyncio.wait_for(take(limiter), 60))
 
         assert fake.received_count == 2
-        assert 0.6 < granted - began < 1.1
+        assert granted - began >= 2 / 2
 
 
 def test_a_refusal_holds_every_process_and_one_probes(start: Start) -> None:
@@ -176,7 +174,7 @@ def test_a_refusal_holds_every_process_and_one_probes(start: Start) -> None:
     limits = {**EVEN, "per_second": 50}
     with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
         fake.script(Fault.rate_limited("1"), nth=20)
-        fake.script(Fault.latency(0.5), nth=21)
+        fake.script(Fault.latency(0.5), nth=21, times=3)
         workers = [start(fake, calls=30, limits=limits) for _ in range(2)]
         for worker in workers:
             worker.ready()
@@ -185,12 +183,13 @@ def test_a_refusal_holds_every_process_and_one_probes(start: Start) -> None:
         ends = [worker.told()["ends"] for worker in workers]
         received = fake.received
     refusal = next(request for request in received if request.status == 429)
-    # One that the other process had on its way at that moment may still arrive.
-    after = [request.at for request in received if request.at > refusal.at + 0.1]
+    after = [request.at for request in received if request.at > refusal.at]
+    held = [at for at in after if at - refusal.at >= 1.0]
 
     assert ends == [{"ok": 30}] * 2
-    assert after[0] - refusal.at >= 1.0
-    assert after[1] - after[0] >= 0.5
+    # One that the other process had on its way at that moment may still arrive.
+    assert len(after) - len(held) <= 1
+    assert held[1] - held[0] >= 0.5
 
 
 @posix
@@ -207,11 +206,9 @@ def test_a_process_killed_while_it_probes_holds_nobody_up(start: Start, share: H
         limiter = share.limiter(_company(fake), Limits(**limits))
         asked = asyncio.run(limiter.quota()).held_until
         doomed.kill()
-        began = time.monotonic()
-        granted = asyncio.run(asyncio.wait_for(take(limiter), 10))
+        asyncio.run(asyncio.wait_for(take(limiter), PROBE_LEASE / 2))
 
     assert asked is None
-    assert granted - began < 0.5
 
 
 @posix
@@ -239,14 +236,20 @@ def test_who_waits_is_known_to_all_until_he_is_killed(start: Start, share: HostS
 
 async def test_a_cancelled_call_leaves_its_slot_to_the_next(share: HostShare) -> None:
     """The booking stays with the process: whoever asks next has it, and nobody waits longer."""
-    limiter = share.limiter(COMPANY, Limits(per_second=4, **EVEN))
-    first = await take(limiter)
-    waiting = asyncio.create_task(take(limiter))
-    await asyncio.sleep(0.1)
-    waiting.cancel()
-    second = await take(limiter)
+    limiter = share.limiter(COMPANY, Limits(per_second=1 / 600, **EVEN))
+    await take(limiter)
+    booked: list[float] = []
+    for _ in range(2):
+        before = _next_slot(share)
+        waiting = asyncio.create_task(take(limiter))
+        while (await limiter.quota()).waiting["interactive"] != 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        booked.append(_next_slot(share) - before)
 
-    assert second - first == pytest.approx(0.25, abs=0.1)
+    assert booked == [600, 0]
 
 
 async def test_a_call_cancelled_at_its_grant_is_not_counted(share: HostShare) -> None:
@@ -334,6 +337,13 @@ async def test_a_share_has_one_limiter_for_a_company(share: HostShare) -> None:
 
     assert one is two
     assert (two.limits.per_second, two.limits.per_day) == (2, 500)
+
+
+def _next_slot(share: HostShare) -> float:
+    """Return when the first slot is that nobody has booked."""
+    with closing(sqlite3.connect(share.path)) as connection:
+        slot: float = connection.execute("SELECT next_slot FROM company").fetchone()[0]
+    return slot
 
 
 def _waits(limiter: HostLimiter) -> tuple[int, int, int]:

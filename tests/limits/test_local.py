@@ -312,6 +312,7 @@ def test_one_limiter_keeps_the_pace_of_two_threads() -> None:
     """Two loops in two threads share one pace: together they are no faster than one."""
     limiter = LocalLimiter(Limits(per_second=100, per_day=None, headroom=0, learns=False))
     granted: list[float] = []
+    start = time.monotonic()
 
     async def work() -> None:
         for _ in range(15):
@@ -324,21 +325,21 @@ def test_one_limiter_keeps_the_pace_of_two_threads() -> None:
     for thread in threads:
         thread.join()
 
-    # Noted a moment after the grant: two neighbours may lie closer, the whole may not.
-    assert max(granted) - min(granted) >= 29 / 100 - 0.01
+    # Noted some time after the grant: two neighbours may lie closer, the whole may not.
+    assert max(granted) - start >= 29 / 100
 
 
 def test_a_hold_reaches_the_other_threads_loop() -> None:
     """A refusal in one thread holds the calls of another thread's loop."""
     limiter = LocalLimiter(UNPACED)
-    run(refuse(limiter, 0.1))
     start = time.monotonic()
+    run(refuse(limiter, 0.1))
     thread = threading.Thread(target=lambda: run(take(limiter, [], 0)))
     thread.start()
 
     thread.join()
 
-    assert time.monotonic() - start >= 0.09
+    assert time.monotonic() - start >= 0.1
 
 
 def test_the_quota_counts_the_calls_of_every_thread() -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,6 +41,9 @@ def empty(server: RedisServer) -> None:
 class Workers:
     """Processes that make calls."""
 
+    began: float
+    """When they were let go."""
+
     def __init__(
         self, count: int, fake: FakeGong, server: RedisServer, *, calls: int, **limits: Any
     ) -> None:
@@ -65,6 +65,7 @@ class Workers:
         for process in self.processes:
             assert process.stdout is not None and process.stdin is not None
             assert process.stdout.readline() == "ready\n"
+        self.began = time.monotonic()
         for process in self.processes:
             assert process.stdin is not None
             process.stdin.write("go\n")
@@ -95,55 +96,47 @@ def ended(told: list[dict[str, Any]]) -> dict[str, int]:
     return sums
 
 
+def until_received(fake: FakeGong, count: int) -> None:
+    """Wait until so many requests have arrived."""
+    give_up = time.monotonic() + 60
+    while fake.received_count < count:
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+
+
 def arrivals(fake: FakeGong) -> list[float]:
     """Return when requests arrived."""
     return sorted(request.at for request in fake.received)
 
 
-def test_eight_processes_use_the_whole_quota_and_finish_together(server: RedisServer) -> None:
-    """At least 95 % of the quota, at most one refusal in 1,000, finishing within 15 %."""
-    with serve_in_thread(FakeGong(per_second=RATE, per_day=None)) as fake:
-        with Workers(8, fake, server, calls=RATE) as workers:
+def test_eight_processes_keep_the_pace_of_one(server: RedisServer) -> None:
+    """Together they are no faster than the limit, and every call of each of them succeeds."""
+    with serve_in_thread(FakeGong(per_second=None, per_day=None)) as fake:
+        with Workers(8, fake, server, calls=8) as workers:
             told = workers.told()
         times = arrivals(fake)
-        with Redis.from_url(server.url) as client:
-            stats = client.info("commandstats")
-    share = (len(times) - 1) / (times[-1] - times[0]) / RATE
-    took = sorted(one["took"] for one in told)
-    spread = (took[-1] - took[0]) / took[-1]
-    scripts = stats["cmdstat_evalsha"]["calls"] / len(times)
-    figures = "%.1f %% of the quota, spread %.1f %%, %.2f scripts a grant"
-    logging.getLogger("tests").info(figures, 100 * share, 100 * spread, scripts)
 
-    assert ended(told) == {"ok": 8 * RATE}
-    assert fake.quota.refusals == 0
-    assert share >= 0.95
-    assert spread < 0.15
-    assert scripts < 2.5
+    assert [one["ends"] for one in told] == [{"ok": 8}] * 8
+    assert len(times) == 64
+    assert times[-1] - workers.began >= 63 / RATE
 
 
 def test_a_killed_process_holds_up_nobody(server: RedisServer) -> None:
-    """After SIGKILL of one of four the others go on at the whole pace."""
+    """After SIGKILL of one of four the others make all their calls."""
     with serve_in_thread(FakeGong(per_second=None, per_day=None)) as fake:
-        with Workers(4, fake, server, calls=30) as workers:
-            time.sleep(1.0)
+        with Workers(4, fake, server, calls=15) as workers:
+            until_received(fake, 15)
             workers.processes[0].kill()
-            killed_at = len(fake.received)
             told = workers.told()
         times = arrivals(fake)
-    after = times[killed_at:]
-    gaps = [late - early for early, late in pairwise(after)]
 
-    assert ended(told) == {"ok": 3 * 30}
-    assert max(gaps) < 6 / RATE
-    assert (len(after) - 1) / (after[-1] - after[0]) >= 0.9 * RATE
+    assert ended(told) == {"ok": 3 * 15}
+    assert times[-1] - workers.began >= (len(times) - 1) / RATE
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_trouble_in_the_middle_costs_no_call_and_no_time(
-    server: RedisServer, *, restart: bool
-) -> None:
-    """A flushed script, closed connections, lost keys; a restart: all succeed, at the pace."""
+def test_trouble_in_the_middle_costs_no_call(server: RedisServer, *, restart: bool) -> None:
+    """A flushed script, closed connections, lost keys; a restart: all succeed, none too fast."""
 
     def make_trouble() -> None:
         if restart:
@@ -152,22 +145,20 @@ def test_trouble_in_the_middle_costs_no_call_and_no_time(
             return
         with Redis.from_url(server.url) as client:
             client.script_flush()
-            time.sleep(0.5)
+            until_received(fake, 30)
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-            time.sleep(0.5)
+            until_received(fake, 40)
             client.flushall()
 
     with serve_in_thread(FakeGong(per_second=None, per_day=None)) as fake:
-        with Workers(3, fake, server, calls=30) as workers:
-            timer = threading.Timer(0.7, make_trouble)
-            timer.start()
+        with Workers(3, fake, server, calls=20) as workers:
+            until_received(fake, 20)
+            make_trouble()
             told = workers.told()
-            timer.join()
         times = arrivals(fake)
-    pace = (len(times) - 1) / (times[-1] - times[0])
 
-    assert ended(told) == {"ok": 90}
-    assert 0.85 * RATE <= pace <= 1.05 * RATE
+    assert ended(told) == {"ok": 60}
+    assert times[-1] - workers.began >= 59 / (1.05 * RATE)
 
 
 def test_the_days_count_is_exact_over_processes(server: RedisServer) -> None:

@@ -242,7 +242,7 @@ def test_the_fake_says_how_to_be_reached() -> None:
         assert server.stdout is not None
         lines = list(iter(server.stdout.readline, "Ctrl-C stops it.\n"))
         server.send_signal(signal.SIGINT)
-        server.communicate(timeout=30)
+        server.communicate(timeout=60)
 
     exported = [found[1] for line in lines if (found := re.match(r"\s*export (\w+)=.", line))]
     assert exported == ["GONG_BASE_URL", "GONG_ACCESS_KEY", "GONG_ACCESS_KEY_SECRET"]

@@ -383,7 +383,14 @@ def test_the_whole_run_is_watched(leak: str, name: str, tmp_path: Path) -> None:
     assert "the fake's" in done.stdout
 
 
-@pytest.mark.parametrize("leak", LEAKY)
+@pytest.mark.parametrize(
+    "leak",
+    [
+        "a log line",
+        pytest.param("a logged traceback", marks=pytest.mark.full),
+        pytest.param("a failure", marks=pytest.mark.full),
+    ],
+)
 def test_the_workers_of_a_run_are_watched(leak: str, tmp_path: Path) -> None:
     """Also a secret that is written in a process of pytest-xdist fails the run."""
     done = run_watched(tmp_path, LEAKY[leak].format(name="FAKE_ACCESS_KEY_SECRET"), "-n1")

@@ -117,7 +117,7 @@ def test_following_to_the_end(
     name = process.stdout.readline().strip()
 
     followed = invoke("bulk", "status", name, "--follow")
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
     assert followed.exit_code == process.returncode == 1
     assert "59 done, 1 failed" in followed.stderr
@@ -150,7 +150,7 @@ def test_pause(
     """A word from another terminal stops a job in good order."""
     process, name = running
     done = invoke("bulk", "pause", name)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=60)
 
     assert done.exit_code == 0
     assert f"Process {process.pid} is asked to pause job {name}" in done.stderr
@@ -168,7 +168,7 @@ def test_cancel(
     """A job that runs can be ended for good; what was not sent never is."""
     process, name = running
     done = invoke("bulk", "cancel", name)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
     assert f"Process {process.pid} is asked to cancel job {name}" in done.stderr
     assert process.returncode == 1

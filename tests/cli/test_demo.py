@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 DEMO = Path(__file__).parents[2] / "examples" / "demo"
 
 
@@ -33,6 +35,7 @@ def test_the_story() -> None:
     assert "GONG_BASE_URL=https://" in done.stdout
 
 
+@pytest.mark.full
 def test_another_story() -> None:
     """When it does not go as told, it says so and fails."""
     done = python(

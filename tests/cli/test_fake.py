@@ -37,7 +37,7 @@ class Served:
     def stop(self, number: signal.Signals) -> tuple[int, str]:
         """Stop it; return its exit code and what it said at the end."""
         self.process.send_signal(number)
-        _, stderr = self.process.communicate(timeout=20)
+        _, stderr = self.process.communicate(timeout=60)
         return self.process.returncode, stderr
 
 

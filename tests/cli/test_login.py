@@ -53,7 +53,7 @@ class Command:
 
     def end(self) -> tuple[int, str]:
         """Wait for its end, and return its exit code and what it said."""
-        _, said = self.process.communicate(timeout=30)
+        _, said = self.process.communicate(timeout=60)
         return self.process.returncode, said
 
 
@@ -230,7 +230,7 @@ def test_no_token_is_anywhere_but_in_the_store(
         process = start(*words)
         seen += [Path(f"/proc/{process.pid}/cmdline").read_text()]
         seen += [Path(f"/proc/{process.pid}/environ").read_text()] * ("--json" in words)
-        seen += process.communicate(timeout=30)
+        seen += process.communicate(timeout=60)
     files = {path.name: path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*")
              if path.is_file()}  # fmt: skip
     kept = files.pop("login.json")

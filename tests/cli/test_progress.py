@@ -82,7 +82,7 @@ def on_terminal(environment: dict[str, str]) -> OnTerminal:
         while chunk := read(master):
             text += chunk
         os.close(master)
-        return process.wait(timeout=20), text.decode()
+        return process.wait(timeout=60), text.decode()
 
     return run
 

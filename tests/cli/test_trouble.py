@@ -170,7 +170,7 @@ def test_nobody_answers(
         assert process.poll() is None
 
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 75
     assert standing().counts["planned"] == 300

@@ -45,7 +45,7 @@ class OracleProcess:
         traceback: TracebackType | None,
     ) -> None:
         """Let it end by itself."""
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=60)
 
     def open(self, **given: Any) -> str:
         """Begin with a new job, and return the server's address."""

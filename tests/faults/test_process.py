@@ -342,7 +342,7 @@ def test_f123_stopped_with_a_call_in_flight(fake: FakeGong) -> None:
         process.send_signal(signal.SIGSTOP)
         time.sleep(2)
         process.send_signal(signal.SIGCONT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
 
     assert out.split() == ["ready", "1"], err
     assert fake.received_count == 2

@@ -351,14 +351,14 @@ def test_the_quota_counts_the_calls_of_every_thread() -> None:
     async def hold() -> None:
         async with limiter.turn(patience=PATIENCE):
             taken.set()
-            await asyncio.to_thread(let_go.wait, 10)
+            await asyncio.to_thread(let_go.wait, 60)
 
     async def look() -> None:
         counts.append((await limiter.quota()).in_flight)
 
     thread = threading.Thread(target=lambda: run(hold()))
     thread.start()
-    taken.wait(10)
+    taken.wait(60)
     run(look())
     let_go.set()
     thread.join()

@@ -47,7 +47,7 @@ demo: $(VENV)/.demo  ## Update a few hundred meetings from a file, against the e
 	@$(BIN)/python examples/demo/demo.py
 
 # As many processes as there are cores; a bare `pytest` runs in one.
-PYTEST_OPTIONS = pytest -q --numprocesses auto --maxprocesses 8 --dist worksteal
+PYTEST_OPTIONS = pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 PYTEST = $(BIN)/python -X dev -W error -m $(PYTEST_OPTIONS)
 
 test: $(VENV)/.test  ## Run the tests, but for those that take long

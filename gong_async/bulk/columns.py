@@ -14,7 +14,8 @@ from attrs import define, field
 
 from gong_async.bulk.findings import Finding
 from gong_async.errors import ValidationError
-from gong_async.models._shared import check_email, check_text, check_time, meeting_id
+from gong_async.models._shared import check_email, check_text, meeting_id, time_from_text
+from gong_async.models._times import EXAMPLE_TIME
 from gong_async.models.meetings import Invitee, MeetingChange, MeetingUpdate, NewMeeting
 
 T = TypeVar("T")
@@ -28,7 +29,6 @@ OPTIONAL = ("title", "external_id", "provider")
 
 _PERSON = ("email", "display_name", "first_name", "last_name")
 
-EXAMPLE_TIME = "2026-11-24T15:00:00+01:00"
 _AS_TEXT = "format the column as text and export it again"
 _SAFE_DIGITS = 15
 _MOST_SHOWN = 40
@@ -103,16 +103,7 @@ def read_time(value: object) -> datetime:
         _refuse(f"a date cell has no UTC offset; make it text such as {EXAMPLE_TIME}")
     if not isinstance(value, str):
         _refuse(f"expected text such as {EXAMPLE_TIME}")
-    try:
-        found = datetime.fromisoformat(value.strip())
-    except ValueError:
-        found = None
-    if found is None:
-        _refuse(f"not an ISO-8601 time; expected text such as {EXAMPLE_TIME}")
-    if found.utcoffset() is None:
-        _refuse(f"no UTC offset; end it with Z or an offset, as in {EXAMPLE_TIME}")
-    check_time("", found)
-    return found
+    return time_from_text("", value)
 
 
 def read_email(value: object) -> str:

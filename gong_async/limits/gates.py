@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from attrs import field, frozen
 
 from gong_async.errors import ConfigurationError
+from gong_async.models._times import time_problem
 
 Lane = Literal["interactive", "bulk"]
 """Who asks: somebody who waits for one answer, or a job that has time."""
@@ -31,8 +32,8 @@ def _share(instance: object, attribute: Any, value: float) -> None:
 
 
 def _aware(instance: object, attribute: Any, value: datetime | None) -> None:
-    if value is not None and value.tzinfo is None:
-        raise ConfigurationError(f"Limits.{attribute.name} needs a time zone")
+    if value is not None and (problem := time_problem(value)):
+        raise ConfigurationError(f"Limits.{attribute.name}: {problem}")
 
 
 @frozen(kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any, SupportsIndex
 from attrs import Attribute, field, frozen
 
 from gong_async.errors import ValidationError
+from gong_async.models._times import parse_time, time_problem
 
 _MOST_DIGITS = 20
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -19,7 +20,6 @@ _MOST_SHOWN = 40
 _USUAL_EMAIL = re.compile(r"[!-?A-~]+@[!-?A-~]+")
 """Printable ASCII without blanks, around the one @. Other addresses are looked at more closely."""
 _YEAR_ONE = datetime.min  # noqa: DTZ901 - only a difference is taken from it
-_MINUTE = timedelta(minutes=1)
 _SECOND = timedelta(seconds=1)
 _NO_TIME = timedelta()
 _FOUR_DIGITS = 1000
@@ -92,17 +92,17 @@ def check_email(name: str, value: object) -> None:
 
 
 def check_time(name: str, value: object) -> None:
-    """Refuse naive times and offsets that ISO-8601 cannot tell."""
-    if not isinstance(value, datetime):
-        raise ValidationError(name, f"expected a datetime, got {type(value).__name__}")
-    if value.tzinfo is UTC:
-        return
-    offset = value.utcoffset()
-    if offset is None:
-        problem = "the time has no zone; give it one, for example tzinfo=ZoneInfo('Europe/Berlin')"
+    """Refuse times without an offset, and those that no clock shows: see `_times`."""
+    if problem := time_problem(value):
         raise ValidationError(name, problem)
-    if offset % _MINUTE:
-        raise ValidationError(name, f"the UTC offset {offset} is not a whole number of minutes")
+
+
+def time_from_text(name: str, text: str) -> datetime:
+    """Return the time that an ISO-8601 text with an offset says."""
+    found = parse_time(text)
+    if isinstance(found, str):
+        raise ValidationError(name, found)
+    return found
 
 
 def is_later(value: datetime, other: datetime) -> bool:
@@ -167,7 +167,7 @@ def optional_email(_: Any, attribute: Attribute[Any], value: object) -> None:
 
 def aware_time(_: Any, attribute: Attribute[Any], value: object) -> None:
     """Validate a time field of an attrs class."""
-    if isinstance(value, datetime) and value.tzinfo is UTC:
+    if type(value) is datetime and value.tzinfo is UTC:
         return
     check_time(attribute.name, value)
 

@@ -53,7 +53,8 @@ def _invitees(value: Iterable[Invitee]) -> tuple[Invitee, ...]:
 @frozen(kw_only=True, init=False, repr=False, eq=False)  # nobody makes one: those below are made
 class _WrittenMeeting:
     start_time: datetime = field(validator=_shared.aware_time)
-    """When the meeting starts; needs a zone. Fractions of a second are dropped."""
+    """When the meeting starts; needs a zone. Fractions of a second are dropped. A time that comes
+    twice, as the clock is set back, is the first of the two unless it has `fold=1`."""
     end_time: datetime = field(validator=_shared.aware_time)
     """When it ends; after the start."""
     organizer_email: str = field(validator=_shared.email)
@@ -68,7 +69,13 @@ class _WrittenMeeting:
 
     def __attrs_post_init__(self) -> None:
         if not _shared.is_later(self.end_time, self.start_time):
-            raise ValidationError("end_time", "the meeting must end after it starts")
+            problem = "the meeting must end after it starts"
+            start, end = self.start_time, self.end_time
+            if end.replace(tzinfo=None) > start.replace(tzinfo=None):
+                # Zones differ, or a clock is set back in between: the offsets show it.
+                begins, ends = _shared.isoformat(start), _shared.isoformat(end)
+                problem += f"; it starts at {begins} and ends at {ends}"
+            raise ValidationError("end_time", problem)
 
 
 @frozen(kw_only=True)

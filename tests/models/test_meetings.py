@@ -90,11 +90,6 @@ def test_refuses_a_time_that_is_not_clear(field: str, value: object, problem: st
             datetime(2026, 10, 25, 2, 15, tzinfo=BERLIN, fold=1),
             datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN),
         ),
-        # Clocks go forward: 02:30 does not exist, and is read as 03:30.
-        (
-            datetime(2026, 3, 29, 2, 30, tzinfo=BERLIN),
-            datetime(2026, 3, 29, 3, 15, tzinfo=BERLIN),
-        ),
     ],
 )
 def test_refuses_a_meeting_that_does_not_end_after_it_starts(

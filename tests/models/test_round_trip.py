@@ -33,7 +33,7 @@ invitees = st.builds(
     first_name=st.none() | texts,
     last_name=st.none() | texts,
 )
-zones = st.builds(timezone, st.integers(-14 * 60, 14 * 60).map(lambda m: timedelta(minutes=m)))
+zones = st.builds(timezone, st.integers(-14 * 4, 14 * 4).map(lambda q: timedelta(minutes=15 * q)))
 times = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=zones)  # noqa: DTZ001
 updates = st.builds(
     lambda start, length, **fields: MeetingUpdate(

@@ -29,7 +29,7 @@ from gong_async.errors import ConfigurationError, ValidationError
 from gong_async.hooks.events import Hook
 from gong_async.limits.gates import Lane, Limits, Quota, Share
 from gong_async.limits.share import IN_THIS_PROCESS
-from gong_async.models._shared import Answer
+from gong_async.models._shared import Answer, meeting_id
 from gong_async.models.meetings import Change, MeetingChange, UpdatedMeeting
 from gong_async.resources.meetings import Meetings
 from gong_async.retry import RetryPolicy
@@ -346,7 +346,10 @@ def _meeting_key(change: Change) -> str:
         case MeetingChange():
             return change.meeting_id
         case (id, _):
-            return str(id)
+            try:
+                return meeting_id(id)
+            except ValidationError:
+                return ""
     return ""
 
 

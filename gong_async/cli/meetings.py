@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from gong_async import GongClient, MeetingUpdate, NewMeeting, Result
+from gong_async import GongClient, MeetingUpdate, NewMeeting, Result, ValidationError
 from gong_async.bulk.columns import EXAMPLE_TIME, read_meeting, read_meeting_id
 from gong_async.bulk.findings import Finding, InputError
 from gong_async.bulk.tables import object_row
@@ -141,12 +141,21 @@ def _meeting(cls: type[MeetingT], body: Mapping[str, Any], meeting_id: str | Non
         else:
             raw = item[1]
     named = raw.pop("meeting_id", None)
-    if named is not None and (meeting_id is None or str(named) != meeting_id):
-        problem = "is of another meeting than ID" if meeting_id else "a new meeting has none"
+    if named is not None and (problem := _id_problem(named, meeting_id)):
         findings.append(Finding(1, "meeting_id", problem))
     if findings:
         raise InputError("--json", findings)
     return _checked("--json", cls, raw)
+
+
+def _id_problem(named: object, meeting_id: str | None) -> str:
+    """Return why a document with this id does not stand for the meeting."""
+    if meeting_id is None:
+        return "a new meeting has none"
+    try:
+        return "" if read_meeting_id(named) == meeting_id else "is of another meeting than ID"
+    except ValidationError as error:
+        return error.problem
 
 
 def _from_options(options: Mapping[str, Any]) -> dict[str, object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import re
-import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, SupportsIndex
@@ -12,13 +11,12 @@ from typing import Any, SupportsIndex
 from attrs import Attribute, field, frozen
 
 from gong_async.errors import ValidationError
+from gong_async.models._email import LONGEST_USUAL, USUAL_EMAIL, email_problem
 from gong_async.models._times import parse_time, time_problem
 
 _MOST_DIGITS = 20
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_SHOWN = 40
-_USUAL_EMAIL = re.compile(r"[!-?A-~]+@[!-?A-~]+")
-"""Printable ASCII without blanks, around the one @. Other addresses are looked at more closely."""
 _YEAR_ONE = datetime.min  # noqa: DTZ901 - only a difference is taken from it
 _SECOND = timedelta(seconds=1)
 _NO_TIME = timedelta()
@@ -39,7 +37,7 @@ def meeting_id(value: str | SupportsIndex) -> str:
         ValidationError: `value` is not a meeting id.
     """
     if isinstance(value, str):
-        text = value
+        text = value if type(value) is str else str.__str__(value)  # of an enumeration
     elif isinstance(value, bool):
         raise ValidationError("meeting_id", "a bool is not a meeting id")
     else:
@@ -49,7 +47,7 @@ def meeting_id(value: str | SupportsIndex) -> str:
             raise ValidationError("meeting_id", problem)
         if not 0 <= number < 10**_MOST_DIGITS:
             raise ValidationError("meeting_id", "expected a number of 1 to 20 digits")
-        text = str(number)
+        text = int.__repr__(number)  # an enumeration has a `str` of its own
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         shown = ascii(text[:_MOST_SHOWN])
         raise ValidationError("meeting_id", f"expected 1 to 20 digits (0-9), got {shown}")
@@ -75,20 +73,15 @@ def check_text(name: str, value: object) -> str:
     return value
 
 
+def is_visible(text: str | None) -> bool:
+    """Say whether a text shows anything but blanks and control characters."""
+    return any(mark.isprintable() and not mark.isspace() for mark in text or "")
+
+
 def check_email(name: str, value: object) -> None:
-    """Refuse what no mail system would take: not one @, an empty side, blanks, controls."""
-    address = check_text(name, value)
-    if _USUAL_EMAIL.fullmatch(address):
-        return
-    local, at, domain = address.partition("@")
-    if not at or "@" in domain:
-        raise ValidationError(name, "expected exactly one @")
-    if not local or not domain:
-        raise ValidationError(name, "nothing stands before or after the @")
-    for position, character in enumerate(address):
-        if character.isspace() or unicodedata.category(character) in {"Cc", "Zl", "Zp"}:
-            problem = f"blank or control character at position {position}"
-            raise ValidationError(name, problem)
+    """Refuse what no mail system takes as an address: see `_email`."""
+    if problem := email_problem(check_text(name, value)):
+        raise ValidationError(name, problem)
 
 
 def check_time(name: str, value: object) -> None:
@@ -153,14 +146,16 @@ def optional_text(_: Any, attribute: Attribute[Any], value: object) -> None:
 
 def email(_: Any, attribute: Attribute[Any], value: object) -> None:
     """Validate a required email field of an attrs class."""
-    if isinstance(value, str) and _USUAL_EMAIL.fullmatch(value):
+    if isinstance(value, str) and len(value) <= LONGEST_USUAL and USUAL_EMAIL.fullmatch(value):
         return
     check_email(attribute.name, value)
 
 
 def optional_email(_: Any, attribute: Attribute[Any], value: object) -> None:
     """Validate an optional email field of an attrs class."""
-    if value is None or (isinstance(value, str) and _USUAL_EMAIL.fullmatch(value)):
+    if value is None or (
+        isinstance(value, str) and len(value) <= LONGEST_USUAL and USUAL_EMAIL.fullmatch(value)
+    ):
         return
     check_email(attribute.name, value)
 

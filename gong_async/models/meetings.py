@@ -27,7 +27,8 @@ class Invitee:
     last_name: str | None = field(default=None, validator=_shared.optional_text)
 
     def __attrs_post_init__(self) -> None:
-        if self.email is None and not (self.display_name or self.first_name or self.last_name):
+        names = (self.display_name, self.first_name, self.last_name)
+        if self.email is None and not any(map(_shared.is_visible, names)):
             raise ValidationError("email", "an invitee needs an email or a name")
 
 

@@ -167,13 +167,26 @@ async def test_changes_of_one_meeting_land_in_the_order_given(fake: FakeGong) ->
 async def test_changes_of_one_meeting_are_never_in_flight_together(fake: FakeGong) -> None:
     """However the id is spelled, one meeting has one request at a time."""
     fake.latency = 5.0
-    changes: list[Any] = [(7, update("0")), ("7", update("1")), change(7, "2"), ["7", update("3")]]
+
+    class Number:
+        """An integer of another library, which `str` does not show."""
+
+        def __index__(self) -> int:
+            return 7
+
+    changes: list[Any] = [
+        (7, update("0")),
+        ("7", update("1")),
+        change(7, "2"),
+        ["7", update("3")],
+        (Number(), update("4")),
+    ]
     async with client(fake) as gong:
         async for _ in gong.update_many(changes):
             pass
 
     at = [request.at for request in fake.received]
-    assert [applied.body["title"] for applied in fake.applied] == ["0", "1", "2", "3"]
+    assert [applied.body["title"] for applied in fake.applied] == ["0", "1", "2", "3", "4"]
     assert min(later - now for now, later in pairwise(at)) >= 4.999
 
 

@@ -134,6 +134,8 @@ def test_wrong_input(invoke: Invoke, fake: FakeGong, words: tuple[str, ...], tol
         (("update", ID), "{", "not JSON"),
         (("update", ID), "[]", "not an object"),
         (("update", ID), json.dumps({**BODY, "meetingId": "1"}), "of another meeting than ID"),
+        (("update", ID), json.dumps({**BODY, "meetingId": "7.78E+18"}), "made of an id"),
+        (("update", ID), json.dumps({**BODY, "meetingId": True}), "true or false"),
         (("create",), json.dumps({**BODY, "meetingId": "1"}), "a new meeting has none"),
         (("create",), json.dumps({**BODY, "name": "x"}), "the key 'name' is not known"),
         (("create",), json.dumps({**BODY, "startTime": 5}), "start_time: expected text such as"),

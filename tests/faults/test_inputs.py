@@ -210,7 +210,8 @@ async def test_f138_times_as_they_are_sent(start: datetime, sent: str) -> None:
 BAD_EMAILS = ["", "a", "a@b@c", "@x.example", "a@", "a b@x.example", " a@x.example",
               "a@x.example\n",
               "a@x.example\r\nBcc: all@x.example", "a\0@x.example", "a\ud800@x.example",
-              "a\u2028@x.example", None, 5]  # fmt: skip
+              "a\u2028@x.example", "a\u200b@x.example", "mailto:a@x.example", "a@x.example;",
+              "<a@x.example>", "a@" + "x" * 400, None, 5]  # fmt: skip
 
 
 @pytest.mark.parametrize("email", BAD_EMAILS, ids=ascii)
@@ -235,7 +236,7 @@ async def _inviting(gong: GongClient, *emails: Any) -> Any:
 
 @pytest.mark.parametrize(
     "email",
-    ["Dana@Example.COM", "łé@x.example", "a@bücher.example", "a+b@x.example", "a@" + "x" * 400],
+    ["Dana@Example.COM", "łé@x.example", "a@bücher.example", "a+b@x.example"],
     ids=ascii,
 )
 async def test_f139_emails_are_sent_unchanged(email: str) -> None:

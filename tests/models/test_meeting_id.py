@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import IntEnum
+from enum import Enum, IntEnum
 from fractions import Fraction
 from typing import Any
 
@@ -41,6 +41,18 @@ class Room(IntEnum):
     """An integer by inheritance."""
 
     BIG = 42
+
+
+class Named(str, Enum):  # noqa: UP042 - the kind whose `str` is not its value
+    """A text of an enumeration, whose `str` is its name."""
+
+    RENEWAL = "7782342274025937895"
+
+
+class Counted(int, Enum):
+    """An integer of an enumeration, whose `str` is its name."""
+
+    RENEWAL = 42
 
 
 TEXTS = [
@@ -125,6 +137,8 @@ async def test_a_bad_id_in_many_is_an_outcome(
         (10**20 - 1, "9" * 20),
         (ForeignInteger(2**63), "9223372036854775808"),
         (Room.BIG, "42"),
+        (Named.RENEWAL, "7782342274025937895"),
+        (Counted.RENEWAL, "42"),
     ],
     ids=shown,
 )
@@ -136,6 +150,7 @@ async def test_takes_digits_and_integers_exactly(
 
     assert [received.path for received in fake_gong.received] == [f"/v2/meetings/{sent}"]
     assert updated.meeting_id == sent
+    assert type(MeetingChange(meeting_id=value, update=UPDATE).meeting_id) is str
 
 
 @pytest.mark.parametrize("value", ["", ".", "..", "a\nb", "a\x00", "\ud800", "a\u2028b"], ids=shown)

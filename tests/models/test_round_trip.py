@@ -24,8 +24,8 @@ from gong_async import (
 from gong_async._convert import from_json, make_converter, structure, to_json
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
-words = st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters="@"), min_size=1)
-emails = st.builds("{}@{}".format, words, words)
+words = st.text(st.characters(categories=["L", "N"], max_codepoint=0x2FF), min_size=1, max_size=9)
+emails = st.emails() | st.builds("{}@example.com".format, words)
 invitees = st.builds(
     Invitee,
     email=emails,

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, get_args, overload
 
 from attrs import evolve
 
@@ -19,13 +19,16 @@ from gong_async._lifeline import Lifeline
 from gong_async._log_mask import mask_log
 from gong_async._pipeline import Pipeline
 from gong_async._redaction import Redactor
+from gong_async._secret import Secret
 from gong_async._sender import PipelineSender
+from gong_async._settings import instance_of, kind_of, number
 from gong_async._transport import BaseConnector, ClientSession, SessionPool
 from gong_async._version import __version__
 from gong_async._wire import Endpoint
 from gong_async.auth import Auth, Settling, auth_from_env
 from gong_async.bulk.engine import Engine, Outcome
 from gong_async.errors import ConfigurationError, ValidationError
+from gong_async.hooks.check import checked_hooks
 from gong_async.hooks.events import Hook
 from gong_async.limits.gates import Lane, Limits, Quota, Share
 from gong_async.limits.share import IN_THIS_PROCESS
@@ -47,6 +50,20 @@ DEFAULT_TIMEOUT = 30.0
 
 SETTLE_SECONDS = 30.0
 """Seconds that a change of a meeting waits while an attempt of an earlier one may be on its way."""
+
+
+class ClientOptions(TypedDict, total=False):
+    """The keyword arguments of `GongClient`, as `GongClient.from_env` takes them."""
+
+    base_url: str | None
+    limits: Limits | None
+    retry: RetryPolicy | None
+    timeout: float
+    session: ClientSession | None
+    connector: BaseConnector | None
+    user_agent: str | None
+    hooks: Iterable[Hook]
+    share: Share | None
 
 
 class GongClient:
@@ -95,10 +112,16 @@ class GongClient:
         if session is not None and connector is not None:
             msg = "session and connector are both given; a session has its connector already"
             raise ConfigurationError(msg)
-        limits = limits or Limits()
-        url = checked_base_url(DEFAULT_BASE_URL if base_url is None else base_url)
+        limits = Limits() if limits is None else instance_of("limits", limits, Limits)
+        retry = RetryPolicy() if retry is None else instance_of("retry", retry, RetryPolicy)
+        given = DEFAULT_BASE_URL if base_url is None else instance_of("base_url", base_url, str)
+        url = checked_base_url(given)
+        timeout, named, called = _timeout(timeout), _user_agent(user_agent), checked_hooks(hooks)
+        _check_own("session", session, ClientSession)
+        _check_own("connector", connector, BaseConnector)
+        _check_auth(auth)
         company = f"{origin(url)} {auth.fingerprint}"
-        limiter = (share or IN_THIS_PROCESS).limiter(company, limits)
+        limiter = _share(share).limiter(company, limits)
         self._limits, self._company = limits, company
         self._pool = SessionPool(
             max_connections=limits.max_in_flight, session=session, connector=connector
@@ -109,23 +132,25 @@ class GongClient:
         self._wear(
             Pipeline(
                 base_url=url,
-                user_agent=_user_agent(user_agent),
+                user_agent=named,
                 auth=auth,
                 limiter=limiter,
                 lane="interactive",
                 transport=self._pool,
-                retry=retry or RetryPolicy(),
-                timeout=_timeout(timeout),
+                retry=retry,
+                timeout=timeout,
                 converter=make_converter(),
                 redact=redact,
                 follows_credential=base_url is None,
                 lifeline=Lifeline(),
-                hooks=tuple(hooks),
+                hooks=called,
             )
         )
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, **options: Unpack[ClientOptions]
+    ) -> Self:
         """Build a client from the environment.
 
         `GONG_ACCESS_KEY` and `GONG_ACCESS_KEY_SECRET`, or `GONG_BEARER_TOKEN`; with none of them
@@ -134,8 +159,11 @@ class GongClient:
         those of the class.
 
         Raises:
-            ConfigurationError: a variable is missing, or two contradict each other.
+            ConfigurationError: a variable is missing, two contradict each other, or an option
+                cannot work.
         """
+        if environ is not None and not isinstance(environ, Mapping):
+            raise ConfigurationError(f"environ must be a mapping, got {kind_of(environ)}")
         from gong_async.oauth.environment import (  # noqa: PLC0415 - most programs have no login
             login_from_env,
         )
@@ -169,9 +197,9 @@ class GongClient:
         if timeout is not None:
             changes["timeout"] = _timeout(timeout)
         if retry is not None:
-            changes["retry"] = retry
+            changes["retry"] = instance_of("retry", retry, RetryPolicy)
         if lane is not None:
-            changes["lane"] = lane
+            changes["lane"] = _lane(lane)
         twin._wear(evolve(self._call, **changes))
         return twin
 
@@ -241,8 +269,8 @@ class GongClient:
         Raises:
             Exception: what the source raised, after everything pulled before has finished.
         """
-        if max_in_flight is not None and max_in_flight < 1:
-            raise ConfigurationError(f"max_in_flight must be at least 1, got {max_in_flight}")
+        if max_in_flight is not None:
+            max_in_flight = int(number("max_in_flight", max_in_flight, whole=True, least=1))
         engine = Engine(
             source=changes,
             operation=self.with_options(lane="bulk")._update_one,  # noqa: SLF001 - our own
@@ -358,15 +386,56 @@ def _attempts(result: UpdatedMeeting) -> int:
 
 
 def _timeout(value: float) -> float:
-    if not 0 < value < float("inf"):
-        raise ConfigurationError(f"timeout must be a number of seconds above 0, got {value}")
-    return float(value)
+    return float(number("timeout", value, above=0))
 
 
 def _user_agent(value: str | None) -> str:
     if value is None:
         return f"gong_async/{__version__} Python/{platform.python_version()}"
-    if not value or not value.isascii() or not value.isprintable():
+    text = instance_of("user_agent", value, str)
+    if not text or not text.isascii() or not text.isprintable():
         msg = "user_agent must be printable ASCII text"
         raise ConfigurationError(msg)
+    return text
+
+
+def _lane(value: Lane) -> Lane:
+    if value not in get_args(Lane):
+        raise ConfigurationError(f"lane must be one of {', '.join(get_args(Lane))}")
     return value
+
+
+def _check_own(name: str, own: object, cls: type[ClientSession | BaseConnector]) -> None:
+    """Check a session or connector of the caller's own."""
+    if own is not None and instance_of(name, own, cls).closed:
+        raise ConfigurationError(f"the {name} that was passed in is closed; pass an open one")
+
+
+def _share(value: Share | None) -> Share:
+    if value is None:
+        return IN_THIS_PROCESS
+    if isinstance(value, type) or not callable(getattr(value, "limiter", None)):
+        raise ConfigurationError(f"share must be HostShare(), for example; got {kind_of(value)}")
+    return value
+
+
+def _check_auth(auth: Auth) -> None:
+    """Check all that a call needs of a credential, which may be of the caller's own making."""
+    if isinstance(auth, type):
+        raise ConfigurationError(f"auth is {kind_of(auth)}; pass an instance of it")
+    for name in ("authorization", "renew"):
+        if not callable(getattr(auth, name, None)):
+            raise ConfigurationError(
+                f"auth must be BasicAuth, BearerAuth, OAuth or an object with the methods of "
+                f"`Auth`, got {kind_of(auth)} without {name}()"
+            )
+    if not isinstance(getattr(auth, "fingerprint", None), str):
+        raise ConfigurationError(f"{kind_of(auth)}.fingerprint must be a property that is text")
+    if not _lists_secrets(auth):
+        raise ConfigurationError(f"{kind_of(auth)}.secrets must be a property that lists `Secret`s")
+
+
+def _lists_secrets(auth: Auth) -> bool:
+    # In a frame of its own, which no traceback shows: what is listed may be plain text.
+    secrets: object = getattr(auth, "secrets", None)
+    return isinstance(secrets, Iterable) and all(isinstance(one, Secret) for one in secrets)

@@ -7,7 +7,7 @@ import copy
 import logging
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
@@ -138,8 +138,12 @@ class Pipeline:
     def tell(self, event: Event) -> None:
         """Tell every hook; what a hook raises must not change what becomes of the call."""
         for hook in self.hooks:
+            call: Callable[[Event], object] = hook
             try:
-                hook(event)
+                if isinstance(returned := call(event), Coroutine):
+                    returned.close()
+                    msg = "a hook returned a coroutine, which is not awaited; see Hook"
+                    raise TypeError(msg)  # noqa: TRY301 - logged like what hooks raise
             except Exception:
                 logging.getLogger("gong_async").exception(
                     "a hook failed at %s", type(event).__name__

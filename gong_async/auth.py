@@ -148,12 +148,22 @@ class _Supplied:
         return bool(self.recent) and self.recent[-1] != refused
 
     async def _ask(self) -> None:
-        token = Secret.of(await self.supplier())
+        coming = self.supplier()
+        if not isinstance(coming, Awaitable):
+            kind = type(coming).__name__
+            del coming  # a traceback shows the locals of every frame, and this may be a token
+            raise ConfigurationError(f"the supplier of tokens must be async; it returned {kind}")
+        token = Secret.of(await coming)
         if problem := credential_problem(token):
             raise ConfigurationError(f"the token that the supplier brought {problem}")
         if token not in self.recent[-1:]:
             # The one before it may still be on its way, and come back in an answer.
             self.recent = (*self.recent[-1:], token)
+
+
+def _account(_: object, __: object, value: str | None) -> None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"account must be text, got {type(value).__name__}")
 
 
 def _named(auth: BearerAuth, _: object, supplied: _Supplied | None) -> None:
@@ -177,7 +187,7 @@ class BearerAuth:
     """
 
     token: Secret | None = field(validator=optional(_credential))
-    account: str | None = field(kw_only=True)
+    account: str | None = field(kw_only=True, validator=_account)
     _supplied: _Supplied | None = field(kw_only=True, eq=False, repr=False, validator=_named)
 
     def __init__(self, token: str | Secret | Supplier, *, account: str | None = None) -> None:

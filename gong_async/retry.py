@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 import backoff
 from attrs import define, field, frozen
 
+from gong_async._settings import a_flag, a_number
 from gong_async._wire import Effect
 from gong_async.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
     AuthenticationError,
-    ConfigurationError,
     Delivery,
     GongError,
     ProtocolError,
@@ -125,21 +125,6 @@ def _wait_as_told() -> Generator[float, Any, None]:
         again = yield again.wait
 
 
-def _positive(instance: object, attribute: Any, value: float) -> None:
-    if not value > 0:
-        raise ConfigurationError(f"{attribute.name} must be above 0, got {value}")
-
-
-def _positive_if_set(instance: object, attribute: Any, value: float | None) -> None:
-    if value is not None:
-        _positive(instance, attribute, value)
-
-
-def _not_negative(instance: object, attribute: Any, value: float) -> None:
-    if not value >= 0:
-        raise ConfigurationError(f"{attribute.name} must not be below 0, got {value}")
-
-
 @frozen(kw_only=True)
 class RetryPolicy:
     """How often and how long a call is repeated.
@@ -148,22 +133,22 @@ class RetryPolicy:
         ConfigurationError: a number cannot be meant.
     """
 
-    max_attempts: int = field(default=4, validator=_positive)
+    max_attempts: int = field(default=4, validator=a_number(whole=True, above=0))
     """Requests of one call at the most. A refusal by Gong's limit (429) is not counted, nor is one
     of a credential (401) that could be renewed."""
-    max_refusals: int = field(default=10, validator=_not_negative)
+    max_refusals: int = field(default=10, validator=a_number(whole=True, least=0))
     """Refusals by Gong's limit (429) that one call sits out."""
-    max_wait: float = field(default=60.0, validator=_not_negative)
+    max_wait: float = field(default=60.0, validator=a_number(least=0, infinite=True))
     """Seconds: a longer wait demanded by Gong is not slept but raised, with `retry_at`."""
-    deadline: float | None = field(default=None, validator=_positive_if_set)
+    deadline: float | None = field(default=None, validator=a_number(above=0, optional=True))
     """Seconds for the whole call: turns, attempts and waits. None means no limit."""
-    backoff_base: float = field(default=0.5, validator=_not_negative)
+    backoff_base: float = field(default=0.5, validator=a_number(least=0))
     """Seconds: the first wait between attempts is drawn from 0 to this; it doubles each time."""
-    backoff_cap: float = field(default=20.0, validator=_not_negative)
+    backoff_cap: float = field(default=20.0, validator=a_number(least=0))
     """Seconds: where the doubling ends."""
-    backoff_floor: float = field(default=0.1, validator=_not_negative)
+    backoff_floor: float = field(default=0.1, validator=a_number(least=0))
     """Seconds: the shortest wait between attempts."""
-    resend_creates: bool = False
+    resend_creates: bool = field(default=False, validator=a_flag)
     """Repeat a creation whose answer was lost. It may then be created twice."""
 
     _run: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]] = field(

@@ -252,26 +252,44 @@ async def test_a_connector_passed_in_is_used_and_never_closed(
         assert fake.counts == {200: 1}
 
 
-async def test_a_session_that_is_closed_is_refused(
+async def test_a_session_that_is_closed_is_refused(fake: FakeGong, client: Client) -> None:
+    """When the client is built, not when it is first used."""
+    session = aiohttp.ClientSession()
+    await session.close()
+
+    with pytest.raises(ConfigurationError, match="session that was passed in is closed"):
+        client(fake, session=session)
+
+
+async def test_a_session_that_is_closed_later_is_refused(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
     """A clear error in place of aiohttp's."""
     session = aiohttp.ClientSession()
-    await session.close()
     async with client(fake, session=session) as gong:
+        await session.close()
         error = await failure(gong.meetings.update("1", update))
 
     assert isinstance(error, UsageError)
     assert "closed" in str(error)
 
 
-async def test_a_connector_that_is_closed_is_refused(
+async def test_a_connector_that_is_closed_is_refused(fake: FakeGong, client: Client) -> None:
+    """When the client is built, not when it is first used."""
+    connector = aiohttp.TCPConnector()
+    await connector.close()
+
+    with pytest.raises(ConfigurationError, match="connector that was passed in is closed"):
+        client(fake, connector=connector)
+
+
+async def test_a_connector_that_is_closed_later_is_refused(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
     """A clear error in place of aiohttp's."""
     connector = aiohttp.TCPConnector()
-    await connector.close()
     async with client(fake, connector=connector) as gong:
+        await connector.close()
         error = await failure(gong.meetings.update("1", update))
 
     assert isinstance(error, UsageError)

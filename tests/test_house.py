@@ -24,7 +24,18 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"_version", "_flight", "_json", "_secret", "_retry_after", "errors"}),
-    frozenset({"_base_url", "_lifeline", "_redaction", "_storage", "_wire", "hooks", "models"}),
+    frozenset(
+        {
+            "_base_url",
+            "_lifeline",
+            "_redaction",
+            "_settings",
+            "_storage",
+            "_wire",
+            "hooks",
+            "models",
+        }
+    ),
     frozenset({"_convert", "_transport", "auth", "limits", "resources", "retry"}),
     frozenset({"_answer", "_log_mask", "bulk"}),
     frozenset({"_pipeline", "oauth"}),

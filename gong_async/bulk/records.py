@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import field, frozen
 
-from gong_async.errors import ConfigurationError, GongError
+from gong_async._settings import a_flag, a_number
+from gong_async.errors import GongError
 
 ItemState = Literal["planned", "sent", "done", "failed", "in_doubt", "skipped"]
 """What is known of an item: nothing was sent yet, a request may be on its way, applied, refused,
@@ -26,11 +27,6 @@ SkipReason = Literal["superseded", "unchanged", "organizer", "cancelled"]
 already, the organizer's meetings cannot be updated, or the job was cancelled."""
 
 
-def _above_zero(instance: object, attribute: Any, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise ConfigurationError(f"BulkOptions.{attribute.name} must be above 0, got {value}")
-
-
 @frozen(kw_only=True)
 class BulkOptions:
     """How a bulk job does its work; kept in its journal.
@@ -39,23 +35,25 @@ class BulkOptions:
         ConfigurationError: a number cannot be meant.
     """
 
-    keep_order: bool = False
+    keep_order: bool = field(default=False, validator=a_flag)
     """Send every change of a meeting that occurs several times, in order. Otherwise only the last
     is sent, which leaves the meeting in the same state for fewer calls."""
-    skip_unchanged: bool = True
+    skip_unchanged: bool = field(default=True, validator=a_flag)
     """Leave out what equals the last update of that meeting that Gong acknowledged to a bulk job
     on this machine. Changes that were made elsewhere since are not known to it."""
-    check_organizers: bool = True
+    check_organizers: bool = field(default=True, validator=a_flag)
     """Ask Gong, 100 organizers a call, whose meetings can be updated, and set the others aside."""
-    max_failure_ratio: float | None = field(default=0.5, validator=_above_zero)
+    max_failure_ratio: float | None = field(default=0.5, validator=a_number(above=0, optional=True))
     """Pause when more than this share of the last 100 updates failed (of at least 20); None for
     no such limit."""
-    resend_in_doubt_within: float = field(default=86_400.0, validator=_above_zero)
+    resend_in_doubt_within: float = field(
+        default=86_400.0, validator=a_number(above=0, infinite=True)
+    )
     """Seconds for which an update whose outcome is unknown is sent again when the job goes on.
     Older ones stay in doubt: somebody may have changed the meeting since."""
-    max_in_flight: int = field(default=8, validator=_above_zero)
+    max_in_flight: int = field(default=8, validator=a_number(whole=True, above=0))
     """Updates under way at the same time."""
-    drain_seconds: float = field(default=30.0, validator=_above_zero)
+    drain_seconds: float = field(default=30.0, validator=a_number(above=0, infinite=True))
     """Seconds that updates under way are given to end when the job stops."""
 
 

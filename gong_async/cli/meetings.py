@@ -11,12 +11,13 @@ import attrs
 import click
 
 from gong_async import GongClient, MeetingUpdate, NewMeeting, Result, ValidationError
-from gong_async.bulk.columns import EXAMPLE_TIME, read_meeting, read_meeting_id
+from gong_async.bulk.columns import read_meeting, read_meeting_id
 from gong_async.bulk.findings import Finding, InputError
 from gong_async.bulk.tables import object_row
 from gong_async.cli.client import client_options, connect, given
 from gong_async.cli.exits import EPILOG
 from gong_async.cli.interrupts import interruptible
+from gong_async.models._times import EXAMPLE_TIME
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 MeetingT = TypeVar("MeetingT", MeetingUpdate, NewMeeting)

@@ -87,11 +87,11 @@ Event = CallStarted | TurnWaited | AttemptFinished | RetryPlanned | CallsHeld | 
 
 
 class Hook(Protocol):
-    """Anything that takes events. It is called in the event loop and must not block.
+    """Anything that takes events: a plain function, not an async one, or an object with `__call__`.
 
-    What it raises is logged and changes nothing.
+    It is called in the event loop and must not block. What it raises is logged and changes nothing.
     """
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, /) -> None:
         """Take note of `event`."""
         ...

@@ -9,26 +9,12 @@ from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
 
+from gong_async._settings import a_flag, a_number
 from gong_async.errors import ConfigurationError
 from gong_async.models._times import time_problem
 
 Lane = Literal["interactive", "bulk"]
 """Who asks: somebody who waits for one answer, or a job that has time."""
-
-
-def _above_zero(instance: object, attribute: Any, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise ConfigurationError(f"Limits.{attribute.name} must be above 0, got {value}")
-
-
-def _not_negative(instance: object, attribute: Any, value: float) -> None:
-    if not value >= 0:
-        raise ConfigurationError(f"Limits.{attribute.name} must not be below 0, got {value}")
-
-
-def _share(instance: object, attribute: Any, value: float) -> None:
-    if not 0 <= value < 1:
-        raise ConfigurationError(f"Limits.{attribute.name} must be from 0 to below 1, got {value}")
 
 
 def _aware(instance: object, attribute: Any, value: datetime | None) -> None:
@@ -46,20 +32,22 @@ class Limits:
         ConfigurationError: a number cannot be meant.
     """
 
-    per_second: float | None = field(default=3.0, validator=_above_zero)
+    per_second: float | None = field(default=3.0, validator=a_number(above=0, optional=True))
     """Calls a second, the ceiling of the pace; None for no pace."""
-    per_day: int | None = field(default=10_000, validator=_above_zero)
+    per_day: int | None = field(
+        default=10_000, validator=a_number(whole=True, above=0, optional=True)
+    )
     """Calls a day; None for no count."""
-    max_in_flight: int = field(default=16, validator=_above_zero)
+    max_in_flight: int = field(default=16, validator=a_number(whole=True, above=0))
     """Calls that may wait for their answer at the same time."""
-    headroom: float = field(default=0.02, validator=_share)
+    headroom: float = field(default=0.02, validator=a_number(least=0, below=1))
     """Share of the pace that is left unused at first: room for late and early arrivals."""
-    learns: bool = True
+    learns: bool = field(default=True, validator=a_flag)
     """Whether the pace goes closer to the ceiling while nothing is refused, and slower when
     something is. False keeps it where `headroom` puts it."""
-    reserve: int = field(default=0, validator=_not_negative)
+    reserve: int = field(default=0, validator=a_number(whole=True, least=0))
     """Calls of the day that the bulk lane leaves to everyone else."""
-    reserved_share: float = field(default=0.0, validator=_share)
+    reserved_share: float = field(default=0.0, validator=a_number(least=0, below=1))
     """Share of each second that the bulk lane leaves to everyone else."""
     day_resets: datetime | None = field(default=None, validator=_aware)
     """An instant at which Gong's day began, if you know it: the count then starts anew every 24

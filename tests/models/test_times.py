@@ -67,8 +67,13 @@ class Minimal(tzinfo):
         """Half past."""
         return timedelta(hours=5, minutes=30)
 
+    def _unknown(self, _: datetime | None) -> NoReturn:
+        raise NotImplementedError
 
-class Broken(tzinfo):
+    dst = tzname = _unknown
+
+
+class Broken(Minimal):
     """A zone that fails."""
 
     def utcoffset(self, _: datetime | None) -> NoReturn:

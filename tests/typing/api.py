@@ -23,6 +23,7 @@ from gong_async import (
     Endpoint,
     GongClient,
     GongError,
+    HostShare,
     IntegrationStatus,
     Invitee,
     Limits,
@@ -108,6 +109,10 @@ def observe(event: Event) -> None:
         assert_type(event.error, GongError | None)
 
 
+async def too_late(event: Event) -> None:
+    """Never run: a hook is a plain function."""
+
+
 def build(environ: Mapping[str, str]) -> Iterator[GongClient]:
     """Build clients in every way."""
     yield GongClient(BasicAuth("key", "secret"))
@@ -122,6 +127,13 @@ def build(environ: Mapping[str, str]) -> Iterator[GongClient]:
     yield GongClient(Vault())
     yield GongClient.from_env()
     yield GongClient.from_env(environ, timeout=3.0)
+    yield GongClient.from_env(limits=Limits(), retry=RetryPolicy(), share=HostShare(), hooks=[])
+    yield GongClient.from_env(session=None, connector=None, user_agent=None, base_url=None)
+    yield GongClient.from_env(sharee=HostShare())  # type: ignore[call-arg]
+    yield GongClient.from_env(limits={})  # type: ignore[arg-type]
+    yield GongClient.from_env(retry=3)  # type: ignore[arg-type]
+    yield GongClient.from_env(timeout="5")  # type: ignore[arg-type]
+    yield GongClient.from_env(hooks=[too_late])  # type: ignore[list-item]
     yield GongClient("key")  # type: ignore[arg-type]
 
 
@@ -192,6 +204,10 @@ async def copies(gong: GongClient) -> None:
     async with gong as same, gong.with_options(timeout=3) as twin:
         assert_type(same, GongClient)
         assert_type(twin, GongClient)
+    gong.with_options(lane="bulk", retry=RetryPolicy())
+    gong.with_options(timeout="5")  # type: ignore[arg-type]
+    gong.with_options(retry=3)  # type: ignore[arg-type]
+    gong.with_options(lane="fast")  # type: ignore[arg-type]
 
 
 def errors(error: GongError) -> None:

@@ -9,7 +9,10 @@ MASK = "***"
 
 
 class Secret:
-    """A string that shows nothing of itself in `repr`, `str`, `format`, `vars` or a pickle."""
+    """A string that shows nothing of itself in `repr`, `str`, `format`, `vars` or a pickle.
+
+    It is not hashable: a hash would help to guess short secrets.
+    """
 
     __slots__ = ("_value",)
 
@@ -39,7 +42,7 @@ class Secret:
         mine, theirs = (one.reveal().encode(errors="surrogatepass") for one in (self, other))
         return hmac.compare_digest(mine, theirs)
 
-    __hash__: ClassVar[None]  # type: ignore[assignment]  # a hash would help to guess short secrets
+    __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         msg = "a secret cannot be pickled or copied out of this process"

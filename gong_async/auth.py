@@ -118,6 +118,9 @@ class BasicAuth:
         """The beginning of the SHA-256 of the access key; the secret has no part in it."""
         return _fingerprint(self.access_key)
 
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)  # a secret has no hash
+
     async def authorization(self) -> Secret:
         """Return `Basic` and the encoded pair."""
         return self._header
@@ -210,6 +213,9 @@ class BearerAuth:
         """The beginning of the SHA-256 of the account, or of the token where none was named."""
         named = Secret(f"account {self.account}") if self.account else self.token
         return _fingerprint(named or Secret(""))
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)  # a secret has no hash
 
     async def authorization(self) -> Secret:
         """Return `Bearer` and the token."""

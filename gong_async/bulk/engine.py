@@ -20,7 +20,7 @@ from collections.abc import (
 )
 from typing import Generic, TypeVar
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from gong_async.errors import GongError
 
@@ -34,7 +34,7 @@ class Outcome(Generic[ItemT, ResultT]):
 
     index: int
     """Place in the source, from 0."""
-    change: ItemT
+    change: ItemT = field(hash=False)
     """The item as the source gave it."""
     result: ResultT | None = None
     error: GongError | None = None

@@ -122,7 +122,7 @@ class BulkPlan:
     items: int
     """Changes in the source."""
     to_send: int
-    skipped: Mapping[SkipReason, int]
+    skipped: Mapping[SkipReason, int] = field(hash=False)
     """Changes that need no request, by the reason."""
     organizers: int
     """Organizers of the changes to send."""
@@ -146,9 +146,9 @@ class BulkStatus:
     """The API that it was planned for."""
     planned_at: datetime
     total: int
-    counts: Mapping[ItemState, int]
+    counts: Mapping[ItemState, int] = field(hash=False)
     """Items by state; all states are there."""
-    skipped: Mapping[SkipReason, int]
+    skipped: Mapping[SkipReason, int] = field(hash=False)
     runs: int
     """How often it was started."""
     pid: int | None

@@ -75,7 +75,7 @@ class Quota:
     """The pace's ceiling, in calls per second."""
     held_until: datetime | None
     """Until when a refusal by Gong holds every call; None if none does."""
-    waiting: Mapping[Lane, int] = field(factory=dict)
+    waiting: Mapping[Lane, int] = field(factory=dict, hash=False)
     """Calls that wait for a turn, by lane: those of everybody whose limits these are.
 
     Limits kept in the process count all its event loops. A `HostShare` or a `RedisShare` counts

@@ -193,7 +193,7 @@ class Result:
 
     request_id: str | None = None
     """Gong's id of the request, to quote to Gong's support."""
-    extra: Mapping[str, Any] = field(factory=dict, repr=False)
+    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False)
     """Fields of the answer that this version does not know, under Gong's own names."""
     meta: Meta = field(default=_NO_CALL, eq=False, repr=False)
     """How the call went."""
@@ -203,7 +203,7 @@ class Result:
 class Answer(Result):
     """The answer to an operation that is not modelled: see `GongClient.request`."""
 
-    data: Mapping[str, Any] = field(factory=dict, repr=False)
+    data: Mapping[str, Any] = field(factory=dict, repr=False, hash=False)
     """The whole JSON object, under Gong's own names."""
 
 

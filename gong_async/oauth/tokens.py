@@ -21,8 +21,8 @@ _VERSION = 1
 class Tokens:
     """What a login consists of. Its secrets show nothing, and it cannot be pickled."""
 
-    access_token: Secret
-    refresh_token: Secret | None = None
+    access_token: Secret = field(hash=False)
+    refresh_token: Secret | None = field(default=None, hash=False)
     """Buys the next pair, once."""
     base_url: str | None = None
     """Where the company's API is, and the only place that the access token is sent to."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Literal, Self
 
-from attrs import Factory, field, frozen
+from attrs import field, frozen
 
 Then = Literal["keep", "close", "reset"]
 """What becomes of the connection: kept open in silence, closed (FIN) or reset (RST)."""
@@ -31,8 +31,8 @@ class Substitute:
 
     status: int
     errors: tuple[str, ...] = ()
-    extra: Mapping[str, str] = Factory(dict[str, str])
-    headers: Mapping[str, str] = Factory(dict[str, str])
+    extra: Mapping[str, str] = field(factory=dict[str, str], hash=False)
+    headers: Mapping[str, str] = field(factory=dict[str, str], hash=False)
     body: bytes | None = None
 
 

@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from gong_async.testing.operations import Operation
 
@@ -37,13 +37,13 @@ class ReceivedRequest:
     at: float
     method: str
     path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
+    query: Mapping[str, str] = field(hash=False)
+    headers: Mapping[str, str] = field(hash=False)
     operation: Operation
     meeting_id: str | None
     connection: int
     body: bytes = b""
-    json: Any = None
+    json: Any = field(default=None, hash=False)
     status: int | None = None
     fault: str | None = None
 
@@ -63,7 +63,7 @@ class Applied:
 
     operation: Operation
     meeting_id: str
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] = field(hash=False)
     raw: bytes
     sha256: str
     at: float

@@ -140,7 +140,8 @@ class Pipeline:
         for hook in self.hooks:
             call: Callable[[Event], object] = hook
             try:
-                if isinstance(returned := call(event), Coroutine):
+                returned = call(event)
+                if returned is not None and isinstance(returned, Coroutine):
                     returned.close()
                     msg = "a hook returned a coroutine, which is not awaited; see Hook"
                     raise TypeError(msg)  # noqa: TRY301 - logged like what hooks raise

@@ -104,6 +104,8 @@ def is_later(value: datetime, other: datetime) -> bool:
     Two times of one zone compare by their clock faces in Python, which is wrong in the hour that
     a clock is set back; and `astimezone` fails at the ends of the calendar. This does neither.
     """
+    if not type(value) is type(other) is datetime:
+        return _instant(value) > _instant(other)  # others may subtract in ways of their own
     gap = value - other
     if value.tzinfo is other.tzinfo is not UTC:
         gap -= (value.utcoffset() or _NO_TIME) - (other.utcoffset() or _NO_TIME)
@@ -114,7 +116,10 @@ def is_later(value: datetime, other: datetime) -> bool:
 def _instant(value: datetime) -> timedelta:
     """Return an aware time as the time passed since year 1, UTC, whole seconds."""
     offset = value.utcoffset() or _NO_TIME
-    return value.replace(tzinfo=None, microsecond=0) - _YEAR_ONE - offset
+    wall = datetime(  # noqa: DTZ001 - the offset is subtracted
+        value.year, value.month, value.day, value.hour, value.minute, value.second
+    )
+    return wall - _YEAR_ONE - offset
 
 
 def isoformat(value: datetime) -> str:

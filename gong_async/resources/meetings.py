@@ -122,6 +122,9 @@ class Meetings:
         """
         if isinstance(emails, str):
             raise ValidationError("emails", "expected a list of emails, got one string")
+        if not isinstance(emails, Iterable):
+            problem = f"expected a list of emails, got {type(emails).__name__}"
+            raise ValidationError("emails", problem)
         wanted = list(emails)
         for position, email in enumerate(wanted):
             check_email(f"emails[{position}]", email)

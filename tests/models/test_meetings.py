@@ -245,6 +245,9 @@ async def test_refuses_a_bad_email_before_anything_is_sent(
         await gong.meetings.integration_status(["dana@example.com", "lee"])
     with pytest.raises(ValidationError, match=r"^emails: .*one string"):
         await gong.meetings.integration_status("dana@example.com")
+    for wrong in (None, 5, b"dana@example.com", ["dana@example.com;"], ["mailto:dana@example.com"]):
+        with pytest.raises(ValidationError, match=r"^emails"):
+            await gong.meetings.integration_status(wrong)  # type: ignore[arg-type]
 
     assert fake_gong.received_count == 0
 

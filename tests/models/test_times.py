@@ -95,6 +95,12 @@ class Timestamp(datetime):
 
     nanosecond = 7
 
+    def __sub__(self, other: Any) -> NoReturn:
+        """Fail, as pandas does for times that are far apart."""
+        raise OverflowError
+
+    __rsub__ = __sub__
+
 
 def at(zone: tzinfo, *wall: int, fold: int = 0) -> datetime:
     """Return a time of a zone."""
@@ -174,6 +180,8 @@ async def test_takes_a_time_of_another_library(gong: GongClient, fake_gong: Fake
     await gong.meetings.update("42", update(start_time=start, end_time=start + HOUR))
 
     assert fake_gong.received[0].json["startTime"] == "2026-11-24T15:00:00+01:00"
+    with pytest.raises(ValidationError, match=r"^end_time: the meeting must end after it starts"):
+        update(start_time=start, end_time=Timestamp(2026, 11, 24, 15, 0, 0, 9, tzinfo=BERLIN))
 
 
 GAPS = [

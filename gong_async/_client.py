@@ -308,7 +308,10 @@ class GongClient:
         """
         from gong_async.bulk import job_file  # noqa: PLC0415 - only who has bulk jobs needs it
         from gong_async.bulk.job import BulkJob  # noqa: PLC0415
+        from gong_async.bulk.records import BulkOptions  # noqa: PLC0415
 
+        if options is not None:
+            instance_of("options", options, BulkOptions)
         state = None if state_dir is None else Path(state_dir)
         name = job_file.new_job_id()
         default = job_file.jobs_directory(state) / f"{name}{job_file.SUFFIX}"

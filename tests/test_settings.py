@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -21,10 +22,12 @@ from gong_async import (
     BearerAuth,
     BulkOptions,
     ConfigurationError,
+    FileTokenStore,
     GongClient,
     HostShare,
     Limits,
     MeetingUpdate,
+    OAuth,
     RetryPolicy,
     Secret,
 )
@@ -96,6 +99,20 @@ def test_a_copy_refuses_the_same(name: str, value: Any) -> None:
     """`with_options` checks what it is given."""
     with pytest.raises(ConfigurationError, match=rf"^{name}"):
         GongClient(BearerAuth("token")).with_options(**{name: value})
+
+
+@pytest.mark.parametrize("options", [{}, 5, BulkOptions, Limits()])
+def test_a_bulk_job_refuses_options_of_another_kind(options: Any) -> None:
+    """Before anything is planned."""
+    with pytest.raises(ConfigurationError, match=r"^options must be a BulkOptions"):
+        GongClient(BearerAuth("token")).bulk(options=options)
+
+
+@pytest.mark.parametrize("timeout", ["5", None, True, NAN, INF, 0])
+def test_a_login_refuses_a_timeout_that_is_no_number(timeout: Any, tmp_path: Path) -> None:
+    """As the client does."""
+    with pytest.raises(ConfigurationError, match=r"^timeout must be"):
+        OAuth("id", "secret", store=FileTokenStore(tmp_path / "login"), timeout=timeout)
 
 
 def test_an_unknown_option_is_a_type_error() -> None:

@@ -11,6 +11,7 @@ from gong_async._base_url import base_url as checked_base_url
 from gong_async._flight import SingleFlight
 from gong_async._redaction import Redactor
 from gong_async._secret import Secret
+from gong_async._settings import number
 from gong_async._transport import BaseConnector
 from gong_async._version import __version__
 from gong_async.auth import credential_problem
@@ -69,6 +70,7 @@ class OAuth:
         if ":" in client_id:
             msg = "client_id holds a ':'; give id and secret apart"
             raise ConfigurationError(msg)
+        timeout = number("timeout", timeout)
         if not 0 < timeout <= LONGEST_TIMEOUT:
             msg = f"timeout must be above 0 and at most {LONGEST_TIMEOUT:g} s, got {timeout}"
             raise ConfigurationError(msg)

@@ -15,7 +15,7 @@ from attrs import define, field
 
 from gong_async._storage.database import Database
 from gong_async._storage.lock import ProcessLock
-from gong_async._storage.private_file import state_directory
+from gong_async._storage.private_file import private_directory, state_directory
 from gong_async.bulk.records import BulkItem, BulkStatus, ItemState, JobState, SkipReason
 from gong_async.bulk.schema import JOURNAL
 from gong_async.errors import JournalError
@@ -40,12 +40,16 @@ _ITEMS = (
 
 def jobs_directory(state: Path | None = None) -> Path:
     """Return where journals are kept unless a path is given."""
-    return (state or state_directory()) / "jobs"
+    return _state(state) / "jobs"
 
 
 def ledger_path(state: Path | None = None) -> Path:
     """Return the place of the ledger."""
-    return (state or state_directory()) / f"ledger{SUFFIX}"
+    return _state(state) / f"ledger{SUFFIX}"
+
+
+def _state(given: Path | None) -> Path:
+    return private_directory(given) if given else state_directory()
 
 
 def new_job_id() -> str:

@@ -10,18 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 from gong_async._storage.database import Database
-from gong_async._storage.private_file import (
-    MOUNTS,
-    NETWORK_FILE_SYSTEMS,
-    file_system,
-    state_directory,
-)
+from gong_async._storage.private_file import MOUNTS, file_system_problem, state_directory
 from gong_async.bulk.job_file import jobs_directory, ledger_path, list_jobs
 from gong_async.bulk.records import BulkStatus
 from gong_async.bulk.schema import LEDGER
 from gong_async.cli.findings import Finding, advised, note, ok, problem
 from gong_async.cli.wording import moment, name_of, number_of
-from gong_async.errors import GongError, JournalError
+from gong_async.errors import ConfigurationError, GongError, JournalError
 from gong_async.limits.schema import FILE_NAME, LIMITS
 
 _ELSEWHERE = "set GONG_STATE_DIR to a directory of yours on a local disk"
@@ -34,8 +29,9 @@ _MOST_NAMED = 5
 
 def look_at_state() -> Iterator[Finding]:
     """Look at the directory; at what is in it only if it can be used."""
-    folder = state_directory()
+    folder = Path()
     try:
+        folder = state_directory()
         found = _directory(folder)
         yield found
         if found.level == "problem":
@@ -45,18 +41,19 @@ def look_at_state() -> Iterator[Finding]:
             yield from _files(folder)
             yield from _jobs()
             yield from _locks(folder)
+    except ConfigurationError as error:
+        yield advised("state", str(error), _ELSEWHERE)
     except OSError as error:
         yield problem("state", f"{folder}: {error.strerror or error}", _ELSEWHERE)
 
 
 def _directory(folder: Path) -> Finding:
     there = _existing(folder)
-    kind = file_system(there.resolve(), MOUNTS)
     if not there.is_dir():
         return problem("state", f"{folder}: {there} is not a directory", _ELSEWHERE)
-    if kind in NETWORK_FILE_SYSTEMS:
-        seen = f"{folder} is on a network file system ({kind}), where locks do not hold"
-        return problem("state", seen, _ELSEWHERE)
+    wrong, unless = file_system_problem(there, MOUNTS)
+    if wrong:
+        return problem("state", wrong, f"{unless}{_ELSEWHERE}")
     if not os.access(there, os.W_OK | os.X_OK):
         return problem("state", f"{folder}: {there} is not writable for this user", _ELSEWHERE)
     if there != folder:

@@ -75,7 +75,12 @@ class Trial:
     async def _run(self, *, call: bool) -> list[Finding]:
         options = given(base_url=self.base_url, timeout=self.timeout)
         findings: list[Finding] = []
-        async with connect(retry=_ONCE, **options) as gong:
+        try:
+            client = connect(retry=_ONCE, **options)
+        except ConfigurationError as error:  # there is no place for the limits' file
+            found = judge_error(error, self.target, named=self.email is not None)
+            return [evolve(found, seen=f"{found.seen} (no call was made)")]
+        async with client as gong:
             if call:
                 findings += await self._call(gong)
             findings += await _quota(gong)
@@ -112,11 +117,11 @@ class Trial:
 
 
 async def _quota(gong: GongClient) -> list[Finding]:
-    if not (state_directory() / FILE_NAME).exists():
-        return [ok("quota", "no call was counted on this machine yet")]
     try:
+        if not (state_directory() / FILE_NAME).exists():
+            return [ok("quota", "no call was counted on this machine yet")]
         quota = await gong.quota()
-    except ConfigurationError:
+    except (ConfigurationError, OSError):
         return []  # the file was looked at before, and what is wrong with it is told
     return [judge_quota(quota)]
 

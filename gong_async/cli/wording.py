@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ import attrs
 
 from gong_async.bulk.job_file import jobs_directory
 from gong_async.bulk.records import BulkStatus
+from gong_async.errors import ConfigurationError
 
 _MINUTE = 60
 _HOUR = 3600
@@ -71,8 +73,9 @@ def counts(status: BulkStatus, *, always: Collection[str] = ("done", "failed")) 
 
 def name_of(status: BulkStatus) -> str:
     """Return what to call a job on a command line: its id, or its journal's path."""
-    if status.path.parent == jobs_directory():
-        return status.id
+    with suppress(ConfigurationError):  # without a state directory only the path will do
+        if status.path.parent == jobs_directory():
+            return status.id
     return shlex.quote(str(status.path))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from attrs import frozen
 
@@ -50,7 +49,7 @@ class _Application:
     client_id: str
     client_secret: Secret | None
     app_url: str
-    path: Path
+    state_dir: str
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> _Application:
@@ -59,7 +58,7 @@ class _Application:
             environ.get(CLIENT_ID) or "",
             Secret(secret) if secret else None,
             environ.get(_APP_URL) or APP_URL,
-            login_path(environ),
+            environ.get("GONG_STATE_DIR") or "",
         )
 
     def oauth(self) -> OAuth:
@@ -69,5 +68,6 @@ class _Application:
                 f"{missing} is not set; set {CLIENT_ID} and {CLIENT_SECRET} to those of your "
                 "application at Gong"
             )
-        store = FileTokenStore(self.path)
+        # Not before: whoever has a key needs no directory.
+        store = FileTokenStore(login_path({"GONG_STATE_DIR": self.state_dir}))
         return OAuth(self.client_id, self.client_secret, store, app_url=self.app_url)

@@ -15,7 +15,12 @@ from attrs import field, frozen
 
 from gong_async._secret import Secret
 from gong_async._storage.lock import ProcessLock
-from gong_async._storage.private_file import Purpose, make_private_file, state_directory
+from gong_async._storage.private_file import (
+    Purpose,
+    absolute,
+    make_private_file,
+    state_directory,
+)
 from gong_async.errors import ConfigurationError
 from gong_async.oauth.store import LOCK_SECONDS
 from gong_async.oauth.tokens import Tokens
@@ -42,10 +47,6 @@ def login_path(environ: Mapping[str, str] | None = None) -> Path:
     return state_directory(environ) / FILE_NAME
 
 
-def _absolute(path: str | os.PathLike[str]) -> Path:
-    return Path(path).expanduser().absolute()
-
-
 @frozen
 class FileTokenStore:
     """Keeps a login in a file for this user alone, shared by all his processes on this machine.
@@ -56,7 +57,7 @@ class FileTokenStore:
         path: the file; by default that of `gong-async login`.
     """
 
-    path: Path = field(factory=login_path, converter=_absolute)
+    path: Path = field(factory=login_path, converter=absolute)
 
     @property
     def name(self) -> str:

@@ -354,8 +354,8 @@ async def test_a_network_file_system_is_refused(
 
 def test_a_journals_file_system_is_looked_up_in_the_mounts(tmp_path: Path) -> None:
     """The same without a patch: by the table of mounts."""
-    table = tmp_path / "mounts"
-    table.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/home {tmp_path.resolve()} cifs rw 0 0\n")
+    table = tmp_path / "mountinfo"
+    table.write_text(f"1 0 0:1 / {tmp_path.resolve()} rw - cifs //server/home rw\n")
     database = Database(tmp_path / "jobs" / "job.sqlite3", JOURNAL, mounts=table)
 
     with pytest.raises(JournalError, match=r"\(cifs\)"), database.transaction():

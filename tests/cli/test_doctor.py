@@ -770,12 +770,38 @@ def test_modes_of_the_directory(
     examine: Examine, state: Path, mode: int, level: str, code: int
 ) -> None:
     """Others may not look into it, and must not write to it. Nothing is changed."""
+    (state / "limits.sqlite3").touch(mode=0o600)
     state.chmod(mode)
     report = examine("--offline")
 
     assert report.stands("state") == (code, level)
     assert level == "ok" or advice(report.of("state")) == f"chmod 700 {state}"
     assert stat.S_IMODE(state.stat().st_mode) == mode
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+def test_a_volume_that_others_may_write_to(examine: Examine, state: Path) -> None:
+    """A private directory is made in it, and is not there yet."""
+    state.chmod(0o2775)
+    before = examine("--offline")
+    made = examine()
+    after = examine("--offline")
+
+    private = state / f"gong_async-{os.geteuid()}"
+    assert [one.stands("state") for one in (before, made, after)] == [(0, "ok")] * 3
+    assert before.of("state").seen == f"{private} is not there yet, and can be made"
+    assert after.of("state").seen == f"{private}, for this user alone"
+
+
+def test_no_home_directory(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what to set, and the rest is looked at."""
+    monkeypatch.setenv("HOME", "")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    report = examine(GONG_STATE_DIR="")
+
+    assert report.stands("state") == (1, "problem")
+    assert advice(report.of("state")).startswith("set GONG_STATE_DIR")
+    assert "no call was made" in report.of("call").seen
 
 
 def test_a_file_in_the_way(examine: Examine, tmp_path: Path) -> None:
@@ -788,17 +814,20 @@ def test_a_file_in_the_way(examine: Examine, tmp_path: Path) -> None:
     assert "no call was made" in report.of("call").seen
 
 
-def test_a_network_file_system(
-    examine: Examine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["nfs4", "vboxsf", "newfs"])
+def test_a_file_system_that_may_be_on_a_network(
+    examine: Examine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """It is named, also before the directory is there."""
-    table = tmp_path / "mounts"
-    table.write_text(f"/dev/sda1 / ext4 rw 0 0\nhost:/x {tmp_path} nfs4 rw 0 0\n")
+    table = tmp_path / "mountinfo"
+    rows = f"1 0 8:1 / / rw - ext4 x rw\n2 1 0:1 / {tmp_path} rw - {kind} x rw\n"
+    table.write_text(rows)
     monkeypatch.setattr("gong_async.cli.state.MOUNTS", table)
     report = examine("--offline")
 
     assert report.stands("state") == (1, "problem")
-    assert "(nfs4)" in report.of("state").seen
+    assert f"({kind})" in report.of("state").seen
+    assert ("GONG_LOCAL_FILE_SYSTEMS=" in advice(report.of("state"))) == (kind == "newfs")
 
 
 @pytest.mark.parametrize(("free", "level"), [(2**20, "problem"), (2**26, "note"), (2**30, "ok")])

@@ -8,7 +8,7 @@ import secrets
 
 import click
 
-from gong_async import GongError, LoginRequiredError, OAuth, Secret, Tokens
+from gong_async import FileTokenStore, GongError, LoginRequiredError, OAuth, Secret, Tokens
 from gong_async.cli.diagnostics import Diagnostics
 from gong_async.cli.exits import EPILOG
 from gong_async.cli.interrupts import interrupts
@@ -63,6 +63,9 @@ def login(diagnostics: Diagnostics, /, *, scopes: tuple[str, ...], port: int, wa
 
 
 async def _log_in(oauth: OAuth, scopes: tuple[str, ...], port: int, wait: float) -> Tokens | None:
+    store = FileTokenStore()
+    async with store.lock():
+        await store.check_writable()  # before an administrator is asked to approve
     async with listening(Secret(secrets.token_urlsafe(32)), port) as page:
         url = oauth.authorize_url(
             redirect_uri=page.redirect_uri, state=page.state.reveal(), scopes=scopes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import click
 
@@ -31,6 +32,13 @@ def logout(diagnostics: Diagnostics, /) -> None:
 async def _forget(store: FileTokenStore) -> bool:
     async with store.lock():
         # A file that cannot be read is a login, too, and the reason to forget it.
-        known = store.path.exists() or store.path.is_symlink()
+        known = _is_kept(store.path)
         await store.clear()
     return known
+
+
+def _is_kept(path: Path) -> bool:
+    try:
+        return path.lstat().st_size > 0
+    except OSError:
+        return False

@@ -19,7 +19,7 @@ from gong_async.errors import ConfigurationError, ProtocolError
 from gong_async.oauth.endpoint import AUTHORIZE_ROUTE, TokenEndpoint
 from gong_async.oauth.grant import GrantReader
 from gong_async.oauth.login import Login, Shown
-from gong_async.oauth.store import TokenStore
+from gong_async.oauth.store import TokenStore, check_writable
 from gong_async.oauth.tokens import Tokens
 
 APP_URL = "https://app.gong.io"
@@ -163,6 +163,7 @@ class OAuth:
             raise ConfigurationError(f"the code {problem}")
         self._shown.add(code)
         async with self._store.lock():
+            await check_writable(self._store)
             grant = await self._endpoint.exchange(code, redirect_uri)
             if grant.untrusted:
                 msg = f"the login failed: {grant.untrusted}; nothing was stored"

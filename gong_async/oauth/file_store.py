@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import os
 import stat
 import time
@@ -40,6 +42,7 @@ _LARGEST = 64 * 1024
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _NOT_THROUGH_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _LOOK_EVERY = 0.05
+_log = logging.getLogger("gong_async")
 
 
 def login_path(environ: Mapping[str, str] | None = None) -> Path:
@@ -51,7 +54,8 @@ def login_path(environ: Mapping[str, str] | None = None) -> Path:
 class FileTokenStore:
     """Keeps a login in a file for this user alone, shared by all his processes on this machine.
 
-    The file is replaced as a whole: whoever dies while he writes leaves the one before.
+    The file is replaced as a whole. A pair that was written, and could not take its place before
+    the process died, is found beside it.
 
     Args:
         path: the file; by default that of `gong-async login`.
@@ -91,6 +95,14 @@ class FileTokenStore:
         """Replace the file, and have the disk keep it."""
         await asyncio.to_thread(self._write, tokens)
 
+    async def check_writable(self) -> None:
+        """Replace the file by a copy of itself, before a token is spent that buys the next pair.
+
+        Raises:
+            ConfigurationError: it cannot be replaced, for example because it is mounted by itself.
+        """
+        await asyncio.to_thread(self._prove)
+
     async def clear(self) -> None:
         """Remove the file."""
         await asyncio.to_thread(self._remove)
@@ -101,8 +113,21 @@ class FileTokenStore:
         return self.path.with_name(self.path.name + ".new")
 
     def _read(self) -> Secret | None:
+        return self._read_draft() or self._read_file(self.path)
+
+    def _read_draft(self) -> Secret | None:
+        """Return the pair that was written, but has not taken the place of the one before."""
         try:
-            opened = os.open(self.path, os.O_RDONLY | _NOT_THROUGH_LINKS)
+            kept = self._read_file(self._draft)
+            if kept is not None:
+                Tokens.restore(kept)
+        except ConfigurationError:
+            return None  # it was not written to its end
+        return kept
+
+    def _read_file(self, path: Path) -> Secret | None:
+        try:
+            opened = os.open(path, os.O_RDONLY | _NOT_THROUGH_LINKS)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -111,10 +136,11 @@ class FileTokenStore:
             try:
                 problem = self._problem(os.fstat(opened))
                 if not problem:
-                    return Secret(os.read(opened, _LARGEST).decode(errors="replace"))
+                    kept = Secret(os.read(opened, _LARGEST).decode(errors="replace"))
+                    return kept if kept.reveal() else None  # emptied by a logout
             finally:
                 os.close(opened)
-        raise ConfigurationError(f"the login's file {self.path} cannot be used: {problem}")
+        raise ConfigurationError(f"the login's file {path} cannot be used: {problem}")
 
     def _problem(self, status: os.stat_result) -> str:
         if not stat.S_ISREG(status.st_mode):
@@ -123,34 +149,84 @@ class FileTokenStore:
             return "other users may read it, or could have; remove it and log in again"
         return ""
 
-    def _write(self, tokens: Tokens) -> None:
+    def _prove(self) -> None:
+        recovered = self._read_draft() is not None
+        kept = None if recovered else self._read_file(self.path)
         try:
-            self._replace(tokens)
+            if not recovered:
+                self._write_draft(kept or Secret(""))
+            self._replace()
+            if not recovered and kept is None:
+                self.path.unlink()
         except OSError as error:
-            problem = error.strerror or type(error).__name__
+            failure = error
         else:
             return
+        if not recovered:
+            with suppress(OSError):
+                self._draft.unlink()
         raise ConfigurationError(
-            f"the new login cannot be written to {self.path}: {problem}; {_ELSEWHERE}, "
-            "and log in again"
+            f"a new login could not be written to {self.path}, so that the present one is not "
+            f"renewed: {_words(failure)}"
         )
 
-    def _replace(self, tokens: Tokens) -> None:
+    def _write(self, tokens: Tokens) -> None:
+        try:
+            self._write_draft(Secret(tokens.reveal()))
+        except OSError as error:
+            problem = _words(error)
+        else:
+            try:
+                self._replace()
+            except OSError as error:
+                _log.warning("the login is kept in %s for now: %s", self._draft, _words(error))
+            return
+        raise ConfigurationError(
+            f"the new login cannot be written to {self.path}: {problem}, and log in again"
+        )
+
+    def _write_draft(self, text: Secret) -> None:
         draft = self._draft
         draft.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOT_THROUGH_LINKS
         with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
-            file.write(tokens.reveal().encode())
+            file.write(text.reveal().encode())
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(self.path)
+        _sync_folder(draft.parent)
+
+    def _replace(self) -> None:
+        self._draft.replace(self.path)
         _sync_folder(self.path.parent)
 
     def _remove(self) -> None:
-        for path in (self._draft, self.path):
+        try:
+            for path in (self._draft, self.path):
+                self._unlink(path)
+            with suppress(FileNotFoundError):
+                _sync_folder(self.path.parent)
+        except OSError as error:
+            problem = _words(error)
+        else:
+            return
+        raise ConfigurationError(f"the login's file {self.path} cannot be removed: {problem}")
+
+    def _unlink(self, path: Path) -> None:
+        try:
             path.unlink(missing_ok=True)
-        with suppress(FileNotFoundError):
-            _sync_folder(self.path.parent)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            # It is mounted by itself: it stays, without its content.
+            opened = os.open(path, os.O_WRONLY | os.O_TRUNC | _NOT_THROUGH_LINKS)
+            os.close(opened)
+
+
+def _words(error: OSError) -> str:
+    what = error.strerror or type(error).__name__
+    if error.errno == errno.EBUSY:
+        what += " (if it is mounted by itself, mount its directory instead)"
+    return f"{what}; {_ELSEWHERE}"
 
 
 async def _take(lock: ProcessLock) -> bool:

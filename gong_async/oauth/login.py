@@ -18,7 +18,7 @@ from gong_async.errors import GongError, LoginRequiredError, ProtocolError
 from gong_async.models._shared import utc_now
 from gong_async.oauth.endpoint import TokenEndpoint
 from gong_async.oauth.grant import Grant
-from gong_async.oauth.store import TokenStore
+from gong_async.oauth.store import TokenStore, check_writable
 from gong_async.oauth.tokens import Tokens
 
 _EARLY = 60.0  # seconds before its end that a token is renewed
@@ -110,6 +110,7 @@ class Login:
             if stored.refresh_token is not None and stored.refresh_token == self._spent:
                 msg = "Gong has refused the refresh token before"
                 raise LoginRequiredError(msg)
+            await check_writable(self.store)
             grant = await self._buy(stored)
             if grant is not None:
                 await self._keep(grant, stored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -16,6 +17,9 @@ class TokenStore(Protocol):
 
     A refresh token can be used once. Whoever renews holds the lock from before he reads the old
     pair until after he has saved the new one, and nobody else reads or saves meanwhile.
+
+    A store may also have `async def check_writable(self) -> None`. It is called with the lock held,
+    before a token is spent, and raises what `save` would raise.
     """
 
     @property
@@ -38,3 +42,14 @@ class TokenStore(Protocol):
     async def clear(self) -> None:
         """Forget the pair."""
         ...
+
+
+async def check_writable(store: TokenStore) -> None:
+    """Have a store prove that it can save, if it knows how.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    check: Callable[[], Awaitable[None]] | None = getattr(store, "check_writable", None)
+    if check is not None:
+        await check()

@@ -22,6 +22,7 @@ from gong_async import (
     FileTokenStore,
     GongClient,
     GongError,
+    Limits,
     LoginRequiredError,
     OAuth,
 )
@@ -298,3 +299,35 @@ def test_a_renewal_that_the_end_of_the_loop_cuts_off_is_told(
             asyncio.run(call())
 
     assert "the renewal of the Gong login was cut off" in caplog.text
+
+
+async def test_no_token_is_spent_that_cannot_be_replaced(fake: FakeGong, tmp_path: Path) -> None:
+    """The place of the next pair is tried first; the login works again once it can be written."""
+    store = FileTokenStore(tmp_path / "login.json")
+    async with store.lock():
+        await store.save(approved(fake))
+    oauth = application(fake, store)
+    fake.oauth.expire()
+    (tmp_path / "login.json.new").mkdir()  # in the way of every new file
+    async with GongClient(oauth, limits=Limits(per_second=None)) as gong:
+        with pytest.raises(ConfigurationError, match="is not renewed"):
+            await gong.meetings.integration_status(["dana@example.com"])
+        spent = token_requests(fake)
+        (tmp_path / "login.json.new").rmdir()
+        status = await gong.meetings.integration_status(["dana@example.com"])
+
+    assert (spent, fake.oauth.refreshes, status.meta.status) == (0, 1, 200)
+
+
+async def test_no_code_is_spent_that_cannot_be_stored(fake: FakeGong) -> None:
+    """A store of somebody's own may say so, too."""
+
+    class Full(MemoryStore):
+        async def check_writable(self) -> None:
+            msg = "no space left"
+            raise ConfigurationError(msg)
+
+    with pytest.raises(ConfigurationError, match="no space left"):
+        await application(fake, Full()).exchange("code", redirect_uri=REDIRECT_URI)
+
+    assert token_requests(fake) == 0

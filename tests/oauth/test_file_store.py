@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -163,6 +166,132 @@ async def test_a_pair_that_cannot_be_written_leaves_the_old_one(
 
     assert "hunter" not in shown(caught.value)
     assert await store.load() == PAIR
+
+
+REFUSALS = [errno.EBUSY, errno.EXDEV, errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EPERM]
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, *problems: BaseException | None) -> list[str]:
+    """Let `replace` end like this, call by call, and then as always; return what is replaced."""
+    left, real, seen = list(problems), Path.replace, []
+
+    def replace(self: Path, target: Path) -> Path:
+        seen.append(target.name)
+        problem = left.pop(0) if left else None
+        if problem is not None:
+            raise problem
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    return seen
+
+
+@pytest.mark.parametrize("number", REFUSALS, ids=errno.errorcode.get)
+async def test_a_file_that_cannot_be_replaced_is_found_beforehand(
+    store: FileTokenStore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """As that of a bind mount: the error says what to do, and all is as before."""
+    await save(store, PAIR)
+    refuse(monkeypatch, OSError(number, os.strerror(number)))
+    async with store.lock():
+        with pytest.raises(ConfigurationError, match="GONG_STATE_DIR") as refused:
+            await store.check_writable()
+
+    assert ("mount its directory instead" in str(refused.value)) == (number == errno.EBUSY)
+    assert await store.load() == PAIR
+    assert {path.name for path in store.path.parent.iterdir()} == {"login.json", "login.json.lock"}
+
+
+@pytest.mark.parametrize("tokens", [None, PAIR])
+async def test_a_file_that_can_be_replaced_stays_as_it_was(
+    store: FileTokenStore, tokens: Tokens | None
+) -> None:
+    """With a login in it, or without."""
+    async with store.lock():
+        if tokens is not None:
+            await store.save(tokens)
+        for _ in range(2):
+            await store.check_writable()
+
+    assert await store.load() == tokens
+    assert store.path.exists() == (tokens is not None)
+    assert not store.path.with_name("login.json.new").exists()
+
+
+@pytest.mark.parametrize("problem", [OSError(errno.EBUSY, "busy"), KeyboardInterrupt()])
+@pytest.mark.may_block("is interrupted in the middle of a write, as a thread cannot be")
+async def test_a_pair_that_was_written_is_found_after_a_crash(
+    store: FileTokenStore, monkeypatch: pytest.MonkeyPatch, problem: BaseException
+) -> None:
+    """Between the writing and the replacement: the draft is read, and takes its place later."""
+    await save(store, PAIR)
+    refuse(monkeypatch, problem, OSError(errno.EBUSY, "busy"))
+    with suppress(KeyboardInterrupt):
+        store._write(NEXT)
+    after = await FileTokenStore(store.path).load()
+    async with store.lock():
+        with pytest.raises(ConfigurationError, match="is not renewed"):
+            await store.check_writable()
+        still = await store.load()
+        await store.check_writable()
+
+    assert after == still == NEXT == await store.load()
+    assert not store.path.with_name("login.json.new").exists()
+    assert "hunter3" in store.path.read_text(encoding="utf-8")
+
+
+async def test_a_logout_empties_what_cannot_be_removed(
+    store: FileTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is mounted by itself stays, and nobody is logged in."""
+    await save(store, PAIR)
+    real = Path.unlink
+
+    def unlink(self: Path, *, missing_ok: bool = False) -> None:
+        if self == store.path:
+            raise OSError(errno.EBUSY, "busy")
+        real(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    await store.clear()
+
+    assert (store.path.read_bytes(), await store.load()) == (b"", None)
+
+
+BOUND = """
+import asyncio, sys
+from gong_async import ConfigurationError, FileTokenStore, Secret, Tokens
+store = FileTokenStore(sys.argv[1])
+async def main():
+    async with store.lock():
+        try:
+            await store.check_writable()
+        except ConfigurationError as error:
+            print("mount its directory instead" in str(error))
+        await store.save(Tokens(access_token=Secret("hunter3-a")))
+    print((await FileTokenStore(sys.argv[1]).load()).access_token.reveal())
+    await store.clear()
+    print(await store.load())
+asyncio.run(main())
+"""
+
+
+async def test_a_file_that_is_really_mounted(store: FileTokenStore) -> None:
+    """The same without a patch, where this system lets a user mount something."""
+    await save(store, PAIR)
+    script = 'mount --bind "$2" "$2" && exec "$0" -c "$1" "$2"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+    try:
+        done = await asyncio.create_subprocess_exec(
+            *command, sys.executable, BOUND, str(store.path), stdout=-1, stderr=-1
+        )
+    except FileNotFoundError:
+        pytest.skip("there is no unshare")
+    out, err = await done.communicate()
+    if b"unshare" in err or b"mount:" in err:
+        pytest.skip("nothing can be mounted")
+
+    assert out.split() == [b"True", b"hunter3-a", b"None"], err.decode()
 
 
 async def test_one_at_a_time(store: FileTokenStore) -> None:

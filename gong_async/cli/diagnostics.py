@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -17,6 +17,11 @@ def _to_stderr(text: str) -> None:
     click.echo(text, err=True)
 
 
+def one_line(text: str) -> str:
+    """Return a text as one line without anything that could steer a terminal."""
+    return Redactor()(text, _MOST_SHOWN)
+
+
 class Diagnostics:
     """Writes errors and notes, with everything escaped that could steer a terminal."""
 
@@ -25,19 +30,24 @@ class Diagnostics:
         self.write: Callable[[str], None] = _to_stderr
         """Where the lines go; a progress bar takes them in order to write above itself."""
 
-    def error(self, kind: str, message: str, **facts: object) -> None:
-        """Tell what went wrong; `kind` and `facts` are for programs."""
+    def error(self, kind: str, message: str | Sequence[str], **facts: object) -> None:
+        """Write what went wrong, in one line or several; `kind` and `facts` are for programs."""
         self._tell("error", kind, message, facts)
 
-    def note(self, kind: str, message: str, **facts: object) -> None:
-        """Tell something worth knowing."""
+    def note(self, kind: str, message: str | Sequence[str], **facts: object) -> None:
+        """Write something worth knowing."""
         self._tell("note", kind, message, facts)
 
-    def _tell(self, level: str, kind: str, message: str, facts: dict[str, object]) -> None:
+    def _tell(
+        self, level: str, kind: str, message: str | Sequence[str], facts: dict[str, object]
+    ) -> None:
+        # A line break within a line is of something foreign: a file's name, or words of Gong's.
+        lines = [message] if isinstance(message, str) else message
         if self.as_json:
-            self.write(json.dumps({"level": level, "kind": kind, "message": message, **facts}))
+            text = "\n".join(lines)
+            self.write(json.dumps({"level": level, "kind": kind, "message": text, **facts}))
             return
-        shown = "\n".join(Redactor()(line, _MOST_SHOWN) for line in message.split("\n"))
+        shown = "\n".join(map(one_line, lines))
         self.write(f"error: {shown}" if level == "error" else shown)
 
 

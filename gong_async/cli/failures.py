@@ -18,7 +18,10 @@ from gong_async.errors import (
 _ENVIRONMENT = (
     "Credentials and GONG_BASE_URL are read from the environment; credentials are never options"
 )
-_FROM_ENVIRONMENT = ("GONG_", "access_key", "token", "base_url")
+_FROM_ENVIRONMENT = (
+    "GONG_ACCESS_KEY", "GONG_BEARER_TOKEN", "GONG_OAUTH", "GONG_BASE_URL",
+    "access_key", "token", "base_url",
+)  # fmt: skip
 
 
 def explain_failure(error: Exception, diagnostics: Diagnostics) -> Exit:
@@ -44,7 +47,7 @@ def explain_failure(error: Exception, diagnostics: Diagnostics) -> Exit:
             diagnostics.error("journal", str(error), reason=error.reason)
             return Exit.USAGE
         case GongError():
-            diagnostics.error("gong", "\n".join((str(error), *_advice(error))), **facts(error))
+            diagnostics.error("gong", [str(error), *_advice(error)], **facts(error))
             temporary = isinstance(error, RateLimitError | DailyQuotaExceededError)
             return Exit.RESUMABLE if temporary else Exit.FAILED
         case OSError():

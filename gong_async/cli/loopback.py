@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from attrs import define, field
 
 from gong_async import ConfigurationError, Secret
+from gong_async._redaction import Redactor
 
 HOST = "127.0.0.1"
 PATH = "/callback"
 
 _LONGEST_HEAD = 16 * 1024
+_MOST_CHUNKS = 64
 _HEAD_SECONDS = 10.0
+_MOST_FIELDS = 50
+# What a browser sends: GET, a path of its own, escapes that are whole, and headers.
+_REQUEST = re.compile(
+    r"GET (?P<path>/(?!/)(?:[!\"$&->@-~]|%[0-9A-Fa-f]{2})*)"
+    r"(?:\?(?P<query>(?:[!\"$&-~]|%[0-9A-Fa-f]{2})*))? HTTP/1\.[0-9]\r\n"
+    r"(?P<headers>(?:[!#-'*+.0-9A-Z^-z|~-]+:[^\r\n\0]*\r\n)+)\r\n"
+)
+_HOST = re.compile(r"(?mi)^host:[ \t]*([^\r\n]*?)[ \t]*\r$")
 _HEADERS = (
     "Content-Type: text/plain; charset=utf-8\r\n"
     "Cache-Control: no-store\r\n"
@@ -59,29 +70,30 @@ class Loopback:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection."""
         try:
-            async with asyncio.timeout(_HEAD_SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
-            status, text = self._answer(head.decode("latin-1"))
+            status, text = self._answer(await _head(reader))
             body = f"{text}\n".encode()
             length = f"Content-Length: {len(body)}\r\n"
             writer.write(f"HTTP/1.1 {status}\r\n{_HEADERS}{length}\r\n".encode() + body)
             await writer.drain()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except OSError:
             pass  # whoever it was, the browser comes again
         finally:
             writer.close()
 
-    def _answer(self, head: str) -> tuple[str, str]:
-        request, *lines = head.split("\r\n")
-        method, _, rest = request.partition(" ")
-        target = rest.partition(" ")[0]
-        hosts = [line[5:].strip() for line in lines if line.lower().startswith("host:")]
+    def _answer(self, head: str | None) -> tuple[str, str]:
+        found = None if head is None else _REQUEST.fullmatch(head)
+        hosts = [] if found is None else _HOST.findall(found["headers"])
+        if found is None or len(hosts) != 1:
+            return "400 Bad Request", "This is not a request of a browser."
         # Another name for this machine would be a page of somebody else's that looks in here.
-        if hosts not in ([f"{HOST}:{self.port}"], [f"localhost:{self.port}"]):
+        if hosts[0].lower() not in {f"{HOST}:{self.port}", f"localhost:{self.port}"}:
             return "421 Misdirected Request", "This page is not here."
-        path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
-        if method != "GET" or path != PATH:
+        if found["path"] != PATH:
             return "404 Not Found", "There is nothing here."
+        try:
+            query = parse_qs(found["query"] or "", errors="strict", max_num_fields=_MOST_FIELDS)
+        except ValueError:  # not UTF-8, or too many
+            return "400 Bad Request", "This is not the answer to the login that was begun."
         return self._take(query)
 
     def _take(self, query: dict[str, list[str]]) -> tuple[str, str]:
@@ -92,14 +104,31 @@ class Loopback:
         if self._code.done():
             return "410 Gone", "This login has been answered already."
         if error := query.get("error"):
-            self._code.set_exception(
-                Denied(" ".join([*error, *query.get("error_description", ())]))
-            )
+            said = " ".join([*error, *query.get("error_description", ())])
+            # From whoever has sent the browser here: for one line of a terminal.
+            self._code.set_exception(Denied(Redactor()(said)))
             return "200 OK", "Gong did not approve. You may close this page."
         if not (code := query.get("code", [""])[-1]):
             return "400 Bad Request", "There is no code in this answer."
         self._code.set_result(Secret(code))
         return "200 OK", "The answer has arrived; see the terminal. You may close this page."
+
+
+async def _head(reader: asyncio.StreamReader) -> str | None:
+    """Return the lines before the body, None if they are too long, or do not come to an end."""
+    try:
+        async with asyncio.timeout(_HEAD_SECONDS):
+            try:
+                return (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            except asyncio.LimitOverrunError:
+                # What is not read resets the connection when it is closed, and the answer is lost.
+                for _ in range(_MOST_CHUNKS):
+                    chunk = await reader.read(_LONGEST_HEAD)
+                    if not chunk or chunk.endswith(b"\r\n\r\n"):
+                        break
+    except (asyncio.IncompleteReadError, TimeoutError):
+        pass
+    return None
 
 
 def redirect_uri(port: int) -> str:

@@ -19,7 +19,7 @@ from gong_async.bulk.inputs import Inputs
 from gong_async.bulk.job_file import SUFFIX, JobFile, ledger_path
 from gong_async.bulk.records import SkipReason
 from gong_async.cli.client import client_options, connect, given
-from gong_async.cli.diagnostics import Diagnostics
+from gong_async.cli.diagnostics import Diagnostics, one_line
 from gong_async.cli.exits import EPILOG
 from gong_async.cli.input import read_input
 from gong_async.cli.interrupts import interruptible
@@ -109,7 +109,7 @@ class _Show:
             click.echo(json.dumps(known))
             return
         for name, text in self._told(plan).items():
-            click.echo(f"{name:<12}{text}")
+            click.echo(one_line(f"{name:<12}{text}"))
 
     def differences(self, found: Iterator[Difference]) -> Iterator[None]:
         """Print what changes; yield after each."""
@@ -133,7 +133,7 @@ class _Show:
             click.echo(f"{where}: nothing is known of it")
             return
         before, after = _shown(difference.before), _shown(difference.after)
-        click.echo(f"{where}, {difference.field}: {before} -> {after}")
+        click.echo(one_line(f"{where}, {difference.field}: {before} -> {after}"))
 
     def _told(self, plan: BulkPlan) -> Mapping[str, str]:
         forecast, per_day = plan.forecast, self.limits.per_day

@@ -83,7 +83,7 @@ def report(
     elif diagnostics.as_json:
         lines = iter([json.dumps(Summary.of(job).facts(), indent=2)])
     else:
-        lines = iter([Summary.of(job).text()])
+        lines = iter(Summary.of(job).lines())
     if output is not None:
         write_atomically(output, lines)
         diagnostics.note("file", f"{output} is written", path=str(output))

@@ -89,10 +89,10 @@ def run(
         forecast = plan.forecast
         ends = f"about {duration(forecast.seconds)}, until {moment(forecast.finishes_at)}"
         told = counts(status, always=("planned",))
-        text = f"{told}, from {file.name} to {status.origin}: {ends}"
+        text = [f"{told}, from {file.name} to {status.origin}: {ends}"]
         left = forecast.left_today
         if left is not None and forecast.requests > left and not session.wait:
-            text += f"\nToday's {left:,} calls do not suffice: the job will park, to be resumed"
+            text.append(f"Today's {left:,} calls do not suffice: the job will park, to be resumed")
         begin = {"job": status.id, "journal": str(job.path), "requests": forecast.requests}
         diagnostics.note("begin", text, **begin)
         return job

@@ -69,7 +69,7 @@ class Session:
         """Drive a job until it stops, and tell how it stands then."""
         job = asyncio.run(self._drive(start, send))
         summary = Summary.of(JobFile(job.path), options=self.options)
-        self.diagnostics.note("report", summary.text(), **summary.facts())
+        self.diagnostics.note("report", summary.lines(), **summary.facts())
         return summary.exit
 
     async def _drive(self, start: Start, send: Send) -> BulkJob:

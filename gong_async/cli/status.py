@@ -11,7 +11,7 @@ import click
 
 from gong_async.bulk.job_file import JobFile, find_job, list_jobs
 from gong_async.bulk.records import BulkStatus
-from gong_async.cli.diagnostics import Diagnostics
+from gong_async.cli.diagnostics import Diagnostics, one_line
 from gong_async.cli.exits import EPILOG, Exit
 from gong_async.cli.options import job_argument
 from gong_async.cli.progress import make_progress
@@ -45,7 +45,7 @@ def status(diagnostics: Diagnostics, /, *, name: str, follow: bool, as_json: boo
         click.echo(json.dumps(facts(found), indent=2))
         return Exit.DONE
     for key, text in _told(found).items():
-        click.echo(f"{key:<12}{text}")
+        click.echo(one_line(f"{key:<12}{text}"))
     return Exit.DONE
 
 
@@ -67,7 +67,7 @@ def list_command(diagnostics: Diagnostics, /, *, as_json: bool) -> None:
             click.echo(json.dumps({**facts(found), "age": round(age)}))
         else:
             told = f"{found.id}  {found.state:<11}  {duration(age):>11} old  {counts(found)}"
-            click.echo(told)
+            click.echo(one_line(told))
     if not jobs and not as_json:
         diagnostics.note("list", "There are no jobs")
 
@@ -87,7 +87,7 @@ def _follow(job: JobFile, diagnostics: Diagnostics) -> Exit:
     finally:
         display.close()
     summary = Summary.of(job)
-    diagnostics.note("report", summary.text(), **summary.facts())
+    diagnostics.note("report", summary.lines(), **summary.facts())
     return summary.exit
 
 

@@ -10,6 +10,7 @@ from attrs import frozen
 from gong_async.bulk.groups import ErrorGroup, error_groups
 from gong_async.bulk.job_file import JobFile
 from gong_async.bulk.records import BulkStatus
+from gong_async.cli.diagnostics import one_line
 from gong_async.cli.exits import Exit
 from gong_async.cli.wording import counts, duration, facts, moment, name_of, number_of
 
@@ -72,7 +73,7 @@ class Summary:
         """How the command ends."""
         return exit_of(self.status)
 
-    def text(self) -> str:
+    def lines(self) -> list[str]:
         """Tell it to people."""
         status = self.status
         who = f" in process {status.pid}" if self._runs else ""
@@ -82,7 +83,7 @@ class Summary:
             took = f"{duration(status.seconds)}, {status.rate:.1f} a second"
             sent = number_of(status.finished_in_run, "change")
             lines.append(f"Run {status.runs}: {sent} in {took}")
-        return "\n".join([*lines, *self._errors(), *self._next()])
+        return [*map(one_line, [*lines, *self._errors(), *self._next()])]
 
     def facts(self) -> dict[str, Any]:
         """Tell it to programs."""

@@ -133,7 +133,7 @@ def test_only_the_right_state_is_taken(log_in: Callable[..., Command], fake: Fak
     get(command.url)
     ended = command.end()
 
-    assert refused == [400, 400, 400, 400, 404, 404, 421, 404]
+    assert refused == [400, 400, 400, 400, 404, 404, 421, 400]
     assert ended[0] == 0
     assert fake.received[0].query["scope"] == "api:users:read"
 

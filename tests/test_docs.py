@@ -2,9 +2,10 @@
 
 A fence says by its first word what it is, and by the rest how it is treated:
 
-    ```python                    run; blocks of one page share their names
+    ```python                    pasted into `python -m asyncio`; blocks of a page share names
     ```python test_app.py        written to a file of this name and run by pytest
-    ```python requires=fastapi   run if that package is there, else only compiled
+    ```python app.py             written to a file of this name and imported
+    ```python requires=fastapi   pasted if that package is there, else only compiled
     ```csv meetings.csv          written to a file of this name, for the blocks and commands to read
     ```console                   run by a shell; what it prints is compared, `...` is anything
     ```sh                        only parsed: what never ends, or sets up a machine
@@ -14,8 +15,11 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import builtins
+import code
 import doctest
 import gc
+import importlib
 import importlib.util
 import inspect
 import json
@@ -27,6 +31,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 import click
@@ -99,23 +104,54 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGong]:
         yield fake
 
 
-def run_python(block: Block, names: dict[str, Any], runner: asyncio.Runner) -> None:
-    """Run a block as the body of an async function that keeps its names."""
-    # Empty lines before it, so that a traceback shows the line of the page.
-    source = "\n" * block.line + block.text
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    code = compile(source, str(block.page), "exec", flags=flags, dont_inherit=True)
+class Console(code.InteractiveConsole):
+    """What `python -m asyncio` is up to Python 3.12: it compiles what is pasted line by line.
+
+    There a blank line ends an indented block, and the next statement must not follow without one.
+    """
+
+    def __init__(self, runner: asyncio.Runner, *, runs: bool = True) -> None:
+        names = {"__name__": "__main__", "__builtins__": builtins, "asyncio": asyncio}
+        super().__init__(names)
+        self.compile.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        self.runner = runner
+        self.runs = runs
+
+    def paste(self, text: str) -> None:
+        """Enter every line, and an empty one at the end."""
+        for line in text.splitlines():
+            self.push(line)
+        assert not self.push(""), "the last statement is not complete"
+
+    def runcode(self, code: CodeType) -> None:
+        """Run one statement, as `asyncio.__main__` does."""
+        if self.runs:
+            self.runner.run(self._run(FunctionType(code, self.locals)))  # type: ignore[arg-type]
+
+    async def _run(self, statement: FunctionType) -> None:
+        result = statement()
+        if inspect.iscoroutine(result):
+            await result
+
+    def showsyntaxerror(self, *_: Any, **__: Any) -> None:
+        """Let the test fail."""
+        raise  # noqa: PLE0704 - it is called while the error is handled
+
+
+def run_python(block: Block, console: Console) -> None:
+    """Paste a block."""
     needed = block.info.removeprefix("requires=") if "=" in block.info else None
-    if needed is not None and importlib.util.find_spec(needed) is None:
-        return
-    result = eval(code, names)
-    if code.co_flags & inspect.CO_COROUTINE:
-        runner.run(result)
+    console.runs = needed is None or importlib.util.find_spec(needed) is not None
+    console.filename = block.place
+    try:
+        console.paste(block.text)
+    except Exception as error:
+        error.add_note(f"pasted from {block.place}")
+        raise
 
 
-def run_pytest(file: Path) -> str:
-    """Run a file as a stranger's project would; return the output if it fails."""
-    options = ["-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "--strict-markers"]
+def run_pytest(file: Path, *options: str) -> str:
+    """Run a file as it is, in a folder without a configuration; return the output if it fails."""
     command = [sys.executable, "-m", "pytest", *options, file.name]
     run = subprocess.run(
         command, cwd=file.parent, capture_output=True, text=True, timeout=60, check=False
@@ -134,22 +170,48 @@ def write_files(page: Path, folder: Path) -> None:
 def test_python_runs(
     page: Path, fake: FakeGong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every Python block of a page runs, in order, to its end."""
-    names: dict[str, Any] = {"__name__": "a_page"}
+    """Every Python block of a page runs, in order, to its end, and needs no other page."""
     failures: list[str] = []
     write_files(page, tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "displayhook", lambda _: None)
+    known = set(sys.modules)
 
     with asyncio.Runner() as runner:
+        console = Console(runner)
         for block in blocks(page):
             if block.language == "python" and block.info.startswith("test_"):
-                failures.append(run_pytest(tmp_path / block.info))
+                # What is to be a test of this project finds its configuration there.
+                ours = ("-o", "asyncio_mode=auto") if page.name == "CONTRIBUTING.md" else ()
+                failures.append(run_pytest(tmp_path / block.info, *ours))
+            elif block.language == "python" and block.info.endswith(".py"):
+                importlib.import_module(block.info.removesuffix(".py"))
             elif block.language == "python":
-                run_python(block, names, runner)
-    names.clear()
+                run_python(block, console)
+    console.locals.clear()  # type: ignore[attr-defined]
+    for name in set(sys.modules) - known:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
     gc.collect()  # what was left open is told here, not in a later test
 
     assert "".join(failures) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if True:\n    a = 1\n\n    b = 2\n",
+        "class A:\n    a = 1\n\n    b = 2\n",
+        "if True:\n    a = 1\nb = 2\n",
+        "async def f():\n    pass\n@f\ndef g(): pass\n",
+        "a = (1,\n",
+    ],
+)
+def test_what_cannot_be_pasted_is_found(text: str) -> None:
+    """So that the test above is worth something."""
+    compile(text if text.count("(") == text.count(")") else "", "a page", "exec")
+    with asyncio.Runner() as runner, pytest.raises((SyntaxError, AssertionError)):
+        Console(runner).paste(text)
 
 
 def session(block: Block) -> tuple[str, str]:

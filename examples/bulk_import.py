@@ -16,7 +16,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from gong_async import GongClient, Invitee, MeetingChange, MeetingUpdate
+from gong_async import (
+    GongClient,
+    GongError,
+    Invitee,
+    JournalError,
+    MeetingChange,
+    MeetingUpdate,
+)
 
 
 def read_changes(path: Path) -> Iterator[MeetingChange]:
@@ -35,8 +42,15 @@ def read_changes(path: Path) -> Iterator[MeetingChange]:
                         title=row["subject"],
                     ),
                 )
+            except KeyError as error:
+                raise ValueError(f"{path.name} has no column {error}") from None
             except ValueError as error:  # a ValidationError is one, and says which field is wrong
                 raise ValueError(f"{path.name}, line {rows.line_num}: {error}") from None
+
+
+def journal_of(path: Path) -> Path:
+    """Return where the job of a file is written down: beside it."""
+    return path.with_name(path.name + ".job.sqlite3")
 
 
 async def run(path: Path) -> bool:
@@ -45,7 +59,7 @@ async def run(path: Path) -> bool:
     The job's journal lies beside the file. Run again after a stop, a crash or the end of the day's
     quota, the program goes on where it was.
     """
-    journal = path.with_name(path.name + ".job.sqlite3")
+    journal = journal_of(path)
     async with GongClient.from_env() as gong:
         # A fault in the last line raises before anything is sent: half a file is worse than none.
         job = gong.bulk(read_changes(path), journal=journal)
@@ -59,6 +73,18 @@ async def run(path: Path) -> bool:
     return status.counts["done"] == status.total
 
 
+def explain(error: JournalError, path: Path) -> str:
+    """Say what to do about a journal that cannot be used."""
+    if error.reason != "input":
+        return str(error)
+    journal = journal_of(path)
+    return (
+        f"{path.name} has changed since its job was planned, and nothing was sent now. To go on "
+        f"with the rows of then: gong-async bulk resume '{journal}'. To begin with the rows of "
+        f"now: move {journal.name} away, and run this again; what Gong has acknowledged is left out"
+    )
+
+
 def main() -> int:
     """Read the file's name from the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Update many meetings from a CSV file.")
@@ -66,7 +92,10 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         return 0 if asyncio.run(run(arguments.file)) else 1
-    except ValueError as error:
+    except JournalError as error:
+        print(explain(error, arguments.file), file=sys.stderr)
+        return 2
+    except (GongError, OSError, ValueError, csv.Error) as error:
         print(error, file=sys.stderr)
         return 2
 

@@ -9,18 +9,15 @@ import argparse
 import asyncio
 import sys
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from gong_async import GongClient, GongError, Invitee, MeetingUpdate
-
-BERLIN = ZoneInfo("Europe/Berlin")
 
 
 async def update(meeting_id: str) -> None:
     """Send the whole new state: what is left out is not promised to stay."""
     new_state = MeetingUpdate(
-        start_time=datetime(2026, 11, 24, 15, 0, tzinfo=BERLIN),
-        end_time=datetime(2026, 11, 24, 15, 45, tzinfo=BERLIN),
+        start_time=datetime.fromisoformat("2026-11-24T15:00:00+01:00"),
+        end_time=datetime.fromisoformat("2026-11-24T15:45:00+01:00"),
         organizer_email="dana@example.com",
         invitees=[Invitee(email="lee@customer.example", display_name="Lee")],
         title="Renewal",

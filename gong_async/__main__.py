@@ -12,7 +12,9 @@ def main() -> int:
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
-        advice = "install it with: pip install 'gong-async[cli]'"
+        from gong_async._install import install_command  # noqa: PLC0415 - only then
+
+        advice = f"install it with: {install_command('cli')}"
         sys.stderr.write(f"gong-async: the command line needs the extra cli; {advice}\n")
         return 2
     return int(app.main(prog_name="gong-async", standalone_mode=False))

@@ -214,6 +214,39 @@ def test_what_cannot_be_pasted_is_found(text: str) -> None:
         Console(runner).paste(text)
 
 
+NO_ZONES = """
+import runpy, sys, zoneinfo
+zoneinfo.reset_tzpath(to=())
+sys.modules["tzdata"] = None
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def run_without_zones(file: Path) -> subprocess.CompletedProcess[str]:
+    """Run a file where the system knows no time zones."""
+    command = [sys.executable, "-c", NO_ZONES, str(file)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_first_example_needs_no_time_zones(fake: FakeGong, tmp_path: Path) -> None:
+    """That of the README is the first thing that anybody runs, in a slim container maybe."""
+    write_files(ROOT / "README.md", tmp_path)
+    ended = run_without_zones(tmp_path / "update.py")
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [change.body["startTime"] for change in fake.applied] == [
+        "2026-11-24T15:00:00+01:00"
+    ] * 3
+
+
+@pytest.mark.parametrize("page", [*PAGES, *(ROOT / "examples").glob("*.py")], ids=str)
+def test_what_names_time_zones_says_what_they_need(page: Path) -> None:
+    """Windows has none, and slim containers have none."""
+    text = page.read_text(encoding="utf-8")
+
+    assert "ZoneInfo(" not in text or "pip install tzdata" in text or page.name == "CHANGELOG.md"
+
+
 def session(block: Block) -> tuple[str, str]:
     """Return the commands of a console block as a script, and all that they print."""
     lines = block.text.splitlines(keepends=True)

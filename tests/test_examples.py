@@ -37,13 +37,14 @@ WISH = {
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGong]:
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGong]:
     """Run a fake Gong without a pace, and let the environment point to it."""
     with FakeGong.serve_in_thread(per_second=None) as fake:
         monkeypatch.setenv("GONG_BASE_URL", fake.url)
         monkeypatch.setenv("GONG_ACCESS_KEY", fake.access_key)
         monkeypatch.setenv("GONG_ACCESS_KEY_SECRET", fake.access_key_secret)
         monkeypatch.delenv("GONG_BEARER_TOKEN", raising=False)
+        monkeypatch.setenv("GONG_STATE_DIR", str(tmp_path / "state"))
         yield fake
 
 
@@ -147,6 +148,67 @@ def test_bulk_import_checks_the_whole_file_first(fake: FakeGong, tmp_path: Path)
 
     assert ended.returncode == 2
     assert ended.stderr.startswith("bookings.csv, line 3: meeting_id: ")
+    assert fake.received == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "interrupted",
+        pytest.param("planned", marks=pytest.mark.full),
+        pytest.param("finished", marks=pytest.mark.full),
+    ],
+)
+def test_bulk_import_of_a_file_that_was_edited(fake: FakeGong, tmp_path: Path, state: str) -> None:
+    """It says so, sends nothing, and what it advises works: both of it."""
+    file, rows = tmp_path / "bookings.csv", [GOOD_ROW.format(n=n) for n in range(3)]
+    file.write_text(HEADER + "".join(rows))
+    journal = tmp_path / "bookings.csv.job.sqlite3"
+    cli = [sys.executable, "-m", "gong_async", "bulk"]
+    if state == "interrupted":
+        fake.script(Fault.status(401), nth=2)  # everything after it would be refused, too
+    elif state == "planned":
+        fake.script(Fault.status(401), nth=1)
+    run("bulk_import.py", file)
+    sent = len(fake.received)
+    file.write_text(HEADER + "".join(rows).replace("Renewal", "Handover"))
+
+    refused = run("bulk_import.py", file)
+    nothing = len(fake.received) == sent
+    subprocess.run([*cli, "resume", journal], capture_output=True, check=False, timeout=60)
+    journal.unlink()
+    again = run("bulk_import.py", file)
+
+    assert (refused.returncode, refused.stdout, nothing) == (2, "", True)
+    assert refused.stderr.startswith("bookings.csv has changed since its job was planned")
+    assert f"gong-async bulk resume '{journal}'" in refused.stderr
+    assert (again.returncode, again.stdout) == (0, "finished: 3 done\n")
+    assert [change.body["title"] for change in fake.applied[-3:]] == ["Handover"] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("gong_id,begins\n778,2026-11-24T15:00:00Z\n", "bookings.csv has no column 'ends'"),
+        (HEADER + "\udcff", "codec can't decode"),
+        (
+            HEADER + GOOD_ROW.format(n=1).replace("Renewal", '"' + "a" * 200_000 + '"'),
+            "field larger",
+        ),
+        (None, "No such file"),
+    ],
+)
+def test_bulk_import_of_what_is_no_such_file(
+    fake: FakeGong, tmp_path: Path, text: str | None, words: str
+) -> None:
+    """It says what is wrong, in one line."""
+    file = tmp_path / "bookings.csv"
+    if text is not None:
+        file.write_text(text, encoding="utf-8", errors="surrogateescape")
+    ended = run("bulk_import.py", file)
+
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert words in ended.stderr
     assert fake.received == []
 
 

@@ -23,7 +23,7 @@ WIRE = Path(__file__).parent / "wire"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"_version", "_flight", "_json", "_secret", "_retry_after", "errors"}),
+    frozenset({"_version", "_flight", "_install", "_json", "_secret", "_retry_after", "errors"}),
     frozenset(
         {
             "_base_url",

@@ -41,7 +41,9 @@ def xlsx_rows(path: Path) -> Iterator[Row | Finding]:
     try:
         from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
-        advice = "install it with: pip install 'gong-async[xlsx]'"
+        from gong_async._install import install_command  # noqa: PLC0415 - only then
+
+        advice = f"install it with: {install_command('xlsx')}"
         raise ConfigurationError(f"reading .xlsx files needs the extra xlsx; {advice}") from None
     try:
         with CalamineWorkbook.from_path(path) as book:

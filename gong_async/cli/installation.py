@@ -9,6 +9,7 @@ import ssl
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gong_async._version import __version__
 from gong_async.cli.findings import Finding, note, ok, problem
@@ -18,6 +19,7 @@ _OLDEST_OPENSSL = (3, 0)
 _SAFE = (3, 14, 3)
 _SOUND = (3, 14, 4)
 _UNKNOWN = (4,)
+_ZONE = "Europe/Berlin"
 _UPDATE = "run `pip install --upgrade 'aiohttp>=3.14.4,<4'`"
 
 
@@ -32,6 +34,11 @@ def look_at_installation() -> Iterator[Finding]:
     else:
         yield ok("python", seen)
     yield ok("packages", ", ".join(_packages()))
+    try:
+        ZoneInfo.no_cache(_ZONE)
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        seen = f'this system knows no time zones: ZoneInfo("{_ZONE}") fails'
+        yield note("time zones", seen, "run `pip install tzdata`, or give times with an offset")
 
 
 def look_at_aiohttp() -> Iterator[Finding]:

@@ -39,7 +39,9 @@ def load_redis(what: str = "limits shared over Redis") -> None:
     else:
         missing = False
     if missing:
-        raise ConfigurationError(f"{what} need the extra: pip install 'gong-async[redis]'")
+        from gong_async._install import install_command  # noqa: PLC0415 - only then
+
+        raise ConfigurationError(f"{what} need the extra: {install_command('redis')}")
 
 
 def check_url(url: Secret) -> None:

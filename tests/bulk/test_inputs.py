@@ -17,6 +17,7 @@ import openpyxl  # type: ignore[import-untyped]
 import pytest
 
 from gong_async import ConfigurationError, Invitee, MeetingChange, MeetingUpdate, ValidationError
+from gong_async._install import install_command
 from gong_async.bulk.inputs import Finding, InputError, read_changes
 
 ID = "7782342274025937895"
@@ -688,7 +689,7 @@ def test_missing_extra(write: Write) -> None:
 
     assert done.stderr.splitlines()[-1] == (
         f"{ConfigurationError.__module__}.ConfigurationError: reading .xlsx files needs the extra "
-        "xlsx; install it with: pip install 'gong-async[xlsx]'"
+        f"xlsx; install it with: {install_command('xlsx')}"
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from gong_async._install import install_command
 from gong_async.testing import FakeGong, Fault
 
 Invoke = Callable[..., Result]
@@ -100,7 +101,7 @@ def test_missing_extra() -> None:
     assert done.returncode == 2
     assert done.stderr == (
         "gong-async: the command line needs the extra cli; "
-        "install it with: pip install 'gong-async[cli]'\n"
+        f"install it with: {install_command('cli')}\n"
     )
 
 

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import time
+import zoneinfo
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -761,6 +762,19 @@ def test_a_date_that_is_none(examine: Examine, fake: FakeGong) -> None:
 
 
 # The state directory
+
+
+def test_no_time_zones(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a slim container: it says what to install; with them it says nothing."""
+    before = examine("--offline").all("time zones")
+    monkeypatch.setattr("zoneinfo._tzpath.TZPATH", ())
+    monkeypatch.setattr(zoneinfo, "TZPATH", ())
+    monkeypatch.setitem(sys.modules, "tzdata", None)
+    report = examine("--offline")
+
+    assert before == []
+    assert report.stands("time zones") == (0, "note")
+    assert "pip install tzdata" in advice(report.of("time zones"))
 
 
 @pytest.mark.parametrize(("mode", "level", "code"), [(0o700, "ok", 0), (0o750, "note", 0),

@@ -197,6 +197,22 @@ def test_python_runs(
     assert "".join(failures) == ""
 
 
+NAMED = [
+    pytest.param(block, id=f"{block.place} {block.info}")
+    for block in ALL_BLOCKS
+    if re.fullmatch(r"\w+\.py", block.info) and block.page.name != "CONTRIBUTING.md"
+]
+
+
+@pytest.mark.parametrize("block", NAMED)
+def test_what_is_a_file_is_said_to_be_one(block: Block) -> None:
+    """The name beside a fence is not shown: the text or a command before or after it says it."""
+    text = block.page.read_text(encoding="utf-8")
+    others = text.replace(f"```{block.language} {block.info}\n", "")
+
+    assert block.info in others
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -91,7 +91,7 @@ SEED ?= 1
 crash: $(VENV)/.test  ## Kill a bulk job KILLS times, from SEED on, and check that it never lies
 	@PYTHONPATH=tests $(BIN)/python -X dev -m crash --kills $(KILLS) --seed $(SEED)
 
-PARTS := call flame convert imports instructions memory growth pacing processes journal five_days
+PARTS := call flame convert imports instructions memory growth pacing late_wakeups processes journal five_days
 
 bench: $(BENCH)/.installed  ## Measure calls beside other clients, start-up, memory, pace, the journal (PARTS='call memory')
 	@for part in $(PARTS); do \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -15,6 +16,11 @@ from gong_async.limits.pace import Pace
 
 PROBE_LEASE = 120.0
 """Seconds after which a probe that never reported back is given up."""
+
+_MOST_BEHIND = 1.0
+"""Seconds: slots that were missed longer ago are not made up for."""
+_LEAST_GAP = 0.5
+"""Share of the interval between two grants, also while missed slots are made up for."""
 
 _WHEN = "%Y-%m-%d %H:%M:%SZ"
 
@@ -66,6 +72,10 @@ class Gate:
     held_until: float | None = None
     probe_until: float | None = None
     """Until when a probe is out; nobody else goes before it has come back."""
+    earliest: float = field(default=float("-inf"), init=False)
+    """No grant before this, even if its slot is past: see `_set_earliest`."""
+    _grants: deque[float] = field(factory=deque, init=False, repr=False)
+    """When the last grants were, as many as the ceiling allows in a second."""
 
     def wait(self, now: float, wall: float, lane: Lane, patience: float) -> float:
         """Return the seconds until a call of `lane` may go, 0 if it may.
@@ -79,7 +89,9 @@ class Gate:
             return self.held_until - now
         if self.probe_until is not None and now < self.probe_until:
             return self.probe_until - now
-        due = self.next_slot if lane == "interactive" else max(self.next_slot, self.next_bulk_slot)
+        due = max(self.next_slot, self.earliest)
+        if lane == "bulk":
+            due = max(due, self.next_bulk_slot)
         return max(0.0, due - now)
 
     def check(self, now: float, wall: float, lane: Lane, patience: float) -> None:
@@ -92,17 +104,56 @@ class Gate:
         if per_day is not None and self.day.used(wall) >= per_day - reserve:
             raise self._day_is_over(per_day, reserve, wall)
 
-    def take(self, now: float, wall: float, lane: Lane) -> bool:
-        """Count a call that goes now; return whether it is a probe."""
+    def take(self, now: float, wall: float, lane: Lane, since: float | None = None) -> bool:
+        """Count a call that goes now; return whether it is a probe.
+
+        The next slot follows from the slot of this call, not from `now`: a late wake-up is made up
+        for. `since` is from when on calls of the lane have waited for a permit without a break;
+        slots before that, or all if it is None, were missed for want of a call and are gone.
+        """
         if self.pace is not None:
-            self.next_slot = now + self.pace.interval
+            interval, slot = self.pace.interval, now
+            if since is not None and self.held_until is None:
+                slot = max(self.next_slot, since, now - _MOST_BEHIND)
+                if lane == "bulk":
+                    slot = max(slot, self.next_bulk_slot)
+                slot = min(slot, now)
+            self.next_slot = slot + interval
             if lane == "bulk" and self.limits.reserved_share:
-                self.next_bulk_slot = now + self.pace.interval / (1 - self.limits.reserved_share)
+                self.next_bulk_slot = slot + interval / (1 - self.limits.reserved_share)
+            self._grants.append(now)
+            self._set_earliest()
         self.day.add(wall)
         if self.held_until is None:
             return False
         self.probe_until = now + PROBE_LEASE
         return True
+
+    def keep_to(self, limits: Limits) -> None:
+        """Go on with other limits; what was counted and learned stays."""
+        self.limits = limits
+        if self.pace is None or self.pace.ceiling != limits.per_second:
+            self.pace = new_pace(limits)
+            self._set_earliest()
+
+    def _set_earliest(self) -> None:
+        """Bound how missed slots are made up for: no grant before `earliest`.
+
+        No gap is under half the interval. As many calls as the ceiling allows in a second take as
+        long as at the learned rate: what was learned against late arrivals at Gong stays.
+        """
+        grants, rate = self._grants, self.limits.per_second
+        interval = 0.0 if self.pace is None else self.pace.interval
+        if rate is None or not interval or not grants:
+            grants.clear()
+            self.earliest = float("-inf")
+            return
+        self.earliest = grants[-1] + _LEAST_GAP * interval
+        # What is older than that time cannot bind: a ceiling of a million keeps a second's grants.
+        while len(grants) - 1 >= rate or grants[-1] - grants[0] > (rate + 1) * interval:
+            grants.popleft()
+        if len(grants) >= rate:
+            self.earliest = max(self.earliest, grants[0] + len(grants) * interval)
 
     def undo(self, wall: float, *, probes: bool) -> None:
         """Take back a call that was counted and did not go out."""
@@ -121,6 +172,7 @@ class Gate:
         if settlement.probed:
             # The probe has come back; if it was accepted, the hold is over.
             self.probe_until = None
+            self.next_slot = max(self.next_slot, now)  # no slot was missed meanwhile
             if settlement.accepted and self.held_until is not None and self.held_until <= now:
                 self.held_until = None
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from attrs import Factory, define, field
 
 from gong_async.limits.crowd import NOBODY, Crowd
-from gong_async.limits.gate import Gate, new_pace
+from gong_async.limits.gate import Gate
 from gong_async.limits.gates import Lane, Limits, Quota, Settlement
 from gong_async.limits.limiter import Keeper, QueuedLimiter
 from gong_async.limits.queue import Queue
@@ -47,9 +47,8 @@ class LocalLimiter(QueuedLimiter):
         if limits == self.limits:
             return
         with self.mutex:
-            self.limits = self.gate.limits = limits
-            if self.gate.pace is None or self.gate.pace.ceiling != limits.per_second:
-                self.gate.pace = new_pace(limits)
+            self.limits = limits
+            self.gate.keep_to(limits)
         self._tell_queues(lambda queue: queue.resize(limits.max_in_flight))
 
     def is_idle(self) -> bool:
@@ -64,6 +63,14 @@ class LocalLimiter(QueuedLimiter):
     def crowd(self) -> Crowd:
         """How many calls this process has, in all its loops."""
         return sum((queue.crowd for loop, queue in self.queues() if not loop.is_closed()), NOBODY)
+
+    def take(self, now: float, wall: float, lane: Lane) -> bool:
+        """Take a turn, which may be late; return whether it probes. The mutex is ours."""
+        gate, since = self.gate, None
+        if gate.pace is not None and gate.next_slot < now:
+            queues = [queue for loop, queue in self.queues() if not loop.is_closed()]
+            since = min((one.since[lane] for one in queues if one.waiting[lane]), default=None)
+        return gate.take(now, wall, lane, since)
 
     def leave_parent(self) -> None:
         """After a fork: what the parent has under way is the parent's, the probe too."""
@@ -103,7 +110,7 @@ class LocalKeeper:
         with limiter.mutex:
             if limiter.gate.wait(now, wall, lane, patience) or not free:
                 return None
-            return limiter.gate.take(now, wall, lane)
+            return limiter.take(now, wall, lane)
 
     async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
         """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
@@ -112,7 +119,7 @@ class LocalKeeper:
         with limiter.mutex:
             if wait := limiter.gate.wait(now, wall, lane, patience):
                 return wait, False
-            return 0.0, limiter.gate.take(now, wall, lane)
+            return 0.0, limiter.take(now, wall, lane)
 
     def undo(self, *, probes: bool) -> None:
         """Take back a turn that was granted to a call that was cancelled; its slot stays unused."""

@@ -16,6 +16,10 @@ _TICK = 1e-6
 class Keeper(Protocol):
     """What a queue asks for the next turn."""
 
+    def now(self) -> float:
+        """Return the keeper's steady time, in seconds."""
+        ...
+
     async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
         """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
         ...
@@ -41,6 +45,8 @@ class Queue:
     max_in_flight: int
     places: asyncio.Semaphore = field(init=False, default=Factory(_places, takes_self=True))
     waiting: dict[Lane, int] = field(factory=lambda: {"interactive": 0, "bulk": 0}, init=False)
+    since: dict[Lane, float] = field(factory=lambda: {"interactive": 0.0, "bulk": 0.0}, init=False)
+    """While calls of a lane wait: from when on only the pace has kept them waiting."""
     in_flight: int = field(default=0, init=False)
     _taken: int = field(default=0, init=False)
     _surplus: int = field(default=0, init=False)
@@ -69,6 +75,8 @@ class Queue:
 
     async def enter(self, keeper: Keeper, lane: Lane, patience: float) -> bool:
         """Wait for a turn; return whether it probes. `leave` gives the place back."""
+        if not self.waiting[lane]:
+            self.since[lane] = keeper.now()
         self.waiting[lane] += 1
         try:
             probes = None
@@ -96,11 +104,18 @@ class Queue:
         for _ in range(more):
             self._give_place()
 
-    async def _take_place(self) -> None:
+    async def _take_place(self, keeper: Keeper) -> None:
         while self._surplus and not self.places.locked():
             self._surplus -= 1
             await self.places.acquire()
-        await self.places.acquire()
+        if self.places.locked():
+            self.since["interactive"] = self.since["bulk"] = float("inf")
+            try:
+                await self.places.acquire()
+            finally:
+                self.since["interactive"] = self.since["bulk"] = keeper.now()
+        else:
+            await self.places.acquire()
         self._taken += 1
 
     def _free_place(self) -> None:
@@ -158,7 +173,7 @@ class Queue:
     async def _lead(self, keeper: Keeper, lane: Lane, patience: float) -> bool:
         """Stand at the head: hand slots to interactive calls until one is left for this call."""
         while True:
-            await self._take_place()
+            await self._take_place(keeper)
             try:
                 probes, turn = await self._slot(keeper, lane, patience)
             except BaseException:

@@ -29,6 +29,7 @@ from gong_async.errors import (
 
 _MOST_ERRORS = 20
 _SNIPPET = 200
+_NO_ERRORS: tuple[object, ...] = (None, [])
 _OK = frozenset({200, 201, 202, 204})
 _NOT_ANSWERS = frozenset({304})
 _MISSING_SCOPE = re.compile(r"don't have permission to use '([a-z:._-]{1,100})'", re.IGNORECASE)
@@ -51,7 +52,10 @@ def request_id(response: Response, redact: Redactor, payload: object = None) -> 
 
 
 def success_payload(request: Request, response: Response, redact: Redactor) -> dict[str, Any]:
-    """Return the JSON object of a success; an empty one if a change was answered with no body.
+    """Return the JSON object of a success; an empty one if it may have no body, and has none.
+
+    A 2xx succeeds only if its JSON has what the request requires and no `errors`; a deletion may
+    be empty, or hold only `organizerEmail`. Of equal keys the last counts, here and in the result.
 
     Raises:
         ProtocolError: this is no success that we can believe.
@@ -62,27 +66,61 @@ def success_payload(request: Request, response: Response, redact: Redactor) -> d
         )
     body = response.body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not body:
-        if request.effect in {"replace", "delete"}:
+        unproven = not request.requires and request.echo is None
+        if request.effect == "delete" or (request.effect == "replace" and unproven):
             return {}
         raise _unbelievable("an answer without a body", response, redact)
+    payload: Any
     broken: ProtocolError
     try:
-        return _object(from_json(response.body), response, redact)
+        payload = from_json(response.body)
     except ValueError as error:
         # What begins as JSON and does not parse was cut on its way, or was never meant for us.
         cut = body[:1] in {b"{", b"["} and not str(error).endswith("is not JSON")
         problem = "JSON that breaks off" if cut else "something other than JSON"
         broken = _unbelievable(problem, response, redact, flaw="cut" if cut else "content")
+    else:
+        disbelief = _disbelief(payload, request, response, redact)
+        if disbelief is None:
+            believed: dict[str, Any] = payload
+            return believed
+        broken = disbelief
+        del payload
     # Tracebacks may be shown with the locals of their frames, and a body may echo our secrets.
     del body
     raise broken
 
 
-def _object(payload: object, response: Response, redact: Redactor) -> dict[str, Any]:
-    if isinstance(payload, dict):
-        return payload
-    del payload
-    raise _unbelievable("JSON that is not an object", response, redact, flaw="shape")
+def _disbelief(
+    payload: object, request: Request, response: Response, redact: Redactor
+) -> ProtocolError | None:
+    """Return why `payload` does not stand for a success; None if it does."""
+    if not isinstance(payload, dict):
+        problem, flaw = "JSON that is not an object", "shape"
+    elif payload.get("errors") not in _NO_ERRORS:
+        said = "; ".join(_error_texts(payload, redact)[0])
+        problem, flaw = redact(f"a success that reports errors: {said}"), "content"
+    else:
+        missing = [name for name in request.requires if not _is_given(name, payload.get(name))]
+        if not missing or (request.effect == "delete" and _is_bare_deletion(payload)):
+            return None
+        problem, flaw = f"JSON without {' and '.join(missing)}", "shape"
+    return _unbelievable(problem, response, redact, flaw=flaw)
+
+
+def _is_given(name: str, value: object) -> bool:
+    if name == "requestId":
+        return isinstance(value, str) and bool(value.strip())
+    return value is not None
+
+
+def _is_bare_deletion(payload: Mapping[str, Any]) -> bool:
+    """Say whether this is Gong's answer to a deletion, the only one without a request id."""
+    match payload:
+        case {"organizerEmail": str(email)}:
+            return len(payload) == 1 and bool(email.strip())
+        case _:
+            return not payload
 
 
 def status_error(

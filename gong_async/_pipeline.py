@@ -44,7 +44,7 @@ from gong_async.hooks.events import (
 )
 from gong_async.hooks.log import log_event
 from gong_async.limits.gates import Lane, Limiter, Turn
-from gong_async.models._shared import Answer, Meta, Result, meeting_id, utc_now
+from gong_async.models._shared import Meta, Result, meeting_id, utc_now
 from gong_async.retry import Action, Again, RetryBudget, RetryPolicy, decide
 
 T = TypeVar("T")
@@ -123,6 +123,8 @@ class Pipeline:
             headers,
             None if body is None else self._bytes(body),
             path.get("meetingId"),
+            None if endpoint.echo is None else path[endpoint.echo],
+            endpoint.requires,
         )
 
     def _bytes(self, body: object) -> bytes:
@@ -292,10 +294,10 @@ class _Course(Generic[T]):
 
     def _read(self, response: Response) -> T:
         """Return what the answer says, or raise what it stands for."""
-        road, request = self.road, self.request
+        road = self.road
         if not 200 <= response.status < 300:  # noqa: PLR2004
             raise status_error(response, road.redact, utc_now())
-        payload = success_payload(request, response, road.redact)
+        payload = success_payload(self.request, response, road.redact)
         given = request_id(response, road.redact, payload)
         failure = self._contradiction(payload)
         if failure is None:
@@ -312,23 +314,25 @@ class _Course(Generic[T]):
         raise failure
 
     def _contradiction(self, payload: dict[str, Any]) -> ProtocolError | None:
-        """Return what to raise for an answer that contradicts itself or the request."""
-        returns, echo, redact = self.endpoint.returns, self.endpoint.echo, self.road.redact
-        if not issubclass(returns, Result) or returns is Answer:
-            return None
-        if errors := payload.get("errors"):
-            said = redact(str(errors))
-            return ProtocolError(f"Gong reported errors in a success: {said}", flaw="content")
+        """Return what to raise for an answer that is not about what was asked for."""
+        echo, redact = self.endpoint.echo, self.road.redact
         if echo is None:
             return None
-        if payload.get(echo) is None:
-            payload[echo] = self.request.meeting_id
-        elif str(payload[echo]) != self.request.meeting_id:
-            self.road.transport.distrust()
-            other = redact(str(payload[echo]), 40)
-            msg = f"Gong's answer is about {echo} {other}, not about this one"
-            return ProtocolError(msg, flaw="mismatch")
-        return None
+        value, wanted = payload.get(echo), self.request.echo
+        if value == wanted:
+            return None
+        if value is None and self.endpoint.effect == "delete":
+            payload[echo] = wanted
+            return None
+        if value is None:
+            return ProtocolError(f"Gong's answer is JSON without {echo}", flaw="shape")
+        # Gong's ids are strings in some answers and integers in others; Python keeps every digit.
+        if type(value) is int and str(value) == wanted:
+            return None
+        self.road.transport.distrust()
+        other = redact(str(value), 40)
+        msg = f"Gong's answer is about {echo} {other}, not about this one"
+        return ProtocolError(msg, flaw="mismatch")
 
     def _stamp(self, result: Result, response: Response, given: str | None) -> None:
         meta = Meta(
@@ -420,6 +424,8 @@ class _Course(Generic[T]):
         """Say in the error which call it ended."""
         error.method, error.route = self.request.method, self.request.route
         error.meeting_id, error.attempts = self.request.meeting_id, self.attempts
+        if advice := self.endpoint.hints.get(type(error)):
+            error.hint = advice
         return error
 
     def _subject(self) -> dict[str, Any]:

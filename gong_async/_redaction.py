@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable
 from urllib.parse import quote, quote_plus
@@ -17,23 +18,80 @@ TEXT_LIMIT = 500
 
 _SHORTEST_SECRET = 4
 _MOST_REMEMBERED = 64
+_WINDOW = 64 * 1024
+"""Characters of a text that are searched, at the least, when only its beginning is shown."""
+
+_ESCAPE_SIGNS = re.compile(r"[\\&%\0]")
+_ESCAPE = re.compile(
+    r"""\\+(?:u([0-9a-f]{4})|u\{0*([0-9a-f]{1,6})\}|x([0-9a-f]{2})|(["'/\\]))"""
+    r"|&(?:amp;|\#0*38;|\#x0*26;)*(?:\#x0*([0-9a-f]{1,6});?|\#0*([0-9]{1,7});?|([a-z][a-z0-9]{1,30};?))"
+    r"|%(?:25)*([0-9a-f]{2})"
+    r"|\0",
+    re.IGNORECASE,
+)
+"""One character as JSON, JavaScript, HTML or a URL may write it, doubly or more often, too. The
+zero bytes are those of ASCII text in UTF-16."""
+_MOST_ROUNDS = 10
+"""Escapes of escapes of different kinds that are undone."""
 
 
 def _spellings(secret: str) -> set[str]:
     """The ways in which a server or a proxy may echo a secret."""
     raw = secret.encode()
-    return {
+    encoded = {
         secret,
         base64.b64encode(raw).decode(),
         base64.b64encode(raw).decode().rstrip("="),
+        base64.urlsafe_b64encode(raw).decode(),
         base64.urlsafe_b64encode(raw).decode().rstrip("="),
+        # These differ by more than escapes of single characters: a `+` for a blank, UTF-8.
         quote(secret),
-        quote(secret, safe=""),
         quote_plus(secret),
         json.dumps(secret)[1:-1],
-        repr(secret)[1:-1],
-        html.escape(secret),
     }
+    return encoded | {_unescaped(spelling)[0] for spelling in encoded}
+
+
+def _character(match: re.Match[str]) -> str:
+    """Return what an escape stands for."""
+    unicode, braced, byte, itself, entity, decimal, name, percent = match.groups()
+    if itself:
+        return itself
+    if name:
+        return html.unescape(f"&{name}")
+    if digits := unicode or braced or byte or entity or percent:
+        number = int(digits, 16)
+    elif decimal:
+        number = int(decimal)
+    else:
+        return ""
+    return chr(number) if number <= sys.maxunicode else "\ufffd"
+
+
+def _unescaped(text: str) -> tuple[str, list[int], list[int]]:
+    """Return `text` without any escapes, and where each of its characters began and ended."""
+    begins, ends = list(range(len(text))), list(range(1, len(text) + 1))
+    for _ in range(_MOST_ROUNDS):
+        plain: list[str] = []
+        new_begins: list[int] = []
+        new_ends: list[int] = []
+        done = 0
+        for match in _ESCAPE.finditer(text):
+            start, end = match.span()
+            character = _character(match)
+            if character == match[0]:
+                continue  # it looks like an entity, and is none
+            plain += text[done:start], character
+            new_begins += begins[done:start] + [begins[start]] * len(character)
+            new_ends += ends[done:start] + [ends[end - 1]] * len(character)
+            done = end
+        if not done:
+            break
+        plain.append(text[done:])
+        new_begins += begins[done:]
+        new_ends += ends[done:]
+        text, begins, ends = "".join(plain), new_begins, new_ends
+    return text, begins, ends
 
 
 def _visible(character: str) -> str:
@@ -74,23 +132,53 @@ class Redactor:
 
     def __call__(self, text: str, limit: int = TEXT_LIMIT) -> str:
         """Return `text` with secrets masked, controls escaped, at most `limit` characters."""
-        shown = self.mask(text)[: limit + 1]
+        shown = self._mask_beginning(text, limit)[: limit + 1]
         if not shown.isprintable():  # it is, with few exceptions
             shown = "".join(map(_visible, shown))
         return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
     def excerpt(self, body: bytes, limit: int) -> str:
         """Return the beginning of a body, cleaned; a secret is never cut before it is masked."""
+        # A character takes up to 4 bytes.
+        return self(body[: 4 * self._window(limit) + 4].decode(errors="replace"), limit)
+
+    def _window(self, limit: int) -> int:
+        """Return how much of a text is searched when `limit` characters of it are shown.
+
+        So much that its masked text is longer than that, were it nothing but secrets.
+        """
         self._compile()
-        # So much that its masked text is longer than what is shown, were it nothing but secrets:
-        # of one that lies across the end nothing is left then. A character takes up to 4 bytes.
-        enough = 4 * (limit + 1) * self._longest
-        return self(body[:enough].decode(errors="replace"), limit)
+        return max(_WINDOW, 4 * (limit + 1) * self._longest)
+
+    def _mask_beginning(self, text: str, limit: int) -> str:
+        if len(text) <= _WINDOW or len(text) <= (window := self._window(limit)):
+            return self.mask(text)
+        # What the cut leaves of a secret lies behind the last whole one, near the end. An escaped
+        # character takes several; the mark says that something was left out.
+        return self._mask(text[:window], window // 2) + "…"
 
     def mask(self, text: str) -> str:
-        """Return `text` with secrets masked, and otherwise as it is."""
+        """Return `text` with secrets masked, however they are spelled, and otherwise as it is."""
         pattern = self._compile()
-        return text if len(text) < self._shortest else pattern.sub(MASK, text)
+        if len(text) < self._shortest:
+            return text
+        if not _ESCAPE_SIGNS.search(text):
+            return pattern.sub(MASK, text)
+        return self._mask(text)
+
+    def _mask(self, text: str, surplus: int = 0) -> str:
+        """Return `text` masked, without its last `surplus` characters that are no secrets."""
+        pattern = self._compile()
+        spans = [match.span() for match in pattern.finditer(text)]
+        plain, begins, ends = _unescaped(text)
+        for match in pattern.finditer(plain):
+            spans.append((begins[match.start()], ends[match.end() - 1]))
+        masked, done = [], 0
+        for start, end in sorted(spans):
+            if start >= done:
+                masked += text[done:start], MASK
+            done = max(done, end)
+        return "".join(masked) + text[done : max(done, len(text) - surplus)]
 
     def _compile(self) -> re.Pattern[str]:
         told = tuple(self._secrets())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+import attrs
 from attrs import Factory, define, field, frozen
 from multidict import MultiMapping
 
@@ -35,6 +36,26 @@ def _method(endpoint: object, attribute: object, value: str) -> None:
         raise ConfigurationError(f"method {value!r} is not one of {', '.join(_EFFECTS)}")
 
 
+def _default_requires(endpoint: Endpoint[Any]) -> tuple[str, ...]:
+    """Return `requestId`, which Gong's answers have, where nothing else proves an answer."""
+    if endpoint.echo is not None:
+        return ()
+    fields = attrs.fields(endpoint.returns) if attrs.has(endpoint.returns) else ()
+    has_required_field = any(one.init and one.default is attrs.NOTHING for one in fields)
+    return () if has_required_field else ("requestId",)
+
+
+def _echo(endpoint: Endpoint[Any], attribute: object, value: str | None) -> None:
+    if value is not None and f"{{{value}}}" not in endpoint.route:
+        problem = f"echo {value!r} is no path variable of the route {endpoint.route}"
+        raise ConfigurationError(problem)
+
+
+def _requires(endpoint: object, attribute: object, value: tuple[str, ...]) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(name, str) for name in value):
+        raise ConfigurationError(f"requires must be a tuple of field names, got {value!r}")
+
+
 def _route(endpoint: object, attribute: object, value: str) -> None:
     if not value.startswith("/") or "?" in value or "#" in value or not value.isprintable():
         problem = f"route {value!r} must start with '/' and hold no query; see the `query` argument"
@@ -47,15 +68,29 @@ class Endpoint(Generic[T]):
 
     `method` and `route` are as in Gong's reference, `/v2/meetings/{meetingId}` for example;
     `returns` is the class of the answer; `effect` says what a call does at Gong (taken from the
-    method unless given: a POST that only reads should say "read"). `echo` names the path variable
-    that a true answer repeats; an answer that repeats another value is refused.
+    method unless given: a POST that only reads should say "read").
+
+    `echo` names the path variable that every answer repeats under the same name at its top level;
+    an answer that repeats another value, or none, is refused. `requires` names the fields without
+    which a 2xx is no success: `requestId`, unless `echo` or a field of `returns` without a default
+    proves the answer already. `()` without `echo` also lets an
+    answer without a body pass for the success of a replacement. A deletion may always be answered
+    with no body, or with `organizerEmail` alone.
+
+    `hints` holds advice for single classes of errors, in place of their own `hint`.
     """
 
     method: str = field(validator=_method)
     route: str = field(validator=_route)
     returns: type[T]
     effect: Effect = field(kw_only=True, default=Factory(_default_effect, takes_self=True))
-    echo: str | None = field(default=None, kw_only=True)
+    echo: str | None = field(default=None, kw_only=True, validator=_echo)
+    requires: tuple[str, ...] = field(
+        kw_only=True,
+        default=Factory(_default_requires, takes_self=True),
+        validator=_requires,
+    )
+    hints: Mapping[type[GongError], str] = field(factory=dict, kw_only=True, eq=False, repr=False)
 
 
 @frozen
@@ -76,6 +111,10 @@ class Request:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
     meeting_id: str | None = None
+    echo: str | None = None
+    """The value of the path variable that the answer repeats."""
+    requires: tuple[str, ...] = ()
+    """What the JSON of a success must hold."""
 
 
 @frozen

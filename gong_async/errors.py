@@ -33,7 +33,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 Phase = Literal["queue", "pool", "connect", "tls", "send", "headers", "body", "total"]
 """Where an attempt was when its time ran out."""
@@ -57,8 +57,9 @@ class Delivery(StrEnum):
 class GongError(Exception):
     """Anything that this library raises on purpose."""
 
-    hint: ClassVar[str] = ""
-    """What to do next, as a sentence for people."""
+    hint: str = ""
+    """What to do next, as a sentence for people. That of the class fits any operation; an
+    endpoint may have better advice."""
 
     def __init__(
         self,
@@ -240,7 +241,10 @@ class DecodeError(ProtocolError):
     `paths` names every place, `$.meetingId: expected a string` for example.
     """
 
-    hint = "Gong's API may have changed; look for a newer version of this library"
+    hint = (
+        "Compare the class that the endpoint returns with Gong's answer; "
+        "Gong's API may have changed"
+    )
 
     def __init__(self, message: str = "", *, paths: Sequence[str] = (), **context: Any) -> None:
         context.setdefault("flaw", "shape")
@@ -278,9 +282,9 @@ class RequestRejectedError(APIStatusError):
 
 
 class BadRequestError(RequestRejectedError):
-    """400: Gong finds the data wrong."""
+    """400: Gong finds the data of the call wrong."""
 
-    hint = "Correct the data and send it again"
+    hint = "Correct the data of the call and send it again"
 
 
 class AuthenticationError(RequestRejectedError):
@@ -311,8 +315,8 @@ class PermissionDeniedError(RequestRejectedError):
     """
 
     hint = (
-        "Check the credential's scopes and trusted addresses, that Gong enabled the meetings API "
-        "for your company, and that the base URL is your company's"
+        "Check the credential's scopes and trusted addresses, that Gong enabled this API for your "
+        "company, and that the base URL is your company's"
     )
 
     def __init__(
@@ -323,18 +327,24 @@ class PermissionDeniedError(RequestRejectedError):
 
 
 class NotFoundError(RequestRejectedError):
-    """404: Gong does not know the meeting, or the organizer, or not to this credential."""
+    """404: Gong does not know what the call names, or not to this credential.
 
-    hint = "Check the meeting id and the organizer's email"
+    Gong also answers so to a list or search without any result.
+    """
+
+    hint = (
+        "Check what the call names; a list or search without a result is answered like this, "
+        "and so is what this credential may not see"
+    )
 
 
 class ConflictError(RequestRejectedError):
-    """409: the organizer's settings in Gong prevent this; an administrator has to act.
+    """409: the state at Gong prevents this. For meetings, an administrator has to act.
 
     `user_facing_error`, `fix_url` and `help_url` are Gong's own words and links, None if absent.
     """
 
-    hint = "Ask an administrator of Gong to correct the organizer's meeting settings"
+    hint = "Look up the present state at Gong; what prevents the call has to be changed there"
 
     def __init__(
         self,

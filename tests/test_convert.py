@@ -68,7 +68,9 @@ async def test_new_fields_are_kept(gong: GongClient, fake_gong: FakeGong) -> Non
 
 async def test_gong_cannot_set_what_is_ours(gong: GongClient, fake_gong: FakeGong) -> None:
     """`already_gone` tells of our own attempts; an answer that uses the name does not change it."""
-    fake_gong.script(answering({"organizerEmail": "dana@example.com", "alreadyGone": True}))
+    fake_gong.script(
+        answering({"requestId": "r", "organizerEmail": "dana@example.com", "alreadyGone": True})
+    )
 
     deleted = await gong.meetings.delete("42", organizer_email="dana@example.com")
 
@@ -79,7 +81,7 @@ async def test_gong_cannot_set_what_is_ours(gong: GongClient, fake_gong: FakeGon
 async def test_new_fields_deep_inside_do_no_harm(gong: GongClient, fake_gong: FakeGong) -> None:
     """Inner objects may grow too."""
     user = {"email": "a@example.com", "exists": True, "valid": True, "score": 1.5}
-    fake_gong.script(answering({"users": [user]}))
+    fake_gong.script(answering({"requestId": "r", "users": [user]}))
 
     status = await gong.meetings.integration_status(["a@example.com"])
 
@@ -174,13 +176,13 @@ async def test_optional_fields_may_be_null(gong: GongClient, fake_gong: FakeGong
     """A null stands for "absent" wherever a field may be absent."""
     fake_gong.script(
         answering(
-            {"requestId": None, "meetingId": "42", "meetingUrl": None, "additionalInvitees": None}
+            {"requestId": "r", "meetingId": "42", "meetingUrl": None, "additionalInvitees": None}
         )
     )
 
     created = await gong.meetings.create(NEW)
 
-    assert created == CreatedMeeting(meeting_id="42", request_id=REQUEST_ID)
+    assert created == CreatedMeeting(meeting_id="42", request_id="r")
 
 
 @pytest.mark.parametrize("digits", ["99999999999999999999", "9007199254740993", "1"])
@@ -188,7 +190,7 @@ async def test_ids_as_numbers_keep_every_digit(
     digits: str, gong: GongClient, fake_gong: FakeGong
 ) -> None:
     """An id that comes as a JSON number is the same text, to its last digit."""
-    fake_gong.script(answering(f'{{"meetingId":{digits}}}'.encode()))
+    fake_gong.script(answering(f'{{"requestId":"r","meetingId":{digits}}}'.encode()))
 
     updated = await gong.meetings.update(digits, UPDATE)
 
@@ -199,8 +201,8 @@ async def test_lone_surrogates_in_answers_are_replaced(
     gong: GongClient, fake_gong: FakeGong
 ) -> None:
     """Half a character is legal JSON and breaks every file: it is replaced."""
-    url = rb'{"meetingId":"1","meetingUrl":"a\ud83dz","new":["\uDE00"],"k\ud800":"\ud83d\ude00"}'
-    fake_gong.script(answering(url))
+    body = rb'{"requestId":"r","meetingId":"1","meetingUrl":"a\ud83dz","new":["\uDE00"]'
+    fake_gong.script(answering(body + rb',"k\ud800":"\ud83d\ude00"}'))
 
     created = await gong.meetings.create(NEW)
 
@@ -257,11 +259,11 @@ def test_half_a_character_at_any_depth_is_read_or_refused(depth: int) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"\xef\xbb\xbf" + b'{"meetingId":"42"}',
-        '{"meetingId":"42"}'.encode("utf-16"),
-        '{"meetingId":"42"}'.encode("utf-16-le"),
-        b' \r\n {"meetingId":"42"} \n',
-        b'{"meetingId":"41","meetingId":"42"}',
+        b"\xef\xbb\xbf" + b'{"requestId":"r","meetingId":"42"}',
+        '{"requestId":"r","meetingId":"42"}'.encode("utf-16"),
+        '{"requestId":"r","meetingId":"42"}'.encode("utf-16-le"),
+        b' \r\n {"requestId":"r","meetingId":"42"} \n',
+        b'{"requestId":"r","meetingId":"41","meetingId":"42"}',
     ],
     ids=["BOM", "UTF-16", "UTF-16 without BOM", "blanks", "the last of equal keys"],
 )
@@ -345,7 +347,7 @@ async def test_a_body_of_models_and_times_is_written_like_any_other(
 ) -> None:
     """`request` takes attrs classes and aware times anywhere in its body."""
     body = {"when": datetime(2026, 1, 1, tzinfo=UTC), "who": [Invitee(first_name="Lee")]}
-    fake_gong.script(answering({}))
+    fake_gong.script(answering({"requestId": "r"}))
 
     await gong.request("POST /v2/meetings", body=body)
 

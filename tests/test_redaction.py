@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import html.entities
 import json
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
@@ -43,6 +44,77 @@ def test_masks_every_spelling(spell: Callable[[str], str]) -> None:
         "you sent <***==>, no?",
         "you sent <***=>, no?",
     }
+
+
+NAMES = {character: name for name, character in html.entities.html5.items() if name[-1] == ";"}
+ESCAPES: dict[str, Callable[[str], str]] = {
+    "json": lambda one: f"\\u{ord(one):04x}",
+    "json_upper": lambda one: f"\\u{ord(one):04X}",
+    "json_slash": lambda one: one.replace("/", "\\/"),
+    "json_in_json": lambda one: f"\\\\u{ord(one):04x}",
+    "javascript": lambda one: f"\\x{ord(one):02x}",
+    "javascript_braces": lambda one: f"\\u{{{ord(one):x}}}",
+    "html_decimal": lambda one: f"&#{ord(one)};",
+    "html_zeros": lambda one: f"&#000{ord(one)};",
+    "html_hex": lambda one: f"&#x{ord(one):x};",
+    "html_hex_upper": lambda one: f"&#X{ord(one):X};",
+    "html_named": lambda one: f"&{NAMES[one]}" if one in NAMES else one,
+    "html_twice": lambda one: f"&amp;#x{ord(one):x};",
+    "url": lambda one: f"%{ord(one):02x}",
+    "url_upper": lambda one: f"%{ord(one):02X}",
+    "url_twice": lambda one: f"%25{ord(one):02X}",
+    "url_thrice": lambda one: f"%2525{ord(one):02X}",
+}
+ACCESS_KEY, ACCESS_SECRET = "QUNDRVNTL0tFWQ", "T2pJ+Y2FsbA/s=:d"
+PAIR = base64.b64encode(f"{ACCESS_KEY}:{ACCESS_SECRET}".encode()).decode()
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+@pytest.mark.parametrize("value", [ACCESS_KEY, ACCESS_SECRET, PAIR])
+@pytest.mark.parametrize("frame", ['{"errors":["%s"]}', '{"errors":["%s', "<p>%s</p>"])
+def test_masks_escapes_of_any_character(escape: str, value: str, frame: str) -> None:
+    """A credential is masked whatever is escaped in it, in valid JSON or in none."""
+    redact = Redactor(BasicAuth(ACCESS_KEY, ACCESS_SECRET).secrets)
+    spelled = "".join(map(ESCAPES[escape], value))
+
+    assert redact.excerpt((frame % spelled).encode(), 200) == frame.replace("%s", "***")
+
+
+@given(st.lists(st.sampled_from([str, *ESCAPES.values()]), min_size=16, max_size=16))
+@settings(deadline=None)
+def test_masks_mixed_escapes(escapes: list[Callable[[str], str]]) -> None:
+    """Each character may be escaped in a way of its own."""
+    spelled = "".join(escape(one) for escape, one in zip(escapes, ACCESS_SECRET, strict=True))
+
+    assert Redactor([Secret(ACCESS_SECRET)])(f"<{spelled}>") == "<***>"
+
+
+def test_masks_utf_16() -> None:
+    """A body in UTF-16 that is read as UTF-8 has a zero byte beside each character."""
+    body = f"you sent {ACCESS_SECRET}!".encode("utf-16-le")
+
+    assert "***" in Redactor([Secret(ACCESS_SECRET)]).excerpt(body, 200)
+
+
+@pytest.mark.parametrize("unit", ["\\", "&", "&amp;", "&#", "%25", "%", "\\u0041", "&#0", "0"])
+def test_texts_full_of_escapes_are_cut_and_read(unit: str) -> None:
+    """A megabyte of escapes is no more work than what is shown of it needs."""
+    shown = Redactor([Secret(ACCESS_SECRET)])(unit * 300_000 + ACCESS_SECRET)
+
+    assert len(shown) == TEXT_LIMIT
+
+
+@pytest.mark.parametrize("before", range(0, 70, 7))
+def test_an_escaped_secret_is_never_cut_before_it_is_masked(before: int) -> None:
+    """Nor is one whose characters take six times as much room."""
+    secret = "S3CRET" * 5
+    spelled = "".join(map(ESCAPES["json"], secret))
+    body = b"-" * before + spelled.encode() * 4000
+
+    shown = Redactor([Secret(secret)]).excerpt(body, 5_000)
+
+    assert "u00" not in shown
+    assert shown.startswith("-" * before + "***")
 
 
 def test_masks_the_pair_as_it_goes_on_the_wire() -> None:

@@ -10,6 +10,7 @@ from gong_async import errors
 from gong_async.bulk.job_file import JobFile
 from gong_async.bulk.masking import normalised
 from gong_async.errors import ConflictError, GongError
+from gong_async.resources.meetings import UPDATE
 
 _MOST_GROUPS = 50
 _MOST_COUNTED = 2_000
@@ -79,8 +80,10 @@ def _add(groups: dict[str, ErrorGroup], more: ErrorGroup) -> None:
 
 def _hint(kind: str) -> str:
     if kind == _SET_ASIDE:
-        return ConflictError.hint
+        return UPDATE.hints[ConflictError]
     if kind in {_INTERRUPTED, _NO_ANSWER}:
         return _RESUME
     cls = getattr(errors, kind, None)
-    return cls.hint if isinstance(cls, type) and issubclass(cls, GongError) else ""
+    if not (isinstance(cls, type) and issubclass(cls, GongError)):
+        return ""
+    return UPDATE.hints.get(cls, cls.hint)

@@ -5,13 +5,20 @@ Gong's page: https://help.gong.io/apidocs/meetings-beta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import SupportsIndex
 
 from attrs import field, frozen
 
 from gong_async._wire import Call, Endpoint
-from gong_async.errors import NotFoundError, ValidationError
+from gong_async.errors import (
+    ConflictError,
+    DecodeError,
+    GongError,
+    NotFoundError,
+    PermissionDeniedError,
+    ValidationError,
+)
 from gong_async.models._shared import Meta, check_email, meeting_id
 from gong_async.models.meetings import (
     CreatedMeeting,
@@ -23,10 +30,47 @@ from gong_async.models.meetings import (
     UserIntegration,
 )
 
-CREATE = Endpoint("POST", "/v2/meetings", CreatedMeeting)
-UPDATE = Endpoint("PUT", "/v2/meetings/{meetingId}", UpdatedMeeting, echo="meetingId")
-DELETE = Endpoint("DELETE", "/v2/meetings/{meetingId}", DeletedMeeting, echo="meetingId")
-STATUS = Endpoint("POST", "/v2/meetings/integration/status", IntegrationStatus, effect="read")
+_HINTS: Mapping[type[GongError], str] = {
+    PermissionDeniedError: (
+        "Check the credential's scopes and trusted addresses, that Gong enabled the meetings API "
+        "for your company, and that the base URL is your company's"
+    ),
+    NotFoundError: "Check the meeting id and the organizer's email",
+    ConflictError: "Ask an administrator of Gong to correct the organizer's meeting settings",
+    DecodeError: "Gong's API may have changed; look for a newer version of this library",
+}
+
+CREATE = Endpoint(
+    "POST",
+    "/v2/meetings",
+    CreatedMeeting,
+    requires=("requestId",),
+    hints={**_HINTS, NotFoundError: "Check the organizer's email: no Gong user has it"},
+)
+UPDATE = Endpoint(
+    "PUT",
+    "/v2/meetings/{meetingId}",
+    UpdatedMeeting,
+    echo="meetingId",
+    requires=("requestId",),
+    hints=_HINTS,
+)
+DELETE = Endpoint(
+    "DELETE",
+    "/v2/meetings/{meetingId}",
+    DeletedMeeting,
+    echo="meetingId",
+    requires=("requestId",),
+    hints=_HINTS,
+)
+STATUS = Endpoint(
+    "POST",
+    "/v2/meetings/integration/status",
+    IntegrationStatus,
+    effect="read",
+    requires=("requestId",),
+    hints={kind: _HINTS[kind] for kind in (PermissionDeniedError, DecodeError)},
+)
 
 EMAILS_PER_CALL = 100
 """What one call to `integration/status` takes at the most."""

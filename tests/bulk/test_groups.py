@@ -10,6 +10,7 @@ from gong_async import BulkOptions, ConflictError, NotFoundError
 from gong_async.bulk.groups import ErrorGroup, error_groups, grouped
 from gong_async.bulk.job_file import JobFile
 from gong_async.bulk.masking import normalised
+from gong_async.resources.meetings import UPDATE
 from gong_async.testing import FakeGong, Fault
 
 from .jobs import Jobs, change
@@ -49,9 +50,11 @@ async def test_the_most_frequent_first(fake: FakeGong, jobs: Jobs) -> None:
             text=f"{said}: No meeting <id> of <email> until <time>",
             items=2,
             first=1,
-            hint=NotFoundError.hint,
+            hint=UPDATE.hints[NotFoundError],
         ),
-        ErrorGroup(text=f"{said}: Trace <id> is lost", items=1, first=0, hint=NotFoundError.hint),
+        ErrorGroup(
+            text=f"{said}: Trace <id> is lost", items=1, first=0, hint=UPDATE.hints[NotFoundError]
+        ),
     ]
 
 
@@ -63,7 +66,7 @@ async def test_set_aside_items_are_a_group(fake: FakeGong, jobs: Jobs) -> None:
     groups = error_groups(await jobs.run(changes))
 
     text = "Set aside: The calendar is gone"
-    assert groups == [ErrorGroup(text=text, items=2, first=1, hint=ConflictError.hint)]
+    assert groups == [ErrorGroup(text=text, items=2, first=1, hint=UPDATE.hints[ConflictError])]
 
 
 async def test_items_in_doubt_are_a_group(fake: FakeGong, jobs: Jobs) -> None:

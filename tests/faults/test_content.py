@@ -195,8 +195,8 @@ async def test_f60_no_number(operation: Operation, constant: str) -> None:
 
 async def test_f61_equal_keys() -> None:
     """Of two equal keys the last is compared with the request, and the last is what one gets."""
-    right_last = f'{{"meetingId":"999","meetingId":"{MEETING_ID}"}}'
-    wrong_last = f'{{"meetingId":"{MEETING_ID}","meetingId":"999"}}'
+    right_last = f'{{"requestId":"r","meetingId":"999","meetingId":"{MEETING_ID}"}}'
+    wrong_last = f'{{"requestId":"r","meetingId":"{MEETING_ID}","meetingId":"999"}}'
     async with scripted([_said(right_last), _said(wrong_last)]) as peer, trial(peer) as case:
         right, wrong = await case.run(UPDATE), await case.run(UPDATE)
 
@@ -265,14 +265,30 @@ async def test_f65_not_an_object(operation: Operation, shape: str) -> None:
     ("operation", "body", "path"),
     [
         (CREATE, '{"requestId":"r"}', "$.meetingId"),
-        (CREATE, '{"meetingId":null}', "$.meetingId"),
-        (CREATE, '{"meetingId":{}}', "$.meetingId"),
-        (CREATE, '{"meetingId":true}', "$.meetingId"),
-        (CREATE, '{"meetingId":"1","additionalInvitees":7}', "$.additionalInvitees"),
-        (CREATE, '{"meetingId":"1","additionalInvitees":[7]}', "$.additionalInvitees[0]"),
-        (STATUS, '{"users":[{"email":"a@b.c","exists":"yes","valid":true}]}', "$.users[0].exists"),
-        (STATUS, '{"users":{}}', "$.users"),
-        (DELETE, f'{{"meetingId":"{MEETING_ID}","organizerEmail":[]}}', "$.organizerEmail"),
+        (CREATE, '{"requestId":"r","meetingId":null}', "$.meetingId"),
+        (CREATE, '{"requestId":"r","meetingId":{}}', "$.meetingId"),
+        (CREATE, '{"requestId":"r","meetingId":true}', "$.meetingId"),
+        (
+            CREATE,
+            '{"requestId":"r","meetingId":"1","additionalInvitees":7}',
+            "$.additionalInvitees",
+        ),
+        (
+            CREATE,
+            '{"requestId":"r","meetingId":"1","additionalInvitees":[7]}',
+            "$.additionalInvitees[0]",
+        ),
+        (
+            STATUS,
+            '{"requestId":"r","users":[{"email":"a@b.c","exists":"yes","valid":true}]}',
+            "$.users[0].exists",
+        ),
+        (STATUS, '{"requestId":"r","users":{}}', "$.users"),
+        (
+            DELETE,
+            f'{{"requestId":"r","meetingId":"{MEETING_ID}","organizerEmail":[]}}',
+            "$.organizerEmail",
+        ),
     ],
 )
 async def test_f65_wrong_inner_types(operation: Operation, body: str, path: str) -> None:
@@ -311,7 +327,10 @@ async def test_f66_id_as_a_number() -> None:
 @pytest.mark.parametrize("operation", [UPDATE, DELETE], ids=str)
 async def test_f66_echo_as_a_number(operation: Operation) -> None:
     """An echo that comes as a number is the same id, and comes back as text."""
-    async with scripted([_said(f'{{"meetingId":{MEETING_ID}}}')]) as peer, trial(peer) as case:
+    async with (
+        scripted([_said(f'{{"requestId":"r","meetingId":{MEETING_ID}}}')]) as peer,
+        trial(peer) as case,
+    ):
         verdict = await case.run(operation)
 
     assert getattr(verdict.result, "meeting_id", None) == MEETING_ID
@@ -339,8 +358,108 @@ async def test_f68_success_with_errors(operation: Operation) -> None:
     assert "the organizer is unknown" in str(verdict.failure)
 
 
+IN_PLACE_OF_A_SUCCESS = {
+    "maintenance": '{"message":"down for maintenance"}',
+    "login": '{"login":true}',
+    "empty_object": '{"status":"ok"}',
+    "no_request_id": f'{{"meetingId":"{MEETING_ID}","users":[]}}',
+    "null_request_id": f'{{"requestId":null,"meetingId":"{MEETING_ID}","users":[]}}',
+    "empty_request_id": f'{{"requestId":"","meetingId":"{MEETING_ID}","users":[]}}',
+    "blank_request_id": f'{{"requestId":" ","meetingId":"{MEETING_ID}","users":[]}}',
+    "number_for_request_id": f'{{"requestId":7,"meetingId":"{MEETING_ID}","users":[]}}',
+    "list_for_request_id": f'{{"requestId":["r"],"meetingId":"{MEETING_ID}","users":[]}}',
+    "one_level_down": f'{{"data":{{"requestId":"r","meetingId":"{MEETING_ID}","users":[]}}}}',
+    "in_a_list": f'[{{"requestId":"r","meetingId":"{MEETING_ID}","users":[]}}]',
+    "other_case": f'{{"requestid":"r","MeetingId":"{MEETING_ID}"}}',
+    "email_and_more": '{"organizerEmail":"dana@example.com","message":"queued"}',
+    "email_and_meeting": f'{{"organizerEmail":"dana@example.com","meetingId":"{MEETING_ID}"}}',
+    "email_of_another_type": '{"organizerEmail":true}',
+}
+
+
+@each_operation
+@pytest.mark.parametrize("answer", IN_PLACE_OF_A_SUCCESS)
+@pytest.mark.parametrize("content_type", ["application/json", "text/html"])
+async def test_f56_json_that_is_not_gongs(
+    operation: Operation, answer: str, content_type: str
+) -> None:
+    """A 2xx whose JSON lacks what Gong's successes have is none: the outcome is unknown."""
+    data = http(IN_PLACE_OF_A_SUCCESS[answer].encode(), content_type=content_type)
+    async with scripted([Raw(data, then="keep")]) as peer, trial(peer) as case:
+        verdict = await case.run(operation)
+
+    assert str(verdict) == _in_doubt(operation, "shape")
+    assert "(" + content_type in verdict.failure.message or answer == "in_a_list"
+
+
+@pytest.mark.parametrize("body", ["{}", '{"organizerEmail":"dana@example.com"}'])
+async def test_f56_deletion_may_repeat_the_email_alone(body: str) -> None:
+    """Gong's documented answer to a deletion has no request id."""
+    async with scripted([_said(body)]) as peer, trial(peer) as case:
+        verdict = await case.run(DELETE)
+
+    assert str(verdict) == "ok after 1"
+    assert getattr(verdict.result, "meeting_id", None) == MEETING_ID
+
+
+@pytest.mark.parametrize("operation", [UPDATE, CREATE, STATUS], ids=str)
+@pytest.mark.parametrize("body", ["{}", '{"organizerEmail":"dana@example.com"}'])
+async def test_f56_nothing_else_may(operation: Operation, body: str) -> None:
+    """What is enough for a deletion is enough for nothing else."""
+    async with scripted([_said(body)]) as peer, trial(peer) as case:
+        verdict = await case.run(operation)
+
+    assert str(verdict) == _in_doubt(operation, "shape")
+
+
+@update_and_create
+@pytest.mark.parametrize("given", ["", ',"meetingId":null'])
+async def test_f56_success_without_a_meeting(operation: Operation, given: str) -> None:
+    """An update and a creation name the meeting."""
+    async with scripted([_said(f'{{"requestId":"r"{given}}}')]) as peer, trial(peer) as case:
+        verdict = await case.run(operation)
+
+    assert str(verdict).endswith("Error shape maybe unknown after 1")
+    assert "meetingId" in verdict.failure.message
+
+
+@each_operation
+@pytest.mark.parametrize("errors", ["[]", "null"])
+async def test_f68_success_without_errors(operation: Operation, errors: str) -> None:
+    """An empty list of errors, or null, reports none."""
+    act = _rewritten(lambda body: body[:-1] + b',"errors":' + errors.encode() + b"}")
+    async with scripted([act]) as peer, trial(peer) as case:
+        verdict = await case.run(operation)
+
+    assert str(verdict) == "ok after 1"
+
+
+@each_operation
+@pytest.mark.parametrize("errors", ['[""]', "[null]", '"no"', '""', "{}", '{"a":1}', "0", "false"])
+async def test_f68_errors_of_another_type(operation: Operation, errors: str) -> None:
+    """Anything else in their place is no success."""
+    act = _rewritten(lambda body: body[:-1] + b',"errors":' + errors.encode() + b"}")
+    async with scripted([act]) as peer, trial(peer) as case:
+        verdict = await case.run(operation)
+
+    assert str(verdict) == _in_doubt(operation, "content")
+
+
 @pytest.mark.parametrize("operation", [UPDATE, DELETE], ids=str)
-@pytest.mark.parametrize("given", ['"999"', "999", '""', f'"{MEETING_ID} "', '["x"]', "false"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        '"999"',
+        "999",
+        '""',
+        f'"{MEETING_ID} "',
+        '["x"]',
+        "false",
+        "{}",
+        "-1",
+        "7782342274025937895.0",
+    ],
+)
 async def test_f69_another_meeting(operation: Operation, given: str) -> None:
     """A success for another meeting is in doubt, and no connection of that time is used again."""
     act = _said(f'{{"requestId":"r","meetingId":{given}}}')

@@ -1,0 +1,234 @@
+"""Endpoints of one's own: what proves their answers, and advice that fits them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from gong_async import (
+    Answer,
+    ConfigurationError,
+    Endpoint,
+    GongClient,
+    GongError,
+    MeetingUpdate,
+    NotFoundError,
+    ProtocolError,
+    Result,
+    RetryPolicy,
+)
+from gong_async.testing import FakeGong, Fault
+
+
+@frozen(kw_only=True)
+class User:
+    """A class of the caller's with a field that must be there."""
+
+    id: str
+
+
+@frozen(kw_only=True)
+class Page(Result):
+    """A class of the caller's in which everything may be absent."""
+
+    users: tuple[User, ...] = ()
+
+
+def answering(payload: object) -> Fault:
+    """Make the fake answer with this JSON."""
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return Fault.status(200, body=body)
+
+
+GET_USER = Endpoint("GET", "/v2/users/{id}", User, echo="id")
+
+
+async def test_echo_repeats_any_path_variable(gong: GongClient, fake_gong: FakeGong) -> None:
+    """The variable of that name is compared, whatever it is called."""
+    fake_gong.script(answering({"id": "42"}))
+
+    assert await gong.request(GET_USER, path={"id": 42}) == User(id="42")
+
+
+@pytest.mark.parametrize("variable", ["id", "taskId", "user_id"])
+@pytest.mark.parametrize("value", ["42", 42])
+async def test_echo_is_that_of_its_own_variable(
+    variable: str, value: object, gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """Other variables of the route do not matter, and a number is the same as its digits."""
+    endpoint = Endpoint("PUT", f"/v2/x/{{meetingId}}/y/{{{variable}}}", Answer, echo=variable)
+    fake_gong.script(answering({variable: value, "meetingId": "8"}))
+
+    answer = await gong.request(endpoint, path={"meetingId": "7", variable: "42"})
+
+    assert answer.data[variable] == value
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"id": "43"},
+        {"id": 43},
+        {"id": "042"},
+        {"id": 42.0},
+        {"id": ["42"]},
+        {"id": True},
+        {"id": ""},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("returns", [User, Answer])
+async def test_another_echo_is_refused(
+    payload: object, returns: type[Any], gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """Whatever class the answer has, it is about something else; the error says about what."""
+    fake_gong.script(answering(payload))
+
+    with pytest.raises(ProtocolError, match="about id") as caught:
+        await gong.request(Endpoint("GET", "/v2/users/{id}", returns, echo="id"), path={"id": 42})
+
+    assert caught.value.flaw == "mismatch"
+
+
+@pytest.mark.parametrize("payload", [{}, {"id": None}, {"user": {"id": "42"}}], ids=str)
+async def test_a_missing_echo_is_refused(
+    payload: object, gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """What does not say what it is about proves nothing."""
+    fake_gong.script(answering(payload))
+
+    with pytest.raises(ProtocolError, match="without id") as caught:
+        await gong.request(GET_USER, path={"id": 42})
+
+    assert caught.value.flaw == "shape"
+
+
+@pytest.mark.parametrize("echo", ["meetingId", "ID", "users", ""])
+def test_echo_names_a_variable_of_the_route(echo: str) -> None:
+    """A name that the route does not have is a mistake, which is said at once."""
+    with pytest.raises(ConfigurationError, match="no path variable"):
+        Endpoint("GET", "/v2/users/{id}", User, echo=echo)
+
+
+@pytest.mark.parametrize("requires", ["requestId", ["requestId"], (7,), None])
+def test_requires_is_a_tuple_of_names(requires: Any) -> None:
+    """A single text would be taken letter by letter."""
+    with pytest.raises(ConfigurationError, match="requires"):
+        Endpoint("GET", "/v2/users", Answer, requires=requires)
+
+
+@pytest.mark.parametrize("endpoint", ["GET /v2/users", Endpoint("GET", "/v2/users", Page)])
+@pytest.mark.parametrize(
+    "payload",
+    [{"message": "down for maintenance"}, {}, {"requestId": ""}, {"requestId": 7}],
+    ids=str,
+)
+async def test_where_nothing_else_proves_an_answer_the_request_id_does(
+    endpoint: Any, payload: object, gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """All answers of Gong's have one, but for the deletion of a meeting."""
+    fake_gong.script(answering(payload))
+
+    with pytest.raises(ProtocolError, match="without requestId"):
+        await gong.request(endpoint)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"organizerEmail":"dana@example.com"}'])
+async def test_a_deletion_by_its_route(body: bytes, gong: GongClient, fake_gong: FakeGong) -> None:
+    """It is believed as the modelled one is."""
+    fake_gong.script(answering(body))
+
+    answer = await gong.request("DELETE /v2/meetings/{meetingId}", path={"meetingId": 1})
+
+    assert answer.data == (json.loads(body) if body else {})
+
+
+async def test_what_requires_names_must_be_there(gong: GongClient, fake_gong: FakeGong) -> None:
+    """Beside or in place of the request id."""
+    endpoint = Endpoint("GET", "/v2/users", Page, requires=("users",))
+    fake_gong.script(answering({"users": [{"id": "1"}]}))
+    fake_gong.script(answering({"requestId": "r"}))
+
+    assert (await gong.request(endpoint)).users == (User(id="1"),)
+    with pytest.raises(ProtocolError, match="without users"):
+        await gong.request(endpoint)
+
+
+async def test_a_replacement_without_any_answer_is_a_choice(
+    gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """An operation that answers nothing says so by requiring nothing."""
+    endpoint = Endpoint("PUT", "/v2/things", Answer, requires=())
+    fake_gong.script(answering(b""))
+    fake_gong.script(answering(b""))
+
+    assert (await gong.request(endpoint)).data == {}
+    with pytest.raises(ProtocolError, match="without a body") as caught:
+        await gong.request("PUT /v2/things")
+    assert caught.value.outcome_unknown
+
+
+@pytest.mark.parametrize("returns", [User, Page, Answer])
+async def test_errors_in_a_success_are_errors_of_any_class(
+    returns: type[Any], gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """Also where the caller gets the whole answer."""
+    fake_gong.script(answering({"requestId": "r", "id": "1", "errors": ["no such user"]}))
+
+    with pytest.raises(ProtocolError, match="no such user"):
+        await gong.request(Endpoint("GET", "/v2/users", returns))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 429, 500, 503, 302])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_advice_on_any_operation_speaks_of_no_meetings(
+    status: int, method: str, gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """Gong's 404 for a list without calls is no matter of a meeting's id."""
+    said = "No calls found corresponding to the provided filters"
+    fake_gong.script(Fault.status(status, errors=(said,)))
+    once = gong.with_options(retry=RetryPolicy(max_attempts=1, max_refusals=0))
+
+    with pytest.raises(GongError, match="No calls found") as caught:
+        await once.request(f"{method} /v2/calls")
+
+    shown = str(caught.value).lower()
+    assert "meeting" not in shown
+    assert "organizer" not in shown
+
+
+@pytest.mark.parametrize("payload", [{"id": []}, {"requestId": "r"}], ids=str)
+async def test_advice_on_a_class_of_ones_own_names_it(
+    payload: object, gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """A newer version of the library would not help."""
+    fake_gong.script(answering(payload))
+
+    with pytest.raises(ProtocolError, match="Compare the class"):
+        await gong.request(Endpoint("GET", "/v2/users", User))
+
+
+async def test_advice_on_meetings_speaks_of_them(
+    gong: GongClient, fake_gong: FakeGong, update: MeetingUpdate
+) -> None:
+    """It survives a journey to another process."""
+    fake_gong.script(Fault.status(404, errors=("The given meeting ID was not found.",)))
+
+    with pytest.raises(NotFoundError) as caught:
+        await gong.meetings.update("42", update)
+
+    assert "Check the meeting id and the organizer's email" in str(caught.value)
+    assert pickle.loads(pickle.dumps(caught.value)).hint == caught.value.hint
+
+
+async def test_an_endpoint_brings_its_own_advice(gong: GongClient, fake_gong: FakeGong) -> None:
+    """In place of that of the class."""
+    endpoint = Endpoint("GET", "/v2/users", Answer, hints={NotFoundError: "Look at the cursor"})
+    fake_gong.script(Fault.status(404))
+
+    with pytest.raises(NotFoundError, match="Look at the cursor"):
+        await gong.request(endpoint)

@@ -12,7 +12,7 @@ from multidict import MultiMapping
 
 from gong_async._convert import from_json
 from gong_async._redaction import Redactor
-from gong_async._retry_after import parse_retry_after
+from gong_async._retry_after import PROBE_WAIT, is_beyond_belief, parse_retry_after
 from gong_async._wire import Request, Response
 from gong_async.errors import (
     APIStatusError,
@@ -148,6 +148,8 @@ def status_error(
         return ConflictError(message, **_conflict_facts(payload, redact), **facts)
     if issubclass(cls, RedirectError):
         return RedirectError(message, location=_origin(response.headers, redact), **facts)
+    if issubclass(cls, RateLimitError | ServerError):
+        message += _unobeyed(response, redact, now)
     if issubclass(cls, RateLimitError):
         wait = retry_after(response, now)
         at = None if wait is None else now + timedelta(seconds=wait)
@@ -155,6 +157,15 @@ def status_error(
     if issubclass(cls, ServerError):
         return ServerError(message, retry_after=retry_after(response, now), **facts)
     return cls(message, **facts)
+
+
+def _unobeyed(response: Response, redact: Redactor, now: datetime) -> str:
+    """Return a report of a wait that nobody can mean; nothing if there is none."""
+    values = response.headers.getall("Retry-After", [])
+    if not values or not is_beyond_belief(values, date=response.headers.get("Date"), now=now):
+        return ""
+    asked = redact(", ".join(values), 80)
+    return f" (Retry-After {asked} is more than a day and not obeyed: {PROBE_WAIT:g} s instead)"
 
 
 def _unbelievable(

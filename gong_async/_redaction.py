@@ -171,8 +171,7 @@ class Redactor:
         pattern = self._compile()
         spans = [match.span() for match in pattern.finditer(text)]
         plain, begins, ends = _unescaped(text)
-        for match in pattern.finditer(plain):
-            spans.append((begins[match.start()], ends[match.end() - 1]))
+        spans += [(begins[one.start()], ends[one.end() - 1]) for one in pattern.finditer(plain)]
         masked, done = [], 0
         for start, end in sorted(spans):
             if start >= done:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gong_async._retry_after import FOREVER, parse_retry_after
+from gong_async._retry_after import LONGEST_WAIT, PROBE_WAIT, parse_retry_after
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 DATE = "Sun, 22 Nov 2026 10:00:00 GMT"  # the server's clock is two hours behind ours
@@ -76,13 +76,33 @@ def test_no_header_is_no_wait() -> None:
     assert parse() is None
 
 
-@pytest.mark.parametrize("value", ["315360001", "9" * 13, "9" * 5000, "9" * 5000 + ".5"])
-def test_caps_absurd_numbers(value: str) -> None:
-    """Ten years and five thousand digits are told as one longest wait, without an error."""
-    seconds = parse(value)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "86401",
+        "86400.5",
+        "1795721000",
+        "1795721000000",
+        "315360001",
+        "9" * 13,
+        "9" * 5000,
+        "9" * 5000 + ".5",
+    ],
+)
+def test_a_wait_beyond_a_day_is_a_short_one(value: str) -> None:
+    """An instant in place of a duration, or five thousand digits: the next call tries soon."""
+    assert parse(value) == PROBE_WAIT
 
-    assert seconds is not None
-    assert 315_360_000 < seconds <= FOREVER
+
+@pytest.mark.parametrize("value", ["86399", "86400", "86400.0"])
+def test_a_day_is_obeyed(value: str) -> None:
+    """A day's quota may be used up at its very beginning."""
+    assert parse(value) == float(value) <= LONGEST_WAIT
+
+
+def test_beside_a_believable_wait_an_absurd_one_does_not_count() -> None:
+    """The longest that is obeyed counts."""
+    assert parse("1795721000", "7200") == 7200.0
 
 
 @pytest.mark.parametrize(
@@ -111,9 +131,12 @@ def test_a_date_gone_by_is_no_wait() -> None:
     assert parse("Sun, 22 Nov 2026 09:00:00 GMT", date=DATE) == 0.0
 
 
-def test_a_date_in_the_last_year_of_the_calendar_is_capped() -> None:
-    """The year 9999 is told as the longest wait."""
-    assert parse("Fri, 31 Dec 9999 23:59:59 GMT", date=DATE) == FOREVER
+@pytest.mark.parametrize(
+    "value", ["Fri, 31 Dec 9999 23:59:59 GMT", "Tue, 24 Nov 2026 10:00:00 GMT"]
+)
+def test_a_date_beyond_a_day_is_a_short_wait(value: str) -> None:
+    """The year 9999 is nothing to wait for."""
+    assert parse(value, date=DATE) == PROBE_WAIT
 
 
 @pytest.mark.parametrize("values", [("3", "10"), ("10", "3"), ("soon", "10"), ("10", "-1")])
@@ -128,4 +151,4 @@ def test_never_fails(values: list[str], date: str | None) -> None:
     """Whatever a server sends, the answer is nothing or a sane number of seconds."""
     seconds = parse(*values, date=date)
 
-    assert seconds is None or 0.0 <= seconds <= FOREVER
+    assert seconds is None or 0.0 <= seconds <= LONGEST_WAIT

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from gong_async._retry_after import LONGEST_WAIT
 from gong_async._storage.database import Database
 from gong_async.limits.crowd import Report
 from gong_async.limits.day import DayRule
@@ -180,7 +181,9 @@ class Ledger:
             # Steady times of before a restart say nothing now.
             slot = bulk_slot = float("-inf")
             probe = None
-            held = None if held is None else now + min(held_wall - wall, held - steady)
+            if held is not None:
+                # The wall clock may have been wrong when it was written.
+                held = now + min(held_wall - wall, held - steady, LONGEST_WAIT)
             if pace is not None:
                 pace.changed_at = None
         if probe is not None:

@@ -186,6 +186,25 @@ async def test_f82_who_comes_next_is_told_the_same() -> None:
     assert str(later) == "ok after 1"
 
 
+@pytest.mark.parametrize("asked", ["1795721000", "315360000", "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_f82_an_absurd_wait_is_reported_and_probed(asked: str) -> None:
+    """What is longer than a day is not obeyed: five minutes later a call tries, and it is over."""
+    async with (
+        scripted([_answer(429, f"Retry-After: {asked}")]) as peer,
+        trial(peer, works_on=False) as case,
+    ):
+        first = await case.run(UPDATE)
+        await asyncio.sleep(200)
+        second = await case.run(UPDATE)
+        await asyncio.sleep(102)
+        later = [str(await case.run(UPDATE)) for _ in range(2)]
+
+    assert getattr(first.failure, "retry_after", 0.0) == 300
+    assert f"Retry-After {asked} is more than a day" in str(first.failure)
+    assert str(second) == "RateLimitError 429 not_sent known after 0"
+    assert later == ["ok after 1"] * 2
+
+
 async def test_f82_deadline_beats_a_long_wait() -> None:
     """A wait that would outlast the call's deadline is not begun."""
     policy = RetryPolicy(deadline=10.0)

@@ -181,6 +181,21 @@ def test_a_restart_of_the_machine_frees_slots_and_keeps_hold_and_count(
     assert (wait, used) == (0, 2)
 
 
+def test_a_hold_of_a_wrong_clock_lasts_no_longer_than_a_day(
+    machine: Machine, ledger: Ledger
+) -> None:
+    """What an older version stored for ten years does not outlive its process."""
+    ask(ledger, Booking())
+    hold(ledger, 1_795_721_000)
+    machine.boot = "second"
+    after = machine.ledger()
+    quota = after.quota(COMPANY, EVEN, Booking())
+    after.database.close()
+
+    assert quota.held_until is not None
+    assert quota.held_until.timestamp() - machine.wall <= DAY
+
+
 def test_a_restart_is_noticed_without_a_boot_id(machine: Machine, ledger: Ledger) -> None:
     """Steady time that ran backwards says enough; the clock set back lengthens no hold."""
     ask(ledger, Booking())

@@ -172,10 +172,11 @@ class Redactor:
         spans = [match.span() for match in pattern.finditer(text)]
         plain, begins, ends = _unescaped(text)
         spans += [(begins[one.start()], ends[one.end() - 1]) for one in pattern.finditer(plain)]
-        masked, done = [], 0
+        masked: list[str] = []
+        done = 0
         for start, end in sorted(spans):
             if start >= done:
-                masked += text[done:start], MASK
+                masked += (text[done:start], MASK)
             done = max(done, end)
         return "".join(masked) + text[done : max(done, len(text) - surplus)]
 

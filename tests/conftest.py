@@ -166,6 +166,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("full")]
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object) -> str | None:
+    """Name values by their type where their repr holds an address: workers must agree on ids."""
+    return type(val).__name__ if " at 0x" in repr(val) else None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the whole run; change the loop if `--uvloop` says so."""
     if config.getoption("--uvloop"):

@@ -126,7 +126,7 @@ class Console(code.InteractiveConsole):
     def runcode(self, code: CodeType) -> None:
         """Run one statement, as `asyncio.__main__` does."""
         if self.runs:
-            self.runner.run(self._run(FunctionType(code, self.locals)))  # type: ignore[arg-type]
+            self.runner.run(self._run(FunctionType(code, self.locals)))
 
     async def _run(self, statement: FunctionType) -> None:
         result = statement()
@@ -188,7 +188,7 @@ def test_python_runs(
                 importlib.import_module(block.info.removesuffix(".py"))
             elif block.language == "python":
                 run_python(block, console)
-    console.locals.clear()  # type: ignore[attr-defined]
+    console.locals.clear()
     for name in set(sys.modules) - known:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import platformdirs
 import pytest
@@ -106,7 +107,11 @@ def test_a_home_directory_that_is_not_known_is_not_invented(
 ) -> None:
     """`~` in GONG_STATE_DIR needs a home; XDG_STATE_HOME and a full path do not."""
     pwd = pytest.importorskip("pwd")
-    monkeypatch.setattr(pwd, "getpwuid", lambda _: {}[0])
+
+    def getpwuid(uid: int) -> NoReturn:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", getpwuid)
     monkeypatch.delenv("HOME")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

@@ -389,7 +389,10 @@ def _attempts(result: UpdatedMeeting) -> int:
 
 
 def _timeout(value: float) -> float:
-    return float(number("timeout", value, above=0))
+    seconds = number("timeout", value)
+    if not seconds > 0:
+        raise ConfigurationError(f"timeout must be a number of seconds above 0, got {value}")
+    return float(seconds)
 
 
 def _user_agent(value: str | None) -> str:

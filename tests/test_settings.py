@@ -28,6 +28,7 @@ from gong_async import (
     Limits,
     MeetingUpdate,
     OAuth,
+    RedisShare,
     RetryPolicy,
     Secret,
 )
@@ -113,6 +114,14 @@ def test_a_login_refuses_a_timeout_that_is_no_number(timeout: Any, tmp_path: Pat
     """As the client does."""
     with pytest.raises(ConfigurationError, match=r"^timeout must be"):
         OAuth("id", "secret", store=FileTokenStore(tmp_path / "login"), timeout=timeout)
+
+
+@pytest.mark.parametrize("name", ["expected_processes", "timeout"])
+@pytest.mark.parametrize("value", ["1", None, True, NAN, INF, 0, -1])
+def test_a_share_refuses_what_is_no_number(name: str, value: Any) -> None:
+    """As the client does."""
+    with pytest.raises(ConfigurationError, match=rf"^{name} must be"):
+        RedisShare("redis://127.0.0.1", **{name: value})
 
 
 def test_an_unknown_option_is_a_type_error() -> None:

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from attrs import define, field
 
 from gong_async._secret import Secret
+from gong_async._settings import number
 from gong_async.errors import ConfigurationError
 from gong_async.limits.gates import Limits
 from gong_async.limits.limiter import Keeper, QueuedLimiter
@@ -72,14 +73,13 @@ class RedisShare:
         if (url is None) == (client is None):
             msg = "RedisShare needs either a url or a client, and not both"
             raise ConfigurationError(msg)
-        if expected_processes < 1:
-            msg = f"expected_processes must be at least 1, got {expected_processes}"
-            raise ConfigurationError(msg)
-        if not 0 < timeout < float("inf"):
+        processes = number("expected_processes", expected_processes, whole=True, least=1)
+        timeout = number("timeout", timeout)
+        if not timeout > 0:
             msg = f"timeout must be a number of seconds above 0, got {timeout}"
             raise ConfigurationError(msg)
         load_redis()
-        self.expected_processes: int = expected_processes
+        self.expected_processes: int = int(processes)
         self._url: Secret | None = None if url is None else Secret.of(url)
         del url
         if self._url is not None:

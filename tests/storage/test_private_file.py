@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NoReturn
 
 import platformdirs
 import pytest
@@ -32,6 +31,11 @@ def make_limits_file(path: Path, *, mounts: Path = MOUNTS) -> None:
 def mode_of(path: Path) -> int:
     """Return the permission bits."""
     return path.stat().st_mode & 0o777
+
+
+def nobody(uid: int) -> None:
+    """Look for a user who is in no list."""
+    raise KeyError(uid)
 
 
 def jobs_directory_of(environ: dict[str, str]) -> Path:
@@ -81,12 +85,7 @@ def test_without_a_home_directory_it_says_what_to_set(
     variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a container whose user is a number: the error is ours, and names GONG_STATE_DIR."""
-    pwd = pytest.importorskip("pwd")
-
-    def nobody(_: int) -> None:
-        raise KeyError
-
-    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
     for name in ("HOME", "XDG_STATE_HOME", "GONG_STATE_DIR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -106,12 +105,7 @@ def test_a_home_directory_that_is_not_known_is_not_invented(
     variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """`~` in GONG_STATE_DIR needs a home; XDG_STATE_HOME and a full path do not."""
-    pwd = pytest.importorskip("pwd")
-
-    def getpwuid(uid: int) -> NoReturn:
-        raise KeyError(uid)
-
-    monkeypatch.setattr(pwd, "getpwuid", getpwuid)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
     monkeypatch.delenv("HOME")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

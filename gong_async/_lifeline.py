@@ -48,6 +48,7 @@ class Span:
 
     __slots__ = (
         "_cancelling",
+        "_left",
         "_others",
         "_seconds",
         "_task",
@@ -64,6 +65,8 @@ class Span:
         self.is_cut_off = False
         self._others = others
         self._seconds = seconds
+        self._left: float | None = None
+        """The seconds that are left while no time is counted; None before it ever was."""
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -72,6 +75,18 @@ class Span:
         if self in self._others and not self.is_cut_off and self._task is not None:
             self.is_cut_off = True
             self._task.cancel()
+
+    def count_time(self, seconds: float) -> None:
+        """Count time from now on: cut off after `seconds`, less those counted before."""
+        if self._timer is None:
+            self.until = self.loop.time() + (seconds if self._left is None else self._left)
+            self._timer = self.loop.call_at(self.until, self.cut_off)
+
+    def stop_time(self) -> None:
+        """Count no time until `count_time`; closing the client still cuts the block off."""
+        if self._timer is not None and (left := self.until - self.loop.time()) > 0:
+            self._timer.cancel()
+            self._timer, self._left, self.until = None, left, math.inf
 
     def __enter__(self) -> Self:
         self.loop = asyncio.get_running_loop()

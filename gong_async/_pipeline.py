@@ -64,6 +64,11 @@ def _headers(pipeline: Pipeline) -> tuple[Mapping[str, str], Mapping[str, str]]:
     return bare, {**bare, "Content-Type": "application/json"}
 
 
+def _deadlines(pipeline: Pipeline) -> tuple[float | None, float | None]:
+    deadline = pipeline.retry.deadline
+    return (None, deadline) if pipeline.lane == "bulk" else (deadline, None)
+
+
 @frozen(kw_only=True, eq=False)
 class Pipeline:
     """Everything that a call needs, put together by the client."""
@@ -88,6 +93,10 @@ class Pipeline:
         init=False, default=Factory(_headers, takes_self=True)
     )
     """Without a body, and with one."""
+    _deadlines: tuple[float | None, float | None] = field(
+        init=False, default=Factory(_deadlines, takes_self=True)
+    )
+    """For a whole call, and for a call without its waits for permits: one of them is None."""
 
     async def __call__(
         self,
@@ -185,7 +194,7 @@ class _Course(Generic[T]):
         if road.hooks:
             road.tell(CallStarted(**self._subject()))
         try:
-            with road.lifeline.span(road.retry.deadline) as self.span:
+            with road.lifeline.span(road._deadlines[0]) as self.span:  # noqa: SLF001 - one module
                 result = await road.retry.run(self._attempt)
             finished = True
             return result
@@ -257,11 +266,18 @@ class _Course(Generic[T]):
         """Wait for a turn and send. The turn is given back before anything else is done."""
         road, loop = self.road, asyncio.get_running_loop()
         request = self._addressed(authorization)
-        patience = min(road.retry.patience, self._time_left())
+        span, deadline = self.span, road._deadlines[1]  # noqa: SLF001 - one module
+        if deadline is not None and span is not None:
+            span.stop_time()
+        patience = road.retry.patience
+        if span is not None and span.until != math.inf:
+            patience = min(patience, self._time_left())
         async with road.limiter.turn(patience=patience, lane=road.lane) as turn:
             self.waited += turn.waited
             if road.witness is not None:
                 await self._announce(road.witness, turn)
+            if deadline is not None and span is not None:
+                span.count_time(deadline)
             self.attempts += 1
             if road.hooks and turn.waited > 0:
                 waited = turn.waited
@@ -358,7 +374,9 @@ class _Course(Generic[T]):
             case Action.WAIT:
                 self.refusals += 1
                 asked = getattr(error, "retry_after", None) or 0.0
-                patient = asked <= policy.max_wait and not self._too_late(asked)
+                # A bulk call waits for its next permit, and no time is counted meanwhile.
+                in_time = self.road.lane == "bulk" or not self._too_late(asked)
+                patient = asked <= policy.max_wait and in_time
                 if self.refusals <= policy.max_refusals and patient:
                     wait = 0.0  # the limiter holds everybody, this call too
             case Action.RENEW:

@@ -141,7 +141,8 @@ class RetryPolicy:
     max_wait: float = field(default=60.0, validator=a_number(least=0, infinite=True))
     """Seconds: a longer wait demanded by Gong is not slept but raised, with `retry_at`."""
     deadline: float | None = field(default=None, validator=a_number(above=0, optional=True))
-    """Seconds for the whole call: turns, attempts and waits. None means no limit."""
+    """Seconds for the whole call: turns, attempts and waits. None means no limit. For a bulk call
+    they begin with the first permit, and no wait for a permit counts."""
     backoff_base: float = field(default=0.5, validator=a_number(least=0))
     """Seconds: the first wait between attempts is drawn from 0 to this; it doubles each time."""
     backoff_cap: float = field(default=20.0, validator=a_number(least=0))

@@ -15,11 +15,10 @@ from aiohttp.streams import StreamReader
 
 from gong_async._secret import Secret
 from gong_async._transport.origin import Origin
-from gong_async._transport.reading import read
+from gong_async._transport.reading import MISDIRECTED_REQUEST, PARSER_LIMITS, check_head, read
 from gong_async._wire import Progress, Request, Response
 
 _INFORMATIONAL = frozenset({*range(100, 200)} - {101})
-_MISDIRECTED_REQUEST = 421
 
 
 class Exchange:
@@ -51,10 +50,11 @@ class Exchange:
                 message, self.content = await self.protocol.read()
             left = self._has_left()
             self.progress.phase = "body"
+            check_head(message.version, message.raw_headers)
             body, complete = await read(
                 message.code, message.headers, self.content, request_left=left
             )
-            reusable = complete and left and message.code != _MISDIRECTED_REQUEST
+            reusable = complete and left and message.code != MISDIRECTED_REQUEST
             return Response(message.code, message.headers, body)
         finally:
             if reusable:
@@ -66,7 +66,10 @@ class Exchange:
     def _write(self, origin: Origin, request: Request, authorization: Secret) -> None:
         """Hand the request over. What the connection cannot take at once leaves by itself."""
         self.protocol.set_response_params(
-            skip_payload=request.method == "HEAD", read_until_eof=True, auto_decompress=False
+            skip_payload=request.method == "HEAD",
+            read_until_eof=True,
+            auto_decompress=False,
+            **PARSER_LIMITS,
         )
         # No name for the head, which shows the credential: tracebacks hold the locals of frames.
         self.transport.write(origin.head(request, authorization) + (request.body or b""))

@@ -10,7 +10,7 @@ from yarl import URL
 from gong_async._secret import MaskedHeader, Secret
 from gong_async._transport.failures import Lost
 from gong_async._transport.origin import CONNECT_SECONDS
-from gong_async._transport.reading import read
+from gong_async._transport.reading import MISDIRECTED_REQUEST, PARSER_LIMITS, check_head, read
 from gong_async._wire import Progress, Request, Response
 
 
@@ -38,10 +38,12 @@ async def send_through(
         middlewares=(_no_resend,),
         raise_for_status=False,
         auto_decompress=False,
+        **PARSER_LIMITS,
     )
     progress.phase = "body"
     complete = False
     try:
+        check_head(response.version, response.raw_headers)
         body, complete = await read(
             response.status,
             response.headers,
@@ -49,8 +51,13 @@ async def send_through(
             request_left=content is None or content.sent,
         )
     finally:
-        if not complete:
+        if not complete or response.status == MISDIRECTED_REQUEST:
             response.close()
+            # aiohttp puts a connection back before we see the answer if that has no body: after a
+            # 101 the server speaks something else on it.
+            protocol = getattr(response, "_protocol", None)
+            if protocol is not None:
+                protocol.close()
         response.release()
     return Response(response.status, response.headers, body)
 

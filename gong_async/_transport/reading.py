@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import aiohttp
 from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING
-from aiohttp.http import HttpProcessingError
+from aiohttp.http import HttpProcessingError, HttpVersion, HttpVersion10, HttpVersion11
 from aiohttp.streams import StreamReader
 from multidict import MultiMapping
 
@@ -19,10 +20,45 @@ BODY_LIMIT = 8 * 1024 * 1024
 ERROR_BODY_LIMIT = 1024 * 1024
 """Bytes of any other answer's body, decompressed."""
 
+HEADER_LIMIT = 64 * 1024
+"""Bytes of one header: its name and its value."""
+HEAD_LIMIT = 256 * 1024
+"""Bytes of all headers of an answer, names and values."""
+HEADER_COUNT = 128
+"""Headers of an answer."""
+PARSER_LIMITS = {
+    "max_line_size": HEADER_LIMIT,
+    # The parsers count differently: the colon, blanks, the status line. `check_head` is exact.
+    "max_field_size": HEADER_LIMIT + 16,
+    "max_headers": HEADER_COUNT + 8,
+}
+"""What aiohttp's parsers are given, so that neither refuses what is within our bounds."""
+
+_VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 _CHUNK = 64 * 1024
+MISDIRECTED_REQUEST = 421
+"""The status after which a connection is not used again."""
 _SWITCHING_PROTOCOLS = 101
 _SUCCESSES = range(200, 300)
 _ZLIB = 8  # what the first byte of zlib's own format ends with
+
+
+def check_head(version: HttpVersion | None, raw_headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Refuse a head that is beyond our bounds, whichever parser has read it.
+
+    Raises:
+        ProtocolError: it is too large, or of another version of HTTP.
+    """
+    if version not in _VERSIONS:
+        raise ProtocolError("Gong's answer is not HTTP/1.1", flaw="not_http")
+    size = len(b"".join(chain.from_iterable(raw_headers)))
+    if size > HEADER_LIMIT and (
+        size > HEAD_LIMIT
+        or any(len(name) + len(value) > HEADER_LIMIT for name, value in raw_headers)
+    ):
+        raise ProtocolError("Gong's answer has headers of too many bytes", flaw="not_http")
+    if len(raw_headers) > HEADER_COUNT:
+        raise ProtocolError(f"Gong's answer has more than {HEADER_COUNT} headers", flaw="not_http")
 
 
 async def read(
@@ -44,7 +80,8 @@ async def read(
         msg = "Gong's success came before the request had left, and cannot be meant for it"
         raise ProtocolError(msg, flaw="unexpected", status=status)
     limit = BODY_LIMIT if success else ERROR_BODY_LIMIT
-    plain = not (TRANSFER_ENCODING in headers or CONTENT_ENCODING in headers)
+    lengths = headers.getall(CONTENT_LENGTH, ())
+    plain = not (TRANSFER_ENCODING in headers or CONTENT_ENCODING in headers or len(lengths) > 1)
     if plain and content.is_eof() and not content.exception() and content.total_bytes <= limit:
         return content.read_nowait(), True  # the usual answer is here with its head
     body = bytearray()
@@ -64,9 +101,11 @@ async def _fill(
     body: bytearray, headers: MultiMapping[str], content: StreamReader, limit: int
 ) -> str:
     """Fill `body` with what comes, unpacked, and return what is wrong with it, if anything is."""
-    # aiohttp goes by the last coding and lets the others pass.
+    # aiohttp goes by the last coding and lets the others pass, and its Python parser also takes
+    # several lengths.
     codings = ", ".join(headers.getall(TRANSFER_ENCODING, ()))
-    if codings.lower() not in {"", "chunked"} or (codings and CONTENT_LENGTH in headers):
+    lengths = headers.getall(CONTENT_LENGTH, ())
+    if codings.lower() not in {"", "chunked"} or len(lengths) > (0 if codings else 1):
         return "has an unclear end"
     unpacker = _Unpacker(", ".join(headers.getall(CONTENT_ENCODING, ())))
     arrived = 0

@@ -6,7 +6,9 @@ import asyncio
 import os
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 
+import aiohttp
 import pytest
 from aiohttp import http_parser
 
@@ -331,8 +333,6 @@ async def test_f48_bad_status_line(operation: Operation, line: str) -> None:
         verdict = await case.run(operation)
 
     allowed = {operation.once_lost(kind) for kind in (NOT_HTTP, LOST)}
-    if PURE_PYTHON and line == "HTTP/9.9 200 OK":
-        allowed.add("ok after 1")  # it does not look at the version
     assert str(verdict) in allowed
     assert _is_no_400(verdict)
 
@@ -400,6 +400,113 @@ async def test_f50_odd_bytes_in_the_head(operation: Operation, odd: str, place: 
     assert shown.isprintable()
     assert shown.encode()
     assert str(verdict).split()[0] in {"NotFoundError", "ProtocolError", "APIConnectionError"}
+
+
+BOUNDS = {
+    "usual": ([8_200], True),
+    "largest": ([65_536], True),
+    "too_large": ([65_537], False),
+    "all_largest": ([50_000] * 5, True),
+    "all_too_large": ([60_000] * 5, False),
+    "most": ([10] * 126, True),
+    "too_many": ([10] * 127, False),
+}
+"""Sizes of headers beside the two that the answer has anyway, and whether they are taken."""
+
+
+async def _with_headers(exchange: Exchange, sizes: list[int], place: str) -> None:
+    body = await exchange.truth()
+    names = [f"X-{number:03}" for number in range(len(sizes))]
+    if place == "name":
+        headers = [f"{name}{'n' * (size - 6)}: v" for name, size in zip(names, sizes, strict=True)]
+    else:
+        headers = [f"{name}: {'v' * (size - 5)}" for name, size in zip(names, sizes, strict=True)]
+    await Raw(http(body, headers=headers), then="keep")(exchange)
+
+
+@update_and_create
+@pytest.mark.parametrize(
+    ("bound", "place"),
+    [*((bound, "value") for bound in BOUNDS), ("usual", "name"), ("too_large", "name")],
+)
+@pytest.mark.parametrize("own", [True, False], ids=["own_connections", "session_of_the_caller"])
+async def test_f51_bounds_on_headers(
+    operation: Operation, bound: str, place: str, *, own: bool
+) -> None:
+    """The bounds are ours, and the same with either parser and through any session."""
+    sizes, taken = BOUNDS[bound]
+
+    async def act(exchange: Exchange) -> None:
+        await _with_headers(exchange, sizes, place)
+
+    async with AsyncExitStack() as stack:
+        session = None if own else await stack.enter_async_context(aiohttp.ClientSession())
+        peer = await stack.enter_async_context(scripted([act]))
+        case = await stack.enter_async_context(trial(peer, session=session, closes=own))
+        verdict = await case.run(operation)
+
+    assert str(verdict) == ("ok after 1" if taken else operation.once_lost(NOT_HTTP))
+
+
+LENGTHS = {
+    "two": ["Content-Length: {}", "Content-Length: 2"],
+    "two_reversed": ["Content-Length: 2", "Content-Length: {}"],
+    "two_alike": ["Content-Length: {}", "Content-Length: {}"],
+    "other_case": ["content-length: {}", "CONTENT-LENGTH: 2"],
+    "far_apart": ["Content-Length: {}", *["X-Any: a"] * 20, "Content-Length: 0"],
+    "with_chunks": ["Content-Length: {}", "Transfer-Encoding: chunked"],
+}
+
+
+@each_operation
+@pytest.mark.parametrize("lengths", LENGTHS)
+@pytest.mark.parametrize("own", [True, False], ids=["own_connections", "session_of_the_caller"])
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
+async def test_f44_two_lengths(
+    operation: Operation, lengths: str, status: str, *, own: bool
+) -> None:
+    """Whichever of them is right, nothing behind them can be told apart from the next answer."""
+
+    async def act(exchange: Exchange) -> None:
+        body = await exchange.truth()
+        headers = [line.format(len(body)) for line in LENGTHS[lengths]]
+        await Raw(http(body, status=status, headers=headers, length=None), then="keep")(exchange)
+
+    async with AsyncExitStack() as stack:
+        session = None if own else await stack.enter_async_context(aiohttp.ClientSession())
+        peer = await stack.enter_async_context(scripted([act]))
+        case = await stack.enter_async_context(trial(peer, session=session, closes=own))
+        verdict = await case.run(operation)
+        await case.run(operation)
+        lines = [seen.line.number for seen in peer.seen]
+
+    allowed = {operation.once_lost(kind) for kind in (NOT_HTTP, CUT, LOST)}
+    if status.startswith("404"):
+        allowed.add("NotFoundError 404 answered known after 1")
+    assert str(verdict) in allowed
+    assert lines.count(1) == 1
+
+
+@each_operation
+@pytest.mark.parametrize(
+    "upgrade", [[], ["Upgrade: websocket", "Connection: Upgrade"], ["Upgrade: h2c"]]
+)
+@pytest.mark.parametrize("own", [True, False], ids=["own_connections", "session_of_the_caller"])
+async def test_f41_no_reuse_after_another_protocol(
+    operation: Operation, upgrade: list[str], *, own: bool
+) -> None:
+    """After a 101 nobody knows what is spoken on the connection."""
+    data = "\r\n".join(["HTTP/1.1 101 Switching Protocols", *upgrade, "", ""]).encode()
+    async with AsyncExitStack() as stack:
+        session = None if own else await stack.enter_async_context(aiohttp.ClientSession())
+        peer = await stack.enter_async_context(scripted([Raw(data, then="keep")]))
+        case = await stack.enter_async_context(trial(peer, session=session, closes=own))
+        await case.run(operation)
+        await case.run(operation)
+        lines = [seen.line.number for seen in peer.seen]
+
+    assert lines.count(1) == 1
+    assert len(lines) >= 2
 
 
 @update_and_create

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import attrs
 from cattrs import (
@@ -16,6 +18,7 @@ from cattrs import (
     IterableValidationNote,
 )
 from cattrs.cols import homogenous_tuple_structure_factory
+from cattrs.errors import StructureHandlerNotFoundError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from gong_async._json import FASTEST, Json
@@ -33,8 +36,25 @@ __all__ = ["Converter", "camel", "from_json", "make_converter", "structure", "to
 
 T = TypeVar("T")
 
+_LISTS: dict[Any, Any] = {
+    tuple: tuple,
+    list: list,
+    set: set,
+    frozenset: frozenset,
+    Sequence: tuple,
+    Iterable: tuple,
+    Collection: tuple,
+}
+"""Types of fields that are lists in JSON, and what is made of them."""
+_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6}0*)?)?(?:[Zz]|[+-]\d\d:?\d\d)", re.ASCII
+)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _OBJECT = (dict, Mapping)
 """In this order, because the first is asked at once and the second by way of Python code."""
+_EXACT = 2**53
+"""Up to here every integer is a double, too."""
+_TEXT_TYPES = (str, "str", str | None, "str | None")
 _TEXTS_ONLY = frozenset({MeetingUpdate, NewMeeting})
 """What is written of them is text alone: their fields were checked, and do not change."""
 _OURS = frozenset({"already_gone", "extra", "meta"})
@@ -57,14 +77,34 @@ def make_converter() -> Converter:
     converter.register_unstructure_hook_factory(
         _is_list_of_models, lambda cls: _list_writer(cls, converter)
     )
-    converter.register_structure_hook(str, _structure_str)
+    converter.register_structure_hook(str, _exactly(str, _structure_str))
     converter.register_structure_hook(bool, _structure_bool)
+    converter.register_structure_hook(int, _exactly(int, _structure_int))
+    converter.register_structure_hook(float, _exactly(float, _structure_float))
+    converter.register_structure_hook(bytes, _structure_nothing)
+    converter.register_structure_hook(date, _exactly(date, _structure_date))
+    converter.register_structure_hook(datetime, _exactly(datetime, _structure_datetime))
+    converter.register_structure_hook_func(_is_enum, _structure_enum)
+    converter.register_structure_hook_func(_is_literal, _structure_literal)
     converter.register_structure_hook(Answer, _structure_answer)
     converter.register_unstructure_hook_factory(attrs.has, lambda cls: _writer(cls, converter))
     converter.register_structure_hook_factory(_is_model, lambda cls: _reader(cls, converter))
     converter.register_structure_hook_factory(_is_optional_str, lambda _: _structure_optional_str)
     converter.register_structure_hook_factory(_is_list, lambda cls: _list_reader(cls, converter))
     return converter
+
+
+def _exactly(cls: type[Any], read: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return a hook for `cls` that knows its subclasses: enums may be ones of text or numbers."""
+
+    def structure_exactly(value: Any, wanted: Any) -> Any:
+        if wanted is cls:
+            return read(value, wanted)
+        if isinstance(wanted, type) and issubclass(wanted, Enum):
+            return _structure_enum(value, wanted)
+        return _structure_nothing(value, wanted)
+
+    return structure_exactly
 
 
 def to_json(converter: Converter, body: object, *, json: Json = FASTEST) -> bytes:
@@ -99,7 +139,14 @@ def structure(converter: Converter, payload: Mapping[str, Any], cls: type[T]) ->
     failure: DecodeError | None = None
     try:
         return converter.structure(payload, cls)
-    except ClassValidationError as error:
+    except (
+        ClassValidationError,
+        IterableValidationError,
+        StructureHandlerNotFoundError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
         paths = tuple(_paths(error, "$"))
         failure = DecodeError(f"Gong's answer has another shape: {'; '.join(paths)}", paths=paths)
     # Raised here and not in the handler: the handler's exception holds the payload, and tracebacks
@@ -117,11 +164,20 @@ def _is_optional_str(cls: Any) -> bool:
 
 
 def _is_list(cls: Any) -> bool:
-    return get_origin(cls) is tuple
+    return (get_origin(cls) or cls) in _LISTS
+
+
+def _is_enum(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, Enum)
+
+
+def _is_literal(cls: Any) -> bool:
+    return get_origin(cls) is Literal
 
 
 def _is_list_of_models(cls: Any) -> bool:
-    return _is_list(cls) and get_args(cls)[1:] == (...,) and _is_model(get_args(cls)[0])
+    args = get_args(cls)
+    return get_origin(cls) is tuple and args[1:] == (...,) and _is_model(args[0])
 
 
 def _list_writer(cls: Any, converter: Converter) -> Callable[[Any], Any]:
@@ -134,7 +190,23 @@ def _list_writer(cls: Any, converter: Converter) -> Callable[[Any], Any]:
 
 
 def _list_reader(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    read = homogenous_tuple_structure_factory(cls, converter)
+    origin, args = get_origin(cls) or cls, get_args(cls)
+    if origin is tuple and args and args[1:] != (...,):
+        return _structure_nothing  # a list of Gong's has items of one kind, and any number of them
+    items = tuple[args[0] if args else Any, ...]  # type: ignore[misc]
+    read_items = homogenous_tuple_structure_factory(items, converter)
+    build: Callable[[Any], Any] = _LISTS[origin]
+
+    def read(payload: Any, _: Any) -> Any:
+        found = read_items(payload, items)
+        result = found if build is tuple else build(found)
+        if len(result) != len(found):
+            msg = "expected no item twice"
+            raise TypeError(msg)
+        return result
+
+    if build is tuple:
+        read = read_items
 
     def structure_list(payload: Any, target: Any) -> Any:
         # Texts and objects can be iterated over too, and would be wrong item by item.
@@ -160,6 +232,8 @@ def _read_as(attribute: attrs.Attribute[Any]) -> Any:
         return override(omit=True)
     if attribute.metadata.get("usable_id"):
         return override(rename=camel(attribute.name), struct_hook=_structure_meeting_id)
+    if (attribute.name == "id" or attribute.name.endswith("_id")) and attribute.type in _TEXT_TYPES:
+        return override(rename=camel(attribute.name), struct_hook=_structure_id)
     return override(rename=camel(attribute.name))
 
 
@@ -202,11 +276,13 @@ def _structure_answer(payload: Any, _: Any) -> Answer:
 def _structure_str(value: Any, _: Any) -> str:
     if isinstance(value, str):
         return value
-    # Gong's ids are strings in some answers and integers in others; Python keeps every digit.
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
     msg = f"expected a string, got {_json_type(value)}"
     raise TypeError(msg)
+
+
+def _structure_id(value: Any, _: Any) -> str:
+    # Gong's ids are strings in some answers and integers in others; Python keeps every digit.
+    return str(value) if type(value) is int else _structure_str(value, _)
 
 
 def _structure_optional_str(value: Any, _: Any) -> str | None:
@@ -216,10 +292,70 @@ def _structure_optional_str(value: Any, _: Any) -> str | None:
 def _structure_meeting_id(value: Any, _: Any) -> str:
     # An id that no later call could use would be lost with its meeting: better an error now.
     try:
-        return meeting_id(_structure_str(value, _))
+        return meeting_id(_structure_id(value, _))
     except ValidationError:
         msg = "expected 1 to 20 digits"
         raise TypeError(msg) from None
+
+
+def _structure_int(value: Any, _: Any) -> int:
+    if type(value) is int:
+        return value
+    msg = f"expected an integer, got {_json_type(value)}"
+    raise TypeError(msg)
+
+
+def _structure_float(value: Any, _: Any) -> float:
+    if type(value) is float:
+        return value
+    # JSON has one kind of number: 3 is 3.0, as long as no digit is lost.
+    if type(value) is int and abs(value) <= _EXACT:
+        return float(value)
+    msg = f"expected a number, got {_json_type(value)}"
+    raise TypeError(msg)
+
+
+def _structure_datetime(value: Any, _: Any) -> datetime:
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value.upper())
+        except ValueError:
+            pass
+    msg = "expected a time in ISO 8601 with a zone"
+    raise TypeError(msg)
+
+
+def _structure_date(value: Any, _: Any) -> date:
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    msg = "expected a date in ISO 8601"
+    raise TypeError(msg)
+
+
+def _structure_enum(value: Any, cls: Any) -> Any:
+    # `cls(value)` would also take True for 1.
+    for member in cls:
+        if type(member.value) is type(value) and member.value == value:
+            return member
+    msg = f"expected a value of {cls.__name__}"
+    raise TypeError(msg)
+
+
+def _structure_literal(value: Any, cls: Any) -> Any:
+    for allowed in get_args(cls):
+        plain = allowed.value if isinstance(allowed, Enum) else allowed
+        if type(plain) is type(value) and plain == value:
+            return allowed
+    msg = "expected one of the literal values"
+    raise TypeError(msg)
+
+
+def _structure_nothing(value: Any, cls: Any) -> Any:
+    msg = f"a field of type {getattr(cls, '__name__', cls)} cannot be read from JSON"
+    raise TypeError(msg)
 
 
 def _structure_bool(value: Any, _: Any) -> bool:
@@ -254,6 +390,8 @@ def _paths(error: BaseException, path: str) -> list[str]:
         return found
     if isinstance(error, KeyError):
         return [f"{path}.{error.args[0]}: missing"]
+    if isinstance(error, StructureHandlerNotFoundError):
+        return [f"{path}: a field of type {error.type_} cannot be read from JSON"]
     return [f"{path}: {error}" if isinstance(error, TypeError) else f"{path}: not as expected"]
 
 

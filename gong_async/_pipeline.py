@@ -320,7 +320,8 @@ class _Course(Generic[T]):
             try:
                 result = structure(road.converter, payload, self.endpoint.returns)
             except DecodeError as error:
-                failure = error
+                paths = tuple(map(road.redact, error.paths))  # they may hold keys of the answer
+                failure = DecodeError(road.redact(error.message), paths=paths)
             else:
                 if isinstance(result, Result):
                     self._stamp(result, response, given)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from enum import Enum, IntEnum, StrEnum
+from typing import Any, Literal
 
 import pytest
-from attrs import frozen
+from attrs import field, frozen
 
 from gong_async import (
     Answer,
     CreatedMeeting,
     DecodeError,
+    Endpoint,
     GongClient,
     IntegrationStatus,
     Invitee,
     MeetingUpdate,
     NewMeeting,
     ProtocolError,
+    Result,
     UserIntegration,
     ValidationError,
 )
@@ -387,3 +390,131 @@ def test_a_class_may_hold_others_of_itself() -> None:
 def test_names_become_camel_case(name: str, gongs: str) -> None:
     """Python names in code, Gong's names on the wire."""
     assert camel(name) == gongs
+
+
+class Color(Enum):
+    """Texts with names."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+class Level(IntEnum):
+    """Numbers with names."""
+
+    LOW = 1
+    HIGH = 2
+
+
+class Shade(StrEnum):
+    """Texts that are an enum."""
+
+    DARK = "dark"
+
+
+@frozen(kw_only=True)
+class Deep:
+    """An inner object with each kind of value."""
+
+    at: datetime | None = None
+    day: date | None = None
+    whole: int | None = None
+    part: float | None = None
+    flag: bool | None = None
+    color: Color | None = None
+    level: Level | None = None
+    shade: Shade | None = None
+    kind: Literal["a", 1] | None = None
+    name: str | None = None
+    call_id: str | None = None
+    matrix: list[list[int]] = field(factory=list)
+    tags: set[str] = field(factory=set)
+    by_name: dict[str, int] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class Owned(Result):
+    """A model of the caller's."""
+
+    deep: tuple[Deep, ...] = ()
+
+
+GOOD: list[tuple[str, object, object]] = [
+    ("at", "2026-11-24T15:00:00Z", datetime(2026, 11, 24, 15, tzinfo=UTC)),
+    ("at", "2026-11-24T16:00:00.250+01:00", datetime(2026, 11, 24, 15, 0, 0, 250_000, UTC)),
+    ("at", "2026-11-24t15:00z", datetime(2026, 11, 24, 15, tzinfo=UTC)),
+    ("day", "2026-11-24", date(2026, 11, 24)),
+    ("whole", 10**30, 10**30),
+    ("part", 3.5, 3.5),
+    ("part", 3, 3.0),
+    ("flag", False, False),
+    ("color", "red", Color.RED),
+    ("level", 2, Level.HIGH),
+    ("shade", "dark", Shade.DARK),
+    ("kind", 1, 1),
+    ("name", "7", "7"),
+    ("call_id", 9007199254740993, "9007199254740993"),
+    ("matrix", [[1], [], [2, 3]], [[1], [], [2, 3]]),
+    ("tags", ["a", "b"], {"a", "b"}),
+    ("by_name", {"a": 1}, {"a": 1}),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), GOOD)
+async def test_values_of_ones_own_models(
+    name: str, value: object, expected: object, gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """Each kind of value is decoded from the one form that JSON has for it."""
+    fake_gong.script(answering({"requestId": "r", "deep": [{camel(name): value}]}))
+
+    answer = await gong.request(Endpoint("GET", "/v2/x", Owned))
+
+    found = getattr(answer.deep[0], name)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+BAD: list[tuple[str, object]] = [
+    *(("at", value) for value in (
+        "2026-11-24T15:00:00", "2026-11-24", "24.11.2026 15:00", "2026-13-24T15:00:00Z", 1795721000,
+        "2026-11-24T15:00:00.1234567Z", "", True, "now", "2026-W48-2T15:00Z",
+    )),
+    *(("day", value) for value in ("2026-11-24T00:00:00Z", "20261124", "2026-02-30", 20261124, "")),
+    *(("whole", value) for value in ("3", 3.7, 3.0, True, False, "", [3], {})),
+    *(("part", value) for value in ("3.7", True, 2**53 + 1, "", [1.0])),
+    *(("flag", value) for value in ("true", 1, 0, "", "no", [])),
+    *(("color", value) for value in ("RED", "green", 1, True, ["red"], {})),
+    *(("level", value) for value in (True, 1.0, "1", "LOW", 3)),
+    *(("shade", value) for value in ("DARK", "light", 7)),
+    *(("kind", value) for value in (True, 1.0, "1", "b", ["a"])),
+    *(("name", value) for value in (7, 7.5, True, ["a"], {"a": 1})),
+    *(("call_id", value) for value in (7.5, True, ["7"])),
+    *(("matrix", value) for value in ("12", [[1], "2"], [["1"]], {"0": [1]}, [[True]])),
+    *(("tags", value) for value in ("ab", {"a": 1}, ["a", "a"], ["a", 1])),
+    *(("by_name", value) for value in ([["a", 1]], "a", {"a": "1"}, {"a": True})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+async def test_nothing_is_converted_silently(
+    name: str, value: object, gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """Every other value is an error that says where it stands."""
+    fake_gong.script(answering({"requestId": "r", "deep": [{}, {camel(name): value}]}))
+
+    with pytest.raises(DecodeError) as caught:
+        await gong.request(Endpoint("GET", "/v2/x", Owned))
+
+    assert [path for path in caught.value.paths if path.startswith(f"$.deep[1].{camel(name)}")]
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("returns", [int, bytes, list[int], dict[str, int], complex, Decimal])
+async def test_a_class_that_json_has_no_form_for(
+    returns: Any, gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """It is our error, and not that of another library."""
+    fake_gong.script(answering({"requestId": "r"}))
+
+    with pytest.raises(DecodeError):
+        await gong.request(Endpoint("GET", "/v2/x", returns))

@@ -474,7 +474,7 @@ async def test_values_of_ones_own_models(
     assert type(found) is type(expected)
 
 
-BAD: list[tuple[str, object]] = [
+BAD: list[tuple[str, Any]] = [
     *(("at", value) for value in (
         "2026-11-24T15:00:00", "2026-11-24", "24.11.2026 15:00", "2026-13-24T15:00:00Z", 1795721000,
         "2026-11-24T15:00:00.1234567Z", "", True, "now", "2026-W48-2T15:00Z",

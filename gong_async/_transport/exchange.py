@@ -15,7 +15,14 @@ from aiohttp.streams import StreamReader
 
 from gong_async._secret import Secret
 from gong_async._transport.origin import Origin
-from gong_async._transport.reading import MISDIRECTED_REQUEST, PARSER_LIMITS, check_head, read
+from gong_async._transport.reading import (
+    MISDIRECTED_REQUEST,
+    PARSER_FIELD_LIMIT,
+    PARSER_HEADER_COUNT,
+    PARSER_LINE_LIMIT,
+    check_head,
+    read,
+)
 from gong_async._wire import Progress, Request, Response
 
 _INFORMATIONAL = frozenset({*range(100, 200)} - {101})
@@ -69,7 +76,9 @@ class Exchange:
             skip_payload=request.method == "HEAD",
             read_until_eof=True,
             auto_decompress=False,
-            **PARSER_LIMITS,
+            max_line_size=PARSER_LINE_LIMIT,
+            max_field_size=PARSER_FIELD_LIMIT,
+            max_headers=PARSER_HEADER_COUNT,
         )
         # No name for the head, which shows the credential: tracebacks hold the locals of frames.
         self.transport.write(origin.head(request, authorization) + (request.body or b""))

@@ -10,7 +10,14 @@ from yarl import URL
 from gong_async._secret import MaskedHeader, Secret
 from gong_async._transport.failures import Lost
 from gong_async._transport.origin import CONNECT_SECONDS
-from gong_async._transport.reading import MISDIRECTED_REQUEST, PARSER_LIMITS, check_head, read
+from gong_async._transport.reading import (
+    MISDIRECTED_REQUEST,
+    PARSER_FIELD_LIMIT,
+    PARSER_HEADER_COUNT,
+    PARSER_LINE_LIMIT,
+    check_head,
+    read,
+)
 from gong_async._wire import Progress, Request, Response
 
 
@@ -38,7 +45,9 @@ async def send_through(
         middlewares=(_no_resend,),
         raise_for_status=False,
         auto_decompress=False,
-        **PARSER_LIMITS,
+        max_line_size=PARSER_LINE_LIMIT,
+        max_field_size=PARSER_FIELD_LIMIT,
+        max_headers=PARSER_HEADER_COUNT,
     )
     progress.phase = "body"
     complete = False

@@ -26,13 +26,11 @@ HEAD_LIMIT = 256 * 1024
 """Bytes of all headers of an answer, names and values."""
 HEADER_COUNT = 128
 """Headers of an answer."""
-PARSER_LIMITS = {
-    "max_line_size": HEADER_LIMIT,
-    # The parsers count differently: the colon, blanks, the status line. `check_head` is exact.
-    "max_field_size": HEADER_LIMIT + 16,
-    "max_headers": HEADER_COUNT + 8,
-}
-"""What aiohttp's parsers are given, so that neither refuses what is within our bounds."""
+# What aiohttp's parsers are given, so that neither refuses what is within our bounds. They count
+# differently: the colon, blanks, the status line. `check_head` is exact.
+PARSER_LINE_LIMIT = HEADER_LIMIT
+PARSER_FIELD_LIMIT = HEADER_LIMIT + 16
+PARSER_HEADER_COUNT = HEADER_COUNT + 8
 
 _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 _CHUNK = 64 * 1024

@@ -193,27 +193,26 @@ def _list_reader(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     origin, args = get_origin(cls) or cls, get_args(cls)
     if origin is tuple and args and args[1:] != (...,):
         return _structure_nothing  # a list of Gong's has items of one kind, and any number of them
-    items = tuple[args[0] if args else Any, ...]  # type: ignore[misc]
+    items: Any = tuple.__class_getitem__((args[0] if args else Any, ...))
     read_items = homogenous_tuple_structure_factory(items, converter)
     build: Callable[[Any], Any] = _LISTS[origin]
 
-    def read(payload: Any, _: Any) -> Any:
+    def read(payload: Any) -> Any:
         found = read_items(payload, items)
-        result = found if build is tuple else build(found)
+        if build is tuple:
+            return found
+        result = build(found)
         if len(result) != len(found):
             msg = "expected no item twice"
             raise TypeError(msg)
         return result
-
-    if build is tuple:
-        read = read_items
 
     def structure_list(payload: Any, target: Any) -> Any:
         # Texts and objects can be iterated over too, and would be wrong item by item.
         if not isinstance(payload, list):
             msg = f"expected a list, got {_json_type(payload)}"
             raise TypeError(msg)
-        return read(payload, target)
+        return read(payload)
 
     return structure_list
 

@@ -474,24 +474,28 @@ async def test_values_of_ones_own_models(
     assert type(found) is type(expected)
 
 
+def _with(name: str, *values: Any) -> list[tuple[str, object]]:
+    return [(name, value) for value in values]
+
+
 BAD: list[tuple[str, Any]] = [
-    *(("at", value) for value in (
+    *_with("at",
         "2026-11-24T15:00:00", "2026-11-24", "24.11.2026 15:00", "2026-13-24T15:00:00Z", 1795721000,
-        "2026-11-24T15:00:00.1234567Z", "", True, "now", "2026-W48-2T15:00Z",
-    )),
-    *(("day", value) for value in ("2026-11-24T00:00:00Z", "20261124", "2026-02-30", 20261124, "")),
-    *(("whole", value) for value in ("3", 3.7, 3.0, True, False, "", [3], {})),
-    *(("part", value) for value in ("3.7", True, 2**53 + 1, "", [1.0])),
-    *(("flag", value) for value in ("true", 1, 0, "", "no", [])),
-    *(("color", value) for value in ("RED", "green", 1, True, ["red"], {})),
-    *(("level", value) for value in (True, 1.0, "1", "LOW", 3)),
-    *(("shade", value) for value in ("DARK", "light", 7)),
-    *(("kind", value) for value in (True, 1.0, "1", "b", ["a"])),
-    *(("name", value) for value in (7, 7.5, True, ["a"], {"a": 1})),
-    *(("call_id", value) for value in (7.5, True, ["7"])),
-    *(("matrix", value) for value in ("12", [[1], "2"], [["1"]], {"0": [1]}, [[True]])),
-    *(("tags", value) for value in ("ab", {"a": 1}, ["a", "a"], ["a", 1])),
-    *(("by_name", value) for value in ([["a", 1]], "a", {"a": "1"}, {"a": True})),
+        "2026-11-24T15:00:00.1234567Z", "", True, "now", "2026-W48-2T15:00Z",  # noqa: FBT003
+    ),
+    *_with("day", "2026-11-24T00:00:00Z", "20261124", "2026-02-30", 20261124, ""),
+    *_with("whole", "3", 3.7, 3.0, True, False, "", [3], {}),  # noqa: FBT003
+    *_with("part", "3.7", True, 2**53 + 1, "", [1.0]),  # noqa: FBT003
+    *_with("flag", "true", 1, 0, "", "no", []),
+    *_with("color", "RED", "green", 1, True, ["red"], {}),  # noqa: FBT003
+    *_with("level", True, 1.0, "1", "LOW", 3),  # noqa: FBT003
+    *_with("shade", "DARK", "light", 7),
+    *_with("kind", True, 1.0, "1", "b", ["a"]),  # noqa: FBT003
+    *_with("name", 7, 7.5, True, ["a"], {"a": 1}),  # noqa: FBT003
+    *_with("call_id", 7.5, True, ["7"]),  # noqa: FBT003
+    *_with("matrix", "12", [[1], "2"], [["1"]], {"0": [1]}, [[True]]),
+    *_with("tags", "ab", {"a": 1}, ["a", "a"], ["a", 1]),
+    *_with("by_name", [["a", 1]], "a", {"a": "1"}, {"a": True}),
 ]  # fmt: skip
 
 

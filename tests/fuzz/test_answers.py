@@ -49,7 +49,7 @@ GOOD = _answered(b"").meeting_id
     [
         (_http(b'{"meetingId":"%b"}' % GOOD.encode()), ""),
         (_http(b'{"requestId":"r"}'), ""),
-        (b"HTTP/1.1 204 No Content\r\n\r\n", ""),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", "no JSON"),
         (_http(b'{"meetingId":"1"}'), "it is about meeting 1"),
         (_http(b'{"errors":["no"]}'), "it reports errors"),
         (_http(b"{}", head=b"HTTP/1.1 404 Not Found"), "the status is 404"),

@@ -203,6 +203,14 @@ def programs_are_not_measured() -> None:
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the state directory of whoever runs the tests, and of other workers, out of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state-home")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def limits_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test limits of its own: ports come again, and with them another test's company."""

@@ -11,6 +11,18 @@ import pytest
 DEMO = Path(__file__).parents[2] / "examples" / "demo"
 
 
+def story(name: str, change: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the demo with fewer updates, and with a state directory of the test's own."""
+    return python(
+        "import sys, demo\n"
+        "demo.ALLOWED, demo.USED = 500, 300\n"
+        f"demo.STATE = demo.STATE.with_name({name!r})\n"
+        "demo.JOURNAL = demo.STATE / demo.JOURNAL.name\n"
+        f"{change}\n"
+        "sys.exit(demo.main())"
+    )
+
+
 def python(program: str) -> subprocess.CompletedProcess[str]:
     """Run a program beside the demo."""
     return subprocess.run(
@@ -25,7 +37,7 @@ def python(program: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_story() -> None:
     """All that is announced happens and is proven by the fake's own counts."""
-    done = python("import sys, demo; demo.ALLOWED, demo.USED = 500, 300; sys.exit(demo.main())")
+    done = story("the-story")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "$ kill -9" in done.stdout
@@ -38,11 +50,7 @@ def test_the_story() -> None:
 @pytest.mark.full
 def test_another_story() -> None:
     """When it does not go as told, it says so and fails."""
-    done = python(
-        "import sys, demo; demo.ALLOWED, demo.USED = 500, 300\n"
-        "demo.Story.refused = property(lambda story: set())\n"
-        "sys.exit(demo.main())"
-    )
+    done = story("another-story", "demo.Story.refused = property(lambda story: set())")
 
     assert done.returncode == 1
     assert "This did not go as told:\n  line 59 was applied 0 times" in done.stdout

@@ -126,6 +126,6 @@ async def test_a_cancelled_call_is_not_logged_as_ok(
     fake.script(Fault.stall())
 
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(log_of_one_update(fake, caplog, hooks=(log_event,)), 60)
+        await asyncio.wait_for(log_of_one_update(fake, caplog, hooks=(log_event,)), 5)
 
     assert "finished after 1 attempts: cancelled" in caplog.records[-1].getMessage()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+if sys.platform != "win32":
+    import fcntl
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
@@ -19,37 +21,61 @@ _LOOK_STEP = 0.003
 
 @define(eq=False)
 class ProcessLock:
-    """Held by one process at a time; another that asks is refused and does not wait."""
+    """One claim to a lock file: held by one claim at a time, in this process and all others.
+
+    A claim that is refused does not wait. Each user makes a claim of its own: only that one can
+    release what it has acquired. A claim that is garbage-collected is released.
+    """
 
     path: Path
+    _descriptor: int | None = field(default=None, init=False, repr=False)
     _lock: BaseFileLock | None = field(default=None, init=False, repr=False)
+    """In place of a descriptor, on Windows."""
+    _pid: int = field(default=0, init=False, repr=False)
 
     def take(self) -> bool:
-        """Take the lock; return False if another holds it."""
-        from filelock import FileLock, Timeout  # noqa: PLC0415 - not before it is used
-
-        lock = FileLock(self.path, timeout=0, mode=0o600, thread_local=False)
-        try:
-            lock.acquire()
-        except Timeout:
+        """Acquire the lock; return False if another claim, or this one, holds it already."""
+        if self._pid:
             return False
-        self._lock = lock
-        return True
+        taken = self._take_on_windows() if sys.platform == "win32" else self._take()
+        if taken:
+            self._pid = os.getpid()
+        return taken
 
     def release(self) -> None:
-        """Give the lock back; without holding it nothing happens."""
+        """Release the lock; does nothing unless this claim holds it."""
+        pid, self._pid = self._pid, 0
+        descriptor, self._descriptor = self._descriptor, None
         lock, self._lock = self._lock, None
         if lock is not None:
             lock.release()
+        if descriptor is not None:
+            _close(descriptor, unlock=pid == os.getpid())
+
+    def __del__(self) -> None:
+        """Release what nobody can release any more."""
+        self.release()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this claim holds the lock."""
+        return self._pid != 0
+
+    def is_in_place(self) -> bool:
+        """Whether this claim holds the file that others would try to lock."""
+        if self._descriptor is None:
+            return self._lock is not None  # Windows does not remove a file that is open
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.lstat())
+        except OSError:
+            return False
 
     def is_held(self) -> bool:
-        """Tell whether anybody holds it now."""
+        """Whether any claim holds the lock now."""
         if not self.path.exists():
             return False
         if sys.platform == "win32":
             return self._cannot_be_taken()
-        import fcntl  # noqa: PLC0415 - not there on Windows
-
         opened = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             # Those who look share the lock, and so do not take each other for its holder.
@@ -60,10 +86,50 @@ class ProcessLock:
             os.close(opened)
         return False
 
+    def _take(self) -> bool:
+        if sys.platform == "win32":
+            return False
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        opened = os.open(self.path, flags, 0o600)
+        taken = False
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._descriptor = opened
+            # Whoever removed the file meanwhile has left room for a second one with its own lock.
+            taken = self.is_in_place()
+        except BlockingIOError:
+            pass
+        finally:
+            if not taken:
+                self._descriptor = None
+                os.close(opened)
+        return taken
+
+    def _take_on_windows(self) -> bool:
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - not before it is used
+
+        lock = FileLock(self.path, timeout=0, mode=0o600, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            return False
+        self._lock = lock
+        return True
+
     def _cannot_be_taken(self) -> bool:
         for _ in range(_LOOKS):
-            if self.take():
-                self.release()
+            claim = ProcessLock(self.path)
+            if claim.take():
+                claim.release()
                 return False
             time.sleep(_LOOK_STEP)  # whoever else looks holds it for a moment, too
         return True
+
+
+def _close(descriptor: int, *, unlock: bool) -> None:
+    """Give a locked file back. A forked child shares the lock, which is its parent's."""
+    try:
+        if unlock and sys.platform != "win32":
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -51,10 +51,16 @@ class Database:
     companion: Database | None = None
     """A second file, which transactions of this one change as well, as `companion`."""
     _connection: Connection | None = field(default=None, init=False, repr=False)
+    _identities: dict[Path, tuple[int, int]] = field(factory=dict, init=False, repr=False)
+    """Device and inode of each file that is open."""
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(
+        self, *, before_commit: Callable[[], None] | None = None
+    ) -> Iterator[Connection]:
         """Have the file to oneself. What was written before an error of the block stays.
+
+        What `before_commit` raises takes everything back.
 
         Raises:
             GongError: as the purpose makes it: the file cannot be used.
@@ -72,6 +78,12 @@ class Database:
                 raise
             except BaseException:
                 connection.execute("COMMIT")
+                raise
+            try:
+                if before_commit is not None:
+                    before_commit()
+            except BaseException:
+                connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
 
@@ -101,9 +113,29 @@ class Database:
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def displaced(self) -> Path | None:
+        """Return a file that was removed or replaced since it was opened; None if there is none.
+
+        For use inside a transaction, when all of them are open.
+        """
+        for database in (self, self.companion):
+            if database is None:
+                continue
+            # Its log is made by the first transaction.
+            log = database.path.with_name(f"{database.path.name}-wal")
+            for path in (database.path, log):
+                found = _identity(path)
+                known = self._identities.get(path)
+                if known is None and found is not None:
+                    self._identities[path] = found
+                elif known != found:
+                    return path
+        return None
+
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         connection, self._connection = self._connection, None
+        self._identities.clear()
         if connection is not None:
             connection.close()
 
@@ -130,6 +162,9 @@ class Database:
                 raise
             else:
                 self._connection = connection
+                for database in (self, self.companion):
+                    if database is not None and (found := _identity(database.path)) is not None:
+                        self._identities[database.path] = found
                 return connection
 
     def _prepare(self, connection: Connection) -> None:
@@ -180,3 +215,11 @@ class Database:
             problem = f"{title} {self.path} is damaged or foreign ({error}); {self.schema.move_it}"
         self.close()
         raise self.schema.purpose.error(problem)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, get_args, overload
+from weakref import WeakSet
 
 from attrs import evolve
 
@@ -26,7 +28,7 @@ from gong_async._transport import BaseConnector, ClientSession, SessionPool
 from gong_async._version import __version__
 from gong_async._wire import Endpoint
 from gong_async.auth import Auth, Settling, auth_from_env
-from gong_async.bulk.engine import Engine, Outcome
+from gong_async.bulk.engine import Engine, Outcome, wait_until_done
 from gong_async.errors import ConfigurationError, ValidationError
 from gong_async.hooks.check import checked_hooks
 from gong_async.hooks.events import Hook
@@ -39,6 +41,7 @@ from gong_async.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from gong_async.bulk.job import BulkJob
+    from gong_async.bulk.job_task import JobTask
     from gong_async.bulk.planning import Changes
     from gong_async.bulk.records import BulkOptions
     from gong_async.bulk.runner import Run
@@ -127,6 +130,9 @@ class GongClient:
             max_connections=limits.max_in_flight, session=session, connector=connector
         )
         self._owner = True
+        self._jobs: WeakSet[JobTask] = WeakSet()
+        self._jobs_lifeline = Lifeline()
+        self._closing: asyncio.Task[None] | None = None
         redact = Redactor(lambda: auth.secrets)
         mask_log(redact)
         self._wear(
@@ -193,6 +199,7 @@ class GongClient:
         twin = object.__new__(type(self))
         twin._limits, twin._company = self._limits, self._company
         twin._pool, twin._owner = self._pool, False
+        twin._jobs, twin._jobs_lifeline = self._jobs, self._jobs_lifeline
         changes: dict[str, Any] = {}
         if timeout is not None:
             changes["timeout"] = _timeout(timeout)
@@ -245,7 +252,7 @@ class GongClient:
         plain = {name: str(value) for name, value in (path or {}).items()}
         return await self._call(endpoint, path=plain, query=query, body=body)
 
-    async def update_many(
+    def update_many(
         self,
         changes: Iterable[Change] | AsyncIterable[Change],
         *,
@@ -267,11 +274,12 @@ class GongClient:
             max_in_flight: updates under way at the same time; as in `limits` unless given.
 
         Raises:
+            ConfigurationError: `max_in_flight` is below 1.
             Exception: what the source raised, after everything pulled before has finished.
         """
         if max_in_flight is not None:
             max_in_flight = int(number("max_in_flight", max_in_flight, whole=True, least=1))
-        engine = Engine(
+        engine: Engine[Change, UpdatedMeeting] = Engine(
             source=changes,
             operation=self.with_options(lane="bulk")._update_one,  # noqa: SLF001 - our own
             key=_meeting_key,
@@ -279,12 +287,7 @@ class GongClient:
             max_in_flight=max_in_flight or self._limits.max_in_flight,
             settle_seconds=SETTLE_SECONDS,
         )
-        outcomes = engine.outcomes()
-        try:
-            async for outcome in outcomes:
-                yield outcome
-        finally:
-            await outcomes.aclose()
+        return engine.outcomes()
 
     def bulk(
         self,
@@ -324,6 +327,7 @@ class GongClient:
             company=self._company,
             origin=origin(self._call.base_url),
             connect=self._sender,
+            register=self._register_job,
         )
 
     async def quota(self) -> Quota:
@@ -331,13 +335,47 @@ class GongClient:
         return await self._call.limiter.quota()
 
     async def close(self) -> None:
-        """End the calls under way and close the connections. A second close does nothing."""
-        if self._owner:
+        """End the calls under way, stop running bulk jobs, and close the connections.
+
+        Updates of bulk jobs that are on the wire are given the job's `drain_seconds` to end; what
+        was not sent stays to be sent, and the job's state is `interrupted`. If the call is
+        cancelled, jobs end at once; everything is released all the same. A second close does
+        nothing, or waits for the first.
+        """
+        if not self._owner:
+            return
+        self._call.lifeline.closed = True
+        loop = asyncio.get_running_loop()
+        closing = self._closing
+        if closing is None or closing.done() or closing.get_loop() is not loop:
+            closing = self._closing = loop.create_task(self._close())
+        try:
+            await asyncio.wait([closing])
+        except asyncio.CancelledError:
+            closing.cancel()
+            await wait_until_done(closing)
+            raise
+        if not closing.cancelled():
+            closing.result()
+
+    async def _close(self) -> None:
+        jobs = [job for job in self._jobs if not job.task.done()]
+        try:
             await self._call.lifeline.cut()
+            if jobs:
+                await _job_tasks().close_all(jobs)
             if isinstance(self._call.auth, Settling):
                 await self._call.auth.settle()
-            self._call.limiter.leave()
-            await self._pool.close()
+        except asyncio.CancelledError:
+            if jobs:
+                await _job_tasks().end_all(jobs)
+            raise
+        finally:
+            try:
+                await self._jobs_lifeline.cut()
+            finally:
+                self._call.limiter.leave()
+                await self._pool.close()
 
     async def __aenter__(self) -> Self:
         self._call.lifeline.check()
@@ -359,7 +397,13 @@ class GongClient:
         self.meetings = Meetings(call)
 
     def _sender(self, run: Run | None) -> PipelineSender:
-        return PipelineSender(evolve(self._call, lane="bulk", witness=run), self._limits)
+        # Calls of jobs may come to their end when the client is closed; see `close`.
+        call = evolve(self._call, lane="bulk", witness=run, lifeline=self._jobs_lifeline)
+        return PipelineSender(call, self._limits)
+
+    def _register_job(self, job: JobTask) -> None:
+        self._call.lifeline.check()
+        self._jobs.add(job)
 
     async def _update_one(self, change: Change) -> UpdatedMeeting:
         match change:
@@ -369,6 +413,13 @@ class GongClient:
                 return await self.meetings.update(id, update)
         problem = f"expected a MeetingChange or (id, MeetingUpdate), got {type(change).__name__}"
         raise ValidationError("change", problem)
+
+
+def _job_tasks() -> ModuleType:
+    """Import what only those need who have bulk jobs."""
+    from gong_async.bulk import job_task  # noqa: PLC0415
+
+    return job_task
 
 
 def _meeting_key(change: Change) -> str:

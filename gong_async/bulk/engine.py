@@ -18,7 +18,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import define, field, frozen
 
@@ -68,40 +68,63 @@ class Engine(Generic[ItemT, ResultT]):
 
         What the source raises is raised at the end, after everything pulled before has finished.
         """
-        run = _Run(self)
-        workers = [asyncio.create_task(run.work()) for _ in range(self.max_in_flight)]
-        for worker in workers:
-            worker.add_done_callback(run.tell)
+        run = self.begin()
         try:
-            working = len(workers)
-            while working:
-                told = run.told.popleft() if run.told else await run.next_told()
-                if isinstance(told, Outcome):
-                    run.give_room()
-                    yield told
-                else:
-                    working -= 1
-                    told.result()  # an error that is not Gong's is a bug: it ends the run
-            if run.source_error is not None:
-                raise run.source_error
+            while (outcome := await run.next()) is not None:
+                yield outcome
+                run.give_room()
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.wait(workers)
             await run.close()
 
+    def begin(self) -> EngineRun[ItemT, ResultT]:
+        """Start the workers in the running loop; whoever calls this closes the run."""
+        return EngineRun(self)
 
-class _Run(Generic[ItemT, ResultT]):
-    """What belongs to one run of an engine, in one event loop."""
+
+async def wait_until_done(*tasks: asyncio.Future[Any]) -> None:
+    """Wait for tasks that end soon, also if the waiting task is cancelled meanwhile, even often.
+
+    The cancellation is passed on once they are done.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while pending := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+async def cancel_and_wait(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks and wait for their end; nothing is left to wait for once the loop is closed."""
+    if tasks[0].get_loop().is_closed():
+        return
+    for task in tasks:
+        task.cancel()
+    await wait_until_done(*tasks)
+
+
+async def _close_source(source: AsyncGenerator[Any, Any]) -> None:
+    """Close the source, unless the loop does it: at its end it closes all generators in a turn."""
+    try:
+        await asyncio.sleep(0)
+    finally:
+        if not getattr(source, "ag_running", False):
+            await source.aclose()
+
+
+class EngineRun(Generic[ItemT, ResultT]):
+    """One run of an engine, in one event loop."""
 
     def __init__(self, engine: Engine[ItemT, ResultT]) -> None:
         self.engine = engine
-        self.told: deque[Outcome[ItemT, ResultT] | asyncio.Task[None]] = deque()
-        self.source_error: Exception | None = None
+        self._told: deque[Outcome[ItemT, ResultT] | asyncio.Task[None]] = deque()
+        self._source_error: Exception | None = None
         self._loop = asyncio.get_running_loop()
         self._reader: asyncio.Future[None] | None = None
-        # Every item takes room from being pulled until its outcome is taken: this bounds memory,
-        # and it makes a slow consumer slow the source.
+        # Every item takes room from being pulled until its outcome was dealt with: this bounds
+        # memory, and it makes a slow consumer slow the source.
         self._room = 2 * engine.max_in_flight
         self._items: Iterator[ItemT] | None = None
         self._async_items: AsyncIterator[ItemT] | None = None
@@ -118,8 +141,41 @@ class _Run(Generic[ItemT, ResultT]):
         self._busy: dict[Hashable, deque[tuple[int, ItemT]] | None] = {}
         """The keys at work, with what waits behind them."""
         self._doubts: dict[Hashable, float] = {}
+        self._workers = [self._loop.create_task(self._work()) for _ in range(engine.max_in_flight)]
+        self._working = engine.max_in_flight
+        for worker in self._workers:
+            worker.add_done_callback(self._tell)
 
-    async def work(self) -> None:
+    async def next(self) -> Outcome[ItemT, ResultT] | None:
+        """Return the next outcome; None when there are no more.
+
+        Raises:
+            Exception: what the source raised, after everything pulled before has finished.
+        """
+        while self._working:
+            told = self._told.popleft() if self._told else await self._next_told()
+            if isinstance(told, Outcome):
+                return told
+            self._working -= 1
+            told.result()  # an error that is not Gong's is a bug: it ends the run
+        if self._source_error is not None:
+            raise self._source_error
+        return None
+
+    def give_room(self) -> None:
+        """Let one more item be pulled: an outcome was dealt with."""
+        self._room += 1
+        self._wake(1)
+
+    async def close(self) -> None:
+        """Cancel the workers, wait for them, and let go of the source."""
+        try:
+            await cancel_and_wait(*self._workers)
+        finally:
+            if isinstance(self.engine.source, AsyncGenerator):
+                await _close_source(self.engine.source)
+
+    async def _work(self) -> None:
         """Take items until there are none; stay with a key while more of its items wait."""
         while (taken := await self._take()) is not None:
             key, index, item = taken
@@ -138,27 +194,17 @@ class _Run(Generic[ItemT, ResultT]):
                     break
                 index, item = waiting.popleft()
 
-    def tell(self, told: Outcome[ItemT, ResultT] | asyncio.Task[None]) -> None:
+    def _tell(self, told: Outcome[ItemT, ResultT] | asyncio.Task[None]) -> None:
         """Tell whoever reads the outcomes of one, or of a worker that has come to its end."""
-        self.told.append(told)
+        self._told.append(told)
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
-    async def next_told(self) -> Outcome[ItemT, ResultT] | asyncio.Task[None]:
+    async def _next_told(self) -> Outcome[ItemT, ResultT] | asyncio.Task[None]:
         """Wait until there is something to tell."""
         self._reader = self._loop.create_future()
         await self._reader
-        return self.told.popleft()
-
-    def give_room(self) -> None:
-        """Let one more item be pulled."""
-        self._room += 1
-        self._wake(1)
-
-    async def close(self) -> None:
-        """Let go of the source."""
-        if isinstance(self.engine.source, AsyncGenerator):
-            await self.engine.source.aclose()
+        return self._told.popleft()
 
     async def _take(self) -> tuple[Hashable, int, ItemT] | None:
         """Pull until an item's key is free; the others wait behind the one that is at work."""
@@ -173,7 +219,7 @@ class _Run(Generic[ItemT, ResultT]):
             except (StopIteration, StopAsyncIteration):
                 break
             except Exception as error:  # noqa: BLE001 - the source is the caller's, and so is this
-                self.source_error = error
+                self._source_error = error
                 break
             index = self._pulled
             self._pulled += 1
@@ -217,12 +263,12 @@ class _Run(Generic[ItemT, ResultT]):
         attempts = self.engine.attempts(result)
         if attempts > 1:
             self._doubt(key)  # an attempt before the last may still be on its way
-        self.tell(Outcome(index=index, change=item, result=result, attempts=attempts))
+        self._tell(Outcome(index=index, change=item, result=result, attempts=attempts))
 
     def _tell_failure(self, key: Hashable, index: int, item: ItemT, error: GongError) -> None:
         if error.outcome_unknown:
             self._doubt(key)
-        self.tell(Outcome(index=index, change=item, error=error, attempts=error.attempts))
+        self._tell(Outcome(index=index, change=item, error=error, attempts=error.attempts))
 
     async def _settle(self, key: Hashable) -> None:
         until = self._doubts.pop(key, None)

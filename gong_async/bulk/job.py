@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
-from itertools import islice
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, field
 
-from gong_async._storage.private_file import make_private_file
 from gong_async._version import __version__
+from gong_async.bulk.engine import wait_until_done
 from gong_async.bulk.forecast import forecast
 from gong_async.bulk.job_file import JobFile
+from gong_async.bulk.job_task import JobTask
 from gong_async.bulk.journal import SETTLE, Journal, make_header
 from gong_async.bulk.planning import Changes, digest_of, take_in
 from gong_async.bulk.records import BulkItem, BulkOptions, BulkPlan, BulkStatus, ItemState
 from gong_async.bulk.runner import Run
-from gong_async.bulk.schema import JOURNAL
-from gong_async.bulk.scope import Stop
+from gong_async.bulk.scope import Stop, as_asked
 from gong_async.bulk.sender import Sender
 from gong_async.errors import ConfigurationError, JournalError
 from gong_async.resources.meetings import EMAILS_PER_CALL
@@ -48,7 +48,11 @@ class BulkJob:
     _company: str = field(alias="company", repr=False)
     _origin: str = field(alias="origin")
     _connect: Callable[[Run | None], Sender] = field(alias="connect", repr=False)
-    _run: Run | None = field(default=None, init=False, repr=False)
+    _register: Callable[[JobTask], object] = field(alias="register", default=bool, repr=False)
+    """Lets the client know of what it has to end when it is closed."""
+    begun: bool = field(default=False, init=False)
+    """Whether this object has begun to send."""
+    _task: JobTask | None = field(default=None, init=False, repr=False)
     _file: JobFile = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -64,9 +68,7 @@ class BulkJob:
                 it is that of other changes.
             ValidationError: a change cannot be right; no journal is left behind.
         """
-        async with self._holding(), self._journal() as journal:
-            await self._take_in(journal)
-            return await self._told(journal)
+        return cast("BulkPlan", await self._begin(self._plan).result())
 
     def run(
         self, *, canary: int | None = None, wait: bool = False
@@ -85,7 +87,7 @@ class BulkJob:
             JournalError: the journal cannot be used or written, or the job was begun before.
             ConfigurationError: `canary` is below 1, or the file of the limits cannot be used.
         """
-        return self._send(canary=canary, wait=wait, again=False)
+        return self._send(canary=canary, wait=wait, again=False, since=0.0)
 
     def resume(
         self, *, canary: int | None = None, wait: bool = False
@@ -99,7 +101,7 @@ class BulkJob:
             JournalError: there is nothing to go on with, another process runs the job, or the
                 changes, the company or the options are not those of the journal.
         """
-        return self._send(canary=canary, wait=wait, again=True)
+        return self._send(canary=canary, wait=wait, again=True, since=time.time())
 
     async def status(self) -> BulkStatus:
         """Return how the job stands; from any process, also while another one runs it.
@@ -115,58 +117,109 @@ class BulkJob:
         Raises:
             JournalError: there is no journal, or it cannot be read.
         """
-        found = self._file.items(states)
-        try:
-            while page := await asyncio.to_thread(lambda: list(islice(found, _PAGE))):
-                for item in page:
-                    yield item
-        finally:
-            await asyncio.to_thread(found.close)
+        after = -1
+        while page := await asyncio.to_thread(self._file.page, states, after, _PAGE):
+            for item in page:
+                yield item
+            after = page[-1].place
 
     async def pause(self) -> None:
-        """Begin no further items; what is under way comes to its end. From any process."""
-        if self._run is not None:
-            self._run.stop(Stop("paused", "as asked"))
+        """Begin no further items; what is under way comes to its end. From any process.
+
+        A job that is being planned is planned to its end, and its first run is paused at once.
+        """
+        if self._task is not None and self._task.is_active:
+            self._task.stop(as_asked("pause"))
         else:
             await asyncio.to_thread(self._file.ask, "pause")
 
     async def cancel(self) -> None:
         """Pause, and never send what is still planned. From any process."""
-        stop = Stop("cancelled", "as asked")
-        if self._run is not None:
-            self._run.stop(stop)
+        if self._task is not None and self._task.is_active:
+            self._task.stop(as_asked("cancel"))
             return
         await asyncio.to_thread(self._file.ask, "cancel")
         with suppress(JournalError):  # whoever runs the job will see to it
-            async with self._holding(), self._journal() as journal:
-                header = await journal.open()
-                if header.get("state") not in {"finished", "cancelled"}:
-                    await journal.end_run(stop)
+            task = self._make_task()
+            task.start(_cancel)
+            await task.result()
+
+    def _make_task(self) -> JobTask:
+        options = self._options or BulkOptions()
+        # Each task has a claim of its own to the lock, and releases no other.
+        return JobTask(JobFile(self.path), self._ledger, options.drain_seconds)
+
+    def _begin(self, work: Callable[[JobTask], Coroutine[Any, Any, Any]]) -> JobTask:
+        """Start a task that the client ends when it is closed."""
+        task = self._make_task()
+        self._register(task)
+        task.start(work)
+        if self._task is None or not self._task.is_active:
+            self._occupy(task)
+        return task
 
     async def _send(
-        self, *, canary: int | None, wait: bool, again: bool
+        self, *, canary: int | None, wait: bool, again: bool, since: float
     ) -> AsyncGenerator[BulkItem, None]:
         if canary is not None and canary < 1:
             raise ConfigurationError(f"canary must be at least 1, got {canary}")
-        async with self._holding(), self._journal() as journal:
-            if not again:
-                await self._take_in(journal)
-            await asyncio.to_thread(self._file.require)
-            header = await journal.open()
-            await self._check(header, again=again)
-            options = _options_of(header)
-            await journal.begin_run()
-            run = Run(journal, options, canary=canary, wait=wait, settle_seconds=SETTLE)
-            run.stopped = _still_parked(header)
-            self._run = run
-            try:
-                async with aclosing(run.outcomes(self._connect(run))) as outcomes:
-                    async for item in outcomes:
-                        yield item
-            finally:
-                self._run = None
-                with suppress(JournalError):  # it was raised by whoever wrote before
-                    await journal.end_run(run.stopped)
+        work = partial(self._send_all, canary=canary, wait=wait, again=again, since=since)
+        task = self._begin(work)
+        stop = Stop("interrupted", "its caller left the loop")
+        try:
+            while (item := await task.outbox.get()) is not None:
+                yield item
+            task.task.result()
+        except asyncio.CancelledError:
+            stop = Stop("interrupted", "stopped at once")
+            raise
+        finally:
+            await task.leave(stop)
+
+    async def _send_all(
+        self, task: JobTask, *, canary: int | None, wait: bool, again: bool, since: float
+    ) -> None:
+        journal = task.journal
+        self._occupy(task)  # it has the lock, and so no other task of this job goes on
+        if not again:
+            await self._take_in(journal)
+        await asyncio.to_thread(self._file.require)
+        header = await journal.open()
+        await self._check(header, again=again)
+        run = Run(
+            journal,
+            _options_of(header),
+            task.outbox,
+            canary=canary,
+            wait=wait,
+            settle_seconds=SETTLE,
+        )
+        if (parked := _still_parked(header)) is not None:
+            run.stop(parked)
+        sender = self._connect(run)
+        task.begin(run)
+        asked = await journal.begin_run(since)
+        self.begun = True
+        if asked is not None:
+            run.stop(as_asked(asked))
+        await run.send_all(sender)
+
+    async def _plan(self, task: JobTask) -> BulkPlan:
+        journal = task.journal
+        self._occupy(task)  # it has the lock, and so no other task of this job goes on
+        await self._take_in(journal)
+        stop = task.stopped
+        if await journal.asked() == "cancel":
+            stop = as_asked("cancel")
+        if stop is not None and stop.state == "cancelled":
+            await journal.end_run(stop)
+        elif stop is not None and stop.state == "paused":
+            await journal.keep_request("pause")
+        return await self._told(journal)
+
+    def _occupy(self, task: JobTask) -> None:
+        """Let the task hear of `pause` and `cancel`."""
+        self._task = task
 
     async def _take_in(self, journal: Journal) -> None:
         """Plan into the journal, unless that was done before."""
@@ -193,9 +246,12 @@ class BulkJob:
             digest = await take_in(journal, self._changes or ())
             await journal.seal(digest, self._options or BulkOptions())
             self._changes = None  # they are in the journal now, and may be used up
-        except BaseException:
-            await journal.close()
-            await asyncio.to_thread(self._remove, ".lock")
+        except (Exception, asyncio.CancelledError):
+            try:
+                await journal.close()
+            finally:
+                loop = asyncio.get_running_loop()
+                await wait_until_done(loop.run_in_executor(None, self._remove, ".lock"))
             raise
 
     async def _told(self, journal: Journal) -> BulkPlan:
@@ -249,34 +305,17 @@ class BulkJob:
                 reason="input",
             )
 
-    @asynccontextmanager
-    async def _holding(self) -> AsyncIterator[None]:
-        """Be the one process that works with the journal."""
-        taking = asyncio.create_task(asyncio.to_thread(self._take_lock))
-        try:
-            await asyncio.shield(taking)
-            yield
-        finally:
-            await asyncio.wait([taking])
-            self._file.lock.release()
-
-    def _take_lock(self) -> None:
-        make_private_file(self._file.lock.path, JOURNAL.purpose)
-        self._file.take_lock("ask how it stands, or pause it there")
-
-    @asynccontextmanager
-    async def _journal(self) -> AsyncIterator[Journal]:
-        journal = Journal(self.path, self._ledger)
-        try:
-            yield journal
-        finally:
-            await journal.close()
-
     def _remove(self, *more: str) -> None:
         if self.path.is_symlink():
             return  # it was refused, and is not ours
         for end in ("", "-wal", "-shm", *more):
             self.path.with_name(self.path.name + end).unlink(missing_ok=True)
+
+
+async def _cancel(task: JobTask) -> None:
+    header = await task.journal.open()
+    if header.get("state") not in {"finished", "cancelled"}:
+        await task.journal.end_run(as_asked("cancel"))
 
 
 def _options_of(header: dict[str, Any]) -> BulkOptions:

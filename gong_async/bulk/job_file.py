@@ -17,7 +17,7 @@ from gong_async._storage.database import Database
 from gong_async._storage.lock import ProcessLock
 from gong_async._storage.private_file import private_directory, state_directory
 from gong_async.bulk.records import BulkItem, BulkStatus, ItemState, JobState, SkipReason
-from gong_async.bulk.schema import JOURNAL
+from gong_async.bulk.schema import ASK, JOURNAL
 from gong_async.errors import JournalError
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 SUFFIX = ".sqlite3"
 
-_LOCK_TRIES = 20
-_LOCK_STEP = 0.05
+# Who only asks how the job stands holds the lock for a moment, too.
+LOCK_TRIES = 5
+LOCK_STEP = 0.05
 
 _REASONS: tuple[SkipReason, ...] = get_args(SkipReason)
 _ITEMS = (
@@ -34,8 +35,9 @@ _ITEMS = (
     "errors, CASE WHEN reason = 'organizer' OR error = 'ConflictError' THEN stopped END, "
     "CASE WHEN reason = 'organizer' OR error = 'ConflictError' THEN fix_url END, waited, on_wire "
     "FROM item JOIN organizer ON organizer.number = item.organizer WHERE state IN ({}) "
-    "ORDER BY place"
 )
+_ALL = _ITEMS + "ORDER BY place"
+_PAGE = _ITEMS + "AND place > ? ORDER BY place LIMIT ?"
 
 
 def jobs_directory(state: Path | None = None) -> Path:
@@ -127,14 +129,16 @@ class JobFile:
         Raises:
             JournalError: another one does; `advice` says what to do then.
         """
-        for _ in range(_LOCK_TRIES):
+        for _ in range(LOCK_TRIES):
             if self.lock.take():
                 return
-            # Who only asks how the job stands holds the lock for a moment, too.
-            time.sleep(_LOCK_STEP)
-        raise JournalError(
-            f"another process works with the journal {self.path}; {advice}", reason="in_use"
-        )
+            time.sleep(LOCK_STEP)
+        raise self.in_use(advice)
+
+    def in_use(self, advice: str) -> JournalError:
+        """Return the error of a job that somebody else works with."""
+        problem = f"another process works with the journal {self.path}; {advice}"
+        return JournalError(problem, reason="in_use")
 
     def require(self) -> None:
         """Raise `JournalError` if there is no journal."""
@@ -187,18 +191,29 @@ class JobFile:
             finishes_at=_moment(header.get("finishes_at")) if alive else None,
         )
 
+    def page(self, states: Collection[ItemState], after: int, most: int) -> list[BulkItem]:
+        """Return the next items behind the place `after`; of some states only, if any are named."""
+        wanted = tuple(states) or get_args(ItemState)
+        with self.reading() as connection:
+            query = _PAGE.format(", ".join("?" * len(wanted)))
+            return [_item(row) for row in connection.execute(query, (*wanted, after, most))]
+
     def items(self, states: Collection[ItemState] = ()) -> Generator[BulkItem, None, None]:
         """Yield the job's items in order; those of some states only, if any are named."""
         wanted = tuple(states) or get_args(ItemState)
         with self.reading() as connection:
-            query = _ITEMS.format(", ".join("?" * len(wanted)))
+            query = _ALL.format(", ".join("?" * len(wanted)))
             for row in connection.execute(query, wanted):
                 yield _item(row)
 
-    def ask(self, what: str) -> None:
-        """Leave word for the process that runs the job."""
+    def ask(self, what: str) -> bool:
+        """Ask the process that works with the job; return False if none does."""
+        self.require()
+        if not self.lock.is_held():
+            return False
         with self.writing() as connection:
-            connection.execute("INSERT OR REPLACE INTO job VALUES ('asked', ?)", (what,))
+            connection.execute(ASK, (what, time.time()))
+        return True
 
 
 def _header(connection: Connection) -> dict[str, Any]:

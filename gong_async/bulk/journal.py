@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict, define, field, frozen
 
 from gong_async._storage.database import Database
+from gong_async._storage.lock import ProcessLock
 from gong_async.bulk.entries import Entry, make_ending, make_intent, prepare_entries
 from gong_async.bulk.records import BulkItem, BulkOptions
-from gong_async.bulk.schema import JOURNAL, LEDGER
+from gong_async.bulk.schema import ASK, JOURNAL, LEDGER
 from gong_async.bulk.scope import Stop
 from gong_async.bulk.writer import Writer
 from gong_async.errors import JournalError
@@ -95,6 +96,8 @@ _RUN_ENDED = (  # who cancels a job from outside has no run, and ends the one th
     "UPDATE run SET ended_at = ? WHERE ended_at IS NULL "
     "AND number = coalesce(nullif(?, 0), (SELECT max(number) FROM run))"
 )
+_WITHDRAWN = "DELETE FROM attempt WHERE place = ? AND number = ?"
+_ATTEMPTS = "UPDATE item SET attempts = ? WHERE place = ?"
 _STOPPED = "UPDATE organizer SET checked = 1, stopped = ?, fix_url = ? WHERE number = ?"
 _SET_ASIDE = (
     "UPDATE item SET state = 'skipped', reason = 'organizer' "
@@ -143,24 +146,33 @@ class Journal:
     path: Path
     ledger: Path | None
     """None: nothing is known of earlier jobs, and nothing is kept for later ones."""
+    lock: ProcessLock | None = field(default=None, kw_only=True)
+    """What keeps others from the file; without it nothing more is written."""
     writer: Writer = field(init=False)
     id: str = field(default="", init=False)
     company: str = field(default="", init=False)
     run: int = field(default=0, init=False)
+    _begun: bool = field(default=False, init=False)
+    """Whether a run was begun, and not ended."""
     _finished: int = field(default=0, init=False)
     """Items that came to an end, and that no order yet counts in the file."""
 
     def __attrs_post_init__(self) -> None:
         companion = None if self.ledger is None else Database(self.ledger, LEDGER)
-        self.writer = Writer(Database(self.path, JOURNAL, companion=companion))
+        database = Database(self.path, JOURNAL, companion=companion)
+        self.writer = Writer(database, self.lock)
 
     async def write(self, work: Callable[[Connection], Any]) -> Any:
         """Do something with the file; it is done even if the caller is cancelled meanwhile."""
         return await self.writer.submit(work)
 
-    async def close(self) -> None:
-        """Write what was ordered, and close the file."""
-        await self.writer.close()
+    async def close(self, stop: Stop | None = None) -> None:
+        """Write what was ordered, end the run if one was begun, and close the file."""
+        await self.writer.close(self._last_work(stop))
+
+    def close_now(self, stop: Stop | None = None) -> None:
+        """Close from any thread, with or without a running loop; blocks until it is done."""
+        self.writer.close_now(self._last_work(stop))
 
     # Planning.
 
@@ -223,48 +235,42 @@ class Journal:
         self.id, self.company = header.get("id", ""), header.get("company", "")
         return header
 
-    async def begin_run(self) -> int:
-        """Write down that a run begins; what an earlier one left open is in doubt from now on."""
+    async def begin_run(self, since: float = 0.0) -> str | None:
+        """Write down that a run begins; what an earlier one left open is in doubt from now on.
 
-        def work(connection: Connection) -> int:
+        Returns what another process asked for after `since`, in seconds since the epoch.
+        """
+
+        def work(connection: Connection) -> str | None:
             connection.execute(INTERRUPTED)
             values = (os.getpid(), time.time())
             cursor = connection.execute("INSERT INTO run (pid, began_at) VALUES (?, ?)", values)
-            run = int(cursor.lastrowid or 0)
-            names = {"run": run, "company": self.company, "job": self.id}
+            self.run = int(cursor.lastrowid or 0)
+            names = {"run": self.run, "company": self.company, "job": self.id}
             prepare_entries(connection, names, ledger=self.ledger is not None)
-            _set(connection, {"state": "running", "asked": None, "why": None, "resume_at": None})
-            return run
+            asked = _asked(connection, since)
+            _set(connection, {"state": "running", "asked": asked, "why": None, "resume_at": None})
+            return asked
 
         if self.ledger is not None:
             # In a transaction of its own: it writes to the ledger alone, and so all or nothing.
             await self.write(self._catch_up)
-        self.run = await self.write(work)
-        return self.run
+        self._begun = True  # from here on there is a run to be ended, whatever becomes of ours
+        asked: str | None = await self.write(work)
+        return asked
 
     async def end_run(self, stop: Stop | None) -> None:
         """Write down how the run ended: by itself, or for the reason given."""
-        count = self._count()
+        await self.write(self._end_of_run(stop))
 
-        def work(connection: Connection) -> None:
-            now = time.time()
-            state, why, waits = "finished", None, _waits(None)
-            left = _planned(connection)
-            if left and _asked(connection) == "cancel":
-                state, why = "cancelled", "as asked"
-            elif stop is not None and (left or stop.state == "cancelled"):
-                state, why, waits = stop.state, stop.why, _waits(stop)
-            elif left:
-                state, why = "paused", f"{left:,} could not be sent; resume the job to try again"
-            if state == "cancelled":
-                connection.execute(INTERRUPTED)  # by a process that died before
-                connection.execute(CANCELLED)
-            count(connection)
-            connection.execute(_RUN_ENDED, (now, self.run))
-            ending = {"state": state, "why": why, "finishes_at": None, **waits}
-            _set(connection, ending)
+    async def keep_request(self, what: str) -> None:
+        """Leave word for the first run of a job that is being planned."""
+        await self.write(lambda connection: connection.execute(ASK, (what, time.time())) and None)
 
-        await self.write(work)
+    async def asked(self) -> str | None:
+        """Return what another process asks for."""
+        asked: str | None = await self.write(_asked)
+        return asked
 
     async def page(self, after: int, options: BulkOptions) -> list[PlannedItem]:
         """Return the next items to send behind the place `after`, in order."""
@@ -302,6 +308,16 @@ class Journal:
     ) -> None:
         """Note how a request ended; it is written with what comes next for the item."""
         item.last_attempt = (time.time(), status, request_id, error, item.place, item.attempts)
+
+    def withdraw(self, item: PlannedItem) -> None:
+        """Take back an intent whose request was held back: it is no attempt."""
+        number, item.attempts = item.attempts, item.attempts - 1
+
+        def work(connection: Connection) -> None:
+            connection.execute(_WITHDRAWN, (item.place, number))
+            connection.execute(_ATTEMPTS, (number - 1, item.place))
+
+        self.writer.submit(work)
 
     def end(self, item: PlannedItem, record: BulkItem) -> asyncio.Future[None]:
         """Write down what became of an item in this run."""
@@ -388,6 +404,34 @@ class Journal:
 
         await self.write(work)
 
+    def _last_work(self, stop: Stop | None) -> Callable[[Connection], None] | None:
+        begun, self._begun = self._begun, False
+        return self._end_of_run(stop) if begun else None
+
+    def _end_of_run(self, stop: Stop | None) -> Callable[[Connection], None]:
+        """Return the work of writing down how the run ended."""
+        count = self._count()
+
+        def work(connection: Connection) -> None:
+            now = time.time()
+            state, why, waits = "finished", None, _waits(None)
+            left = _planned(connection)
+            if left and _asked(connection) == "cancel":
+                state, why = "cancelled", "as asked"
+            elif stop is not None and (left or stop.state == "cancelled"):
+                state, why, waits = stop.state, stop.why, _waits(stop)
+            elif left:
+                state, why = "paused", f"{left:,} could not be sent; resume the job to try again"
+            if state == "cancelled":
+                connection.execute(INTERRUPTED)  # by a process that died before
+                connection.execute(CANCELLED)
+            count(connection)
+            connection.execute(_RUN_ENDED, (now, self.run))
+            ending = {"state": state, "why": why, "asked": None, "finishes_at": None, **waits}
+            _set(connection, ending)
+
+        return work
+
     def _catch_up(self, connection: Connection) -> None:
         """Tell the ledger what only the journal knows: the two are written one after the other."""
         given = {"company": self.company, "job": self.id}
@@ -441,7 +485,8 @@ def make_header(
 def _waits(stop: Stop | None) -> dict[str, float | None]:
     """Return until when a stop waits, and before when nothing may be sent, whoever wishes it."""
     until = None if stop is None or stop.wait is None else time.time() + stop.wait
-    return {"resume_at": until, "not_before": until if stop is not None and stop.firm else None}
+    resumes = until if stop is not None and stop.state == "parked" else None
+    return {"resume_at": resumes, "not_before": until if stop is not None and stop.firm else None}
 
 
 def _planned(connection: Connection) -> int:
@@ -450,8 +495,12 @@ def _planned(connection: Connection) -> int:
     return int(planned)
 
 
-def _asked(connection: Connection) -> str | None:
-    row = connection.execute("SELECT value FROM job WHERE name = 'asked'").fetchone()
+def _asked(connection: Connection, since: float = 0.0) -> str | None:
+    row = connection.execute(
+        "SELECT asked.value FROM job AS asked JOIN job AS at ON at.name = 'asked_at' "
+        "WHERE asked.name = 'asked' AND at.value >= ?",
+        (since,),
+    ).fetchone()
     return None if row is None else row[0]
 
 

@@ -20,7 +20,7 @@ JobState = Literal[
     "planning", "planned", "running", "paused", "parked", "finished", "cancelled", "interrupted"
 ]
 """How a job stands. `parked` waits for a time (`resume_at`), `paused` for a person; `interrupted`
-is a job whose process has died."""
+is a job whose process has died, whose client was closed, or whose reader went away."""
 
 SkipReason = Literal["superseded", "unchanged", "organizer", "cancelled"]
 """Why an item was left out: a later change of the same meeting is in the job, Gong has this state

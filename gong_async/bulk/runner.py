@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
+from typing import Self
 
 from attrs import define, evolve, field
 
-from gong_async.bulk.engine import Engine
+from gong_async.bulk.engine import Engine, EngineRun, cancel_and_wait
 from gong_async.bulk.forecast import forecast
 from gong_async.bulk.journal import Journal, PlannedItem
 from gong_async.bulk.organizers import check_organizers
-from gong_async.bulk.records import BulkItem, BulkOptions, ItemState
-from gong_async.bulk.scope import Health, Scope, Stop, scope_of, stop_for, was_refused
+from gong_async.bulk.outbox import Outbox
+from gong_async.bulk.records import BulkItem, BulkOptions, ItemState, JobState
+from gong_async.bulk.scope import Health, Scope, Stop, as_asked, scope_of, stop_for, was_refused
 from gong_async.bulk.sender import Sender
 from gong_async.errors import (
     ConfigurationError,
@@ -43,6 +46,10 @@ class _Call:
     sent: bool = False
     """Whether a request may be on the wire now."""
     last_error: GongError | None = None
+    announced: bool = False
+    """Whether its next request stands in the journal, and has not left."""
+    status: int | None = None
+    """Of the answer that `last_error` reports, if it reports one."""
     released: bool = False
     """Whether it was cancelled because the job stops, before anything was on the wire."""
 
@@ -66,11 +73,31 @@ class Stopping(GongError):  # noqa: N818 - a signal to the run itself, never see
 
 
 @define(eq=False)
+class _Source:
+    """The items of a run, as an engine pulls them.
+
+    Not a generator: a loop that ends would close it under the worker that is pulling.
+    """
+
+    pull: Callable[[], Awaitable[PlannedItem | None]]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PlannedItem:
+        item = await self.pull()
+        if item is None:
+            raise StopAsyncIteration
+        return item
+
+
+@define(eq=False)
 class Run:
     """Sends what the journal holds, and writes down what becomes of it."""
 
     journal: Journal
     options: BulkOptions
+    outbox: Outbox
     settle_seconds: float
     canary: int | None = None
     wait: bool = False
@@ -87,7 +114,15 @@ class Run:
     """Meetings of which an earlier change was not sent: later ones must not overtake it."""
     _settles: dict[str, float] = field(factory=dict, init=False)
     """When a meeting can take its next change: an attempt of the last may still be on its way."""
+    _held_until: float = field(default=0.0, init=False)
+    """Before when nothing may be sent, whoever wishes it; seconds since the epoch."""
+    _page: deque[PlannedItem] = field(factory=deque, init=False)
+    _after: int = field(default=-1, init=False)
+    """The place behind which the next page begins."""
+    _engine_run: EngineRun[PlannedItem, _Ended] | None = field(default=None, init=False)
     _pulled: int = field(default=0, init=False)
+    _ended: Counter[ItemState] = field(factory=Counter, init=False)
+    """Items that came to an end in this run, written or not."""
     _ending: Stop | None = field(default=None, init=False)
     """Why the source ended early; what was pulled before is still sent."""
     _stirred: asyncio.Event = field(factory=asyncio.Event, init=False)
@@ -95,15 +130,13 @@ class Run:
     def __attrs_post_init__(self) -> None:
         self._health = Health(self.options.max_failure_ratio)
 
-    async def outcomes(self, sender: Sender) -> AsyncGenerator[BulkItem, None]:
-        """Yield what became of each item, once that is durable."""
+    async def send_all(self, sender: Sender) -> None:
+        """Send until nothing is left or the job stops; put into the outbox what is durable."""
         self._sender = sender
         watch = asyncio.create_task(self._watch())
         try:
             while True:
-                async with aclosing(self._pass()) as ended:
-                    async for item in ended:
-                        yield item
+                await self._pass()
                 self.stopped = stop = self.stopped or self._ending
                 if stop is None or stop.wait is None or self.failure is not None:
                     break
@@ -111,23 +144,39 @@ class Run:
                     break
                 if not await self._parked(stop):
                     break
+            if isinstance(self.failure, JournalError):
+                raise self._with_counts(self.failure)
             if self.failure is not None:
                 raise self.failure
-        except asyncio.CancelledError:
-            self.stop(Stop("paused", "stopped at once"))
-            raise
-        except GeneratorExit:
-            self.stop(Stop("paused", "its caller left the loop"))
-            raise
         finally:
-            watch.cancel()
-            await asyncio.wait([watch])
+            await cancel_and_wait(watch)
 
     def stop(self, stop: Stop) -> None:
         """Begin no further items."""
+        if stop.firm and stop.wait is not None:
+            self._held_until = time.time() + stop.wait
         if self.stopped is None or self.stopped.wait is not None or stop.state == "cancelled":
             self.stopped = stop
         self._stirred.set()
+        if self._engine_run is not None:
+            # Whoever waits for the reader learns that there is nothing more to be pulled.
+            self._engine_run.give_room()
+
+    def last_stop(self) -> Stop | None:
+        """Return how the run ended, with the time before which nothing may be sent, if any."""
+        wait = self._held_until - time.time()
+        if self.stopped is None or self.stopped.wait is not None or wait <= 0:
+            return self.stopped
+        return evolve(self.stopped, wait=wait, firm=True)
+
+    def _with_counts(self, error: JournalError) -> JournalError:
+        """Say what was sent: the journal may not."""
+        ended = self._ended
+        counts = (
+            f"{ended['done']:,} done, {ended['failed']:,} failed, {ended['in_doubt']:,} in doubt"
+        )
+        problem = f"{error.message}. Sent in this run: {counts}"
+        return JournalError(problem, reason=error.reason)
 
     async def about_to_send(self, meeting_id: str | None) -> None:
         """Announce a request in the journal; it may leave when this returns.
@@ -140,8 +189,11 @@ class Run:
             return
         if self.stopped is not None or call.item.organizer in self._organizers:
             raise Stopping("the job stops", delivery=Delivery.NOT_SENT)
+        call.announced = True
         await self.journal.intent(call.item)
-        call.sent = True
+        if self.stopped is not None:
+            raise Stopping("the job stops", delivery=Delivery.NOT_SENT)
+        call.announced, call.sent = False, True
 
     def attempt_ended(
         self, meeting_id: str | None, status: int | None, error: GongError | None
@@ -150,36 +202,42 @@ class Run:
         call = self._calls.get(meeting_id or "")
         if call is None or (error is None and status is None):
             return  # cut off: it may still arrive
-        call.sent, call.last_error = False, error
+        # After a success it stays in doubt until its result is taken.
+        call.sent, call.last_error, call.status = error is None, error, status
         if error is not None:
             name = type(error).__name__
             self.journal.attempt_ended(call.item, status, error.request_id, name)
 
-    async def _pass(self) -> AsyncGenerator[BulkItem, None]:
+    async def _pass(self) -> None:
         """Go once through all that is to be sent."""
         self._held.clear()
+        self._page.clear()
+        self._after = -1
         if self.options.check_organizers:
             await self._check_organizers()
         engine = Engine(
-            source=self._source(),
+            source=_Source(self._next_item),
             operation=self._update,
             key=lambda item: item.meeting_id,
             attempts=lambda ended: ended.record.attempts,
             max_in_flight=self.options.max_in_flight,
             settle_seconds=0.0,  # the run lets meetings settle: its waits end when it stops
         )
+        run = self._engine_run = engine.begin()
         draining = asyncio.create_task(self._drain())
         try:
-            async with aclosing(engine.outcomes()) as outcomes:
-                async for outcome in outcomes:
-                    ended = outcome.result
-                    if ended is None or not await self._written(ended):
-                        continue
-                    if ended.record.state != "planned":
-                        yield ended.record
+            while (outcome := await run.next()) is not None:
+                ended = outcome.result
+                shown = ended is not None and await self._written(ended)
+                if shown and ended is not None and ended.record.state != "planned":
+                    self.outbox.put(ended.record, run.give_room)
+                else:
+                    run.give_room()
         finally:
-            draining.cancel()
-            await asyncio.wait([draining])
+            try:
+                await run.close()
+            finally:
+                await cancel_and_wait(draining)
 
     async def _check_organizers(self) -> None:
         """Ask whose meetings can be updated; nobody waits for the answer once the job stops."""
@@ -196,32 +254,32 @@ class Run:
             await asyncio.wait([asking, stirred], return_when=asyncio.FIRST_COMPLETED)
             stop = asking.result() if asking.done() else None
         finally:
-            asking.cancel()
-            stirred.cancel()
-            await asyncio.wait([asking, stirred])
+            await cancel_and_wait(asking, stirred)
         if stop is not None:
             self.stop(stop)
 
-    async def _source(self) -> AsyncGenerator[PlannedItem, None]:
-        after = -1
+    async def _next_item(self) -> PlannedItem | None:
+        """Return the next item to send; None when there are no more, or the job stops."""
         while self.stopped is None:
-            try:
-                page = await self.journal.page(after, self.options)
-            except JournalError as error:
-                self._give_up(error)
-                return
-            if not page:
-                return
-            for item in page:
-                if self._pulled == self.canary:
-                    self._ending = Stop("paused", f"after the first {self.canary:,}, for a look")
-                    return
-                if self.stopped is not None:
-                    return
-                after = item.place
-                if item.organizer not in self._organizers:
-                    self._pulled += 1
-                    yield item
+            if not self._page:
+                try:
+                    page = await self.journal.page(self._after, self.options)
+                except JournalError as error:
+                    self._give_up(error)
+                    return None
+                if not page:
+                    return None
+                self._page.extend(page)
+                continue
+            if self._pulled == self.canary:
+                self._ending = Stop("paused", f"after the first {self.canary:,}, for a look")
+                return None
+            item = self._page.popleft()
+            self._after = item.place
+            if item.organizer not in self._organizers:
+                self._pulled += 1
+                return item
+        return None
 
     async def _update(self, item: PlannedItem) -> _Ended:
         """Send one item, and order to write down what became of it.
@@ -236,17 +294,20 @@ class Run:
             record = await self._send(call)
         except GongError as failed:
             error = failed
+            self._withdraw(call)
             record = _failed(call, failed)
         except asyncio.CancelledError:
+            self._withdraw(call)
             record = _record(item, "in_doubt" if call.doubtful else "planned")
-            if not call.released:
+            if not call.released or task.uncancel():
+                self._ended[record.state] += 1
                 self.journal.end(item, record)
                 raise
-            task.uncancel()
         finally:
             del self._calls[item.meeting_id]
         if self.options.keep_order:
             self._mind_order(record)
+        self._ended[record.state] += 1
         ended = _Ended(record, self.journal.end(item, record))
         if error is not None:
             try:
@@ -254,6 +315,12 @@ class Run:
             except JournalError as failed:
                 self._give_up(failed)
         return ended
+
+    def _withdraw(self, call: _Call) -> None:
+        """Take back the intent of a request that was held back."""
+        if call.announced:
+            call.announced = False
+            self.journal.withdraw(call.item)
 
     async def _written(self, ended: _Ended) -> bool:
         """Wait until it is durable how an item has ended; return False if it cannot be."""
@@ -319,7 +386,8 @@ class Run:
 
     def _give_up(self, error: GongError) -> None:
         self.failure = self.failure or error
-        self.stop(Stop("paused", error.message))
+        state: JobState = "paused" if isinstance(error, ConfigurationError) else "interrupted"
+        self.stop(Stop(state, error.message))
 
     async def _set_aside(self, organizer: int, error: GongError) -> None:
         if organizer in self._organizers:
@@ -374,10 +442,8 @@ class Run:
                 foretell_at = loop.time() + _FORECAST_SECONDS
                 finishes_at = await self._foretell()
             asked = await self.journal.note_progress(finishes_at)
-            if asked == "pause":
-                self.stop(Stop("paused", "as asked"))
-            elif asked == "cancel":
-                self.stop(Stop("cancelled", "as asked"))
+            if asked is not None:
+                self.stop(as_asked(asked))
             parked = self.stopped is not None
             await asyncio.sleep(_PARKED_LOOK_SECONDS if parked else _LOOK_SECONDS)
 
@@ -403,7 +469,8 @@ def _failed(call: _Call, error: GongError) -> BulkItem:
     if isinstance(error, Stopping):
         return _record(item, "in_doubt" if call.doubtful else "planned")
     doubtful = item.doubtful or error.outcome_unknown
-    state: ItemState = "failed" if was_refused(error) else "planned"
+    answered = call.status if error is call.last_error else None
+    state: ItemState = "failed" if was_refused(error, answered) else "planned"
     return evolve(
         _record(item, "in_doubt" if doubtful else state),
         status=error.status,

@@ -83,6 +83,9 @@ END;
     synchronous="FULL",
 )
 
+ASK = "INSERT OR REPLACE INTO job VALUES ('asked', ?), ('asked_at', ?)"
+"""Asks whoever runs the job for something, at a time in seconds since the epoch."""
+
 LEDGER = Schema(
     Purpose("the ledger of bulk jobs", JournalError, _ELSEWHERE, foreign=_FOREIGN),
     application=0x474F4E4C,

@@ -14,7 +14,6 @@ from gong_async.errors import (
     ConfigurationError,
     ConflictError,
     DailyQuotaExceededError,
-    Delivery,
     GongError,
     PermissionDeniedError,
     ProtocolError,
@@ -58,6 +57,11 @@ class Stop:
     """Whether nothing may be sent before, whoever wishes it."""
 
 
+def as_asked(what: str) -> Stop:
+    """Return what a request to pause or to cancel makes of a job."""
+    return Stop("cancelled" if what == "cancel" else "paused", "as asked")
+
+
 def scope_of(error: GongError) -> Scope:
     """Return how far an error reaches."""
     match error:
@@ -76,10 +80,15 @@ def scope_of(error: GongError) -> Scope:
             return Scope.ITEM
 
 
-def was_refused(error: GongError) -> bool:
-    """Tell whether the error is Gong's last word on this very update."""
-    told = error.delivery is Delivery.ANSWERED or error.attempts == 0
-    return told and not error.outcome_unknown and scope_of(error) in {Scope.ITEM, Scope.ORGANIZER}
+def was_refused(error: GongError, status: int | None) -> bool:
+    """Whether the error is Gong's last word on this very update.
+
+    `status` is that of the answer that the error reports; None if it reports no answer. Without an
+    answer nothing was refused, whatever else went wrong.
+    """
+    if status is None or error.outcome_unknown:
+        return False
+    return scope_of(error) in {Scope.ITEM, Scope.ORGANIZER}
 
 
 def stop_for(error: GongError) -> Stop | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from attrs import define, field
 
 from gong_async._storage.database import Database
+from gong_async._storage.lock import ProcessLock
 from gong_async.bulk.entries import Entry, write_entries
 from gong_async.errors import GongError, JournalError
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_LOOK_SECONDS = 1.0
+"""How often an idle thread looks whether its loop was closed."""
+
 _MOST_ORDERS = 512
 """Orders after which a transaction takes no more: the first of them would wait for long."""
 
@@ -27,7 +32,8 @@ _MOST_ORDERS = 512
 @define(eq=False)
 class _Order:
     work: Callable[[Connection], Any]
-    answer: asyncio.Future[Any]
+    answer: asyncio.Future[Any] | None
+    """None: nobody waits for it."""
     result: Any = None
 
 
@@ -44,6 +50,8 @@ class Writer:
     thread is not woken for that, which would only take turns with the loop."""
 
     database: Database
+    lock: ProcessLock | None = None
+    """What keeps others from the file; without it nothing more is written."""
     failure: GongError | None = field(default=None, init=False)
     _given: list[_Order] = field(factory=list, init=False)
     """Orders that are to be handed over together."""
@@ -53,6 +61,8 @@ class Writer:
     _orders: SimpleQueue[list[_Order] | None] = field(factory=SimpleQueue, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
+    _ended: asyncio.Future[None] | None = field(default=None, init=False)
+    """Done when the thread has closed the file."""
 
     def submit(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
         """Do `work` on the file; the future has its result once that is durable.
@@ -61,29 +71,62 @@ class Writer:
             JournalError: from the future: the file cannot be written.
         """
         loop = asyncio.get_running_loop()
-        order = _Order(work, loop.create_future())
+        answer: asyncio.Future[T] = loop.create_future()
         if self._closed:
-            order.answer.set_exception(JournalError("the journal is closed"))
-            return order.answer
+            answer.set_exception(JournalError("the journal is closed"))
+            answer.exception()  # who does not wait for it need not hear of it
+            return answer
         if self._thread is None:
             self._thread = threading.Thread(
                 target=self._carry_out, args=(loop,), name="gong-journal", daemon=True
             )
             self._thread.start()
-        self._given.append(order)
+        self._given.append(_Order(work, answer))
         self._arrange(loop)
-        return order.answer
+        return answer
 
-    async def close(self) -> None:
-        """Carry out what was ordered, then close the file."""
-        self._closed = True
+    async def close(self, last: Callable[[Connection], object] | None = None) -> None:
+        """Carry out what was ordered, and `last`; then close the file.
+
+        A cancellation is passed on once that is done.
+        """
+        self._order_the_end(last)
+        thread = self._thread
+        if thread is None:
+            return
+        if self._ended is None:
+            self._ended = asyncio.get_running_loop().create_future()
+            self._orders.put(None)
+        cancelled: asyncio.CancelledError | None = None
+        while thread.is_alive():  # when it says that it has ended, it still has to return
+            try:
+                await (asyncio.sleep(0) if self._ended.done() else asyncio.wait([self._ended]))
+            except asyncio.CancelledError as error:
+                cancelled = error
+        self._thread = None
+        if cancelled is not None:
+            raise cancelled
+
+    def close_now(self, last: Callable[[Connection], object] | None = None) -> None:
+        """Close from any thread, with or without a running loop; blocks until it is done."""
+        self._order_the_end(last)
         thread, self._thread = self._thread, None
         if thread is not None:
-            if self._handing_over is not None:
-                self._handing_over.cancel()
-            self._hand_over()
             self._orders.put(None)
-            await asyncio.shield(asyncio.to_thread(thread.join))
+            thread.join()
+
+    def _order_the_end(self, last: Callable[[Connection], object] | None) -> None:
+        """Hand over everything, for the last time."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread is None:
+            return
+        if self._handing_over is not None:
+            self._handing_over.cancel()
+        if last is not None:
+            self._given.append(_Order(last, None))
+        self._hand_over()
 
     def _arrange(self, loop: asyncio.AbstractEventLoop) -> None:
         """See to it that orders are handed over: after this turn of the loop, or a little later."""
@@ -107,19 +150,30 @@ class Writer:
     def _carry_out(self, loop: asyncio.AbstractEventLoop) -> None:
         last = False
         while not last:
-            batch, last = self._next()
+            batch, last = self._next(loop)
             if batch:
                 self._commit(batch)
-                try:
+                with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                     loop.call_soon_threadsafe(self._answer, batch, self.failure)
-                except RuntimeError:
-                    break  # the loop is closed: nobody waits any more
         self.database.close()
+        try:
+            loop.call_soon_threadsafe(self._announce_the_end)
+        except RuntimeError:
+            # The loop was closed under everybody who could have released the lock.
+            if self.lock is not None:
+                self.lock.release()
 
-    def _next(self) -> tuple[list[_Order], bool]:
-        """Wait for an order, and take along what has come meanwhile."""
+    def _announce_the_end(self) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> tuple[list[_Order], bool]:
+        """Wait for an order, and take along what has come meanwhile; say whether it is the last."""
         batch: list[_Order] = []
-        orders = self._orders.get()
+        try:
+            orders = self._orders.get(timeout=_LOOK_SECONDS)
+        except Empty:
+            return batch, loop.is_closed()
         while orders is not None:
             batch += orders
             if len(batch) >= _MOST_ORDERS:
@@ -134,7 +188,8 @@ class Writer:
         if self.failure is not None:
             return
         try:
-            with self.database.transaction() as connection:
+            in_place = self._require_in_place
+            with self.database.transaction(before_commit=in_place) as connection:
                 for alike, orders in groupby(batch, lambda order: type(order.work) is Entry):
                     if alike:
                         write_entries(connection, [cast("Entry", o.work) for o in orders])
@@ -146,10 +201,22 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
             self.failure = JournalError(f"the journal was not written: {error!r}")
 
+    def _require_in_place(self) -> None:
+        """Refuse to write what nobody would find, or while others may write as well."""
+        displaced = self.database.displaced()
+        if displaced is None and self.lock is not None and not self.lock.is_in_place():
+            displaced = self.lock.path
+        if displaced is not None:
+            raise JournalError(
+                f"{displaced} was removed or replaced while the job ran, and so nothing more is "
+                f"sent; put it back, if you can, before you resume the job",
+                reason="missing",
+            )
+
     @staticmethod
     def _answer(batch: list[_Order], failure: GongError | None) -> None:
         for order in batch:
-            if order.answer.done():
+            if order.answer is None or order.answer.done():
                 continue  # cancelled; the work is done all the same
             if failure is None:
                 order.answer.set_result(order.result)

@@ -100,8 +100,8 @@ async def test_an_end_shares_its_commit_with_the_next_intent(
         async for _ in job.run():
             told += 1
             if told == 10:
-                run: Any = job._run
-                connection = run.journal.writer.database._connection
+                task: Any = job._task
+                connection = task.journal.writer.database._connection
                 connection.set_trace_callback(
                     lambda text: begun.append(text) if text.startswith("BEGIN") else None
                 )

@@ -220,7 +220,8 @@ async def test_leaving_at_once_keeps_the_journal_right(
         counts = await finish(job, fake, 60)
 
     assert working.cancelled() is (way == "cancel")
-    assert status.state == "paused"
+    why = "stopped at once" if way == "cancel" else "its caller left the loop"
+    assert (status.state, status.reason) == ("interrupted", why)
     assert (status.counts["done"], status.counts["in_doubt"]) == (20, 8)
     assert (status.counts["sent"], status.counts["planned"]) == (0, 32)
     assert unknown == set()
@@ -315,8 +316,8 @@ async def test_a_word_that_was_left_does_not_stop_the_next_run(
 
 def fill(job: BulkJob) -> None:
     """Let the journal's file have no room any more."""
-    run: Any = job._run
-    connection: sqlite3.Connection = run.journal.writer.database._connection
+    task: Any = job._task
+    connection: sqlite3.Connection = task.journal.writer.database._connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
 

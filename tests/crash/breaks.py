@@ -97,11 +97,11 @@ def _at_the_beginning(statement: str, when: str) -> None:
         before.update(await opened(self))
         return dict(before)
 
-    async def broken(self: Journal) -> int:
-        number = await begin_run(self)
-        if number > 1 and before["state"] in when:
+    async def broken(self: Journal, since: float = 0.0) -> str | None:
+        asked = await begin_run(self, since)
+        if self.run > 1 and before["state"] in when:
             await self.write(lambda connection: connection.execute(statement) and None)
-        return number
+        return asked
 
     Journal.open, Journal.begin_run = open_, broken  # type: ignore[method-assign]
 

@@ -13,34 +13,32 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 from crash.points import set_points
 from gong_async import GongClient
 from gong_async.bulk.journal import Journal
+from gong_async.bulk.outbox import Outbox
 from gong_async.bulk.records import BulkItem
-from gong_async.bulk.runner import Run
 
 
 def tell_watchers(begun: int, told: int) -> None:
     """Tell when the work begins, and what the caller is told."""
-    begin_run, outcomes = Journal.begin_run, Run.outcomes
+    begin_run, get = Journal.begin_run, Outbox.get
 
-    async def watched_begin(self: Journal) -> int:
-        number = await begin_run(self)
+    async def watched_begin(self: Journal, since: float = 0.0) -> str | None:
+        asked = await begin_run(self, since)
         os.write(begun, b"b")
-        return number
+        return asked
 
-    async def watched_outcomes(self: Run, sender: Any) -> AsyncGenerator[BulkItem, None]:
-        async with aclosing(outcomes(self, sender)) as items:
-            async for item in items:
-                os.write(told, f"{item.place} {item.state}\n".encode())
-                yield item
+    async def watched_get(self: Outbox) -> BulkItem | None:
+        item = await get(self)
+        if item is not None:
+            os.write(told, f"{item.place} {item.state}\n".encode())
+        return item
 
     Journal.begin_run = watched_begin  # type: ignore[method-assign]
-    Run.outcomes = watched_outcomes  # type: ignore[method-assign]
+    Outbox.get = watched_get  # type: ignore[method-assign]
 
 
 def set_name(life: str) -> None:

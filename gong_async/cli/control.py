@@ -60,12 +60,12 @@ def _take(job: JobFile) -> bool:
 
 def _tell(job: JobFile, what: str, diagnostics: Diagnostics) -> None:
     status = job.status()
-    if status.pid is None:
+    if not job.ask(what):
         text = f"Nobody runs job {status.id}, which is {status.state}: nothing to {what}"
     else:
-        job.ask(what)
+        who = "The process that plans it" if status.pid is None else f"Process {status.pid}"
         watch = f"watch it: gong-async bulk status {name_of(status)} --follow"
-        text = f"Process {status.pid} is asked to {what} job {status.id}; {watch}"
+        text = f"{who} is asked to {what} job {status.id}; {watch}"
     diagnostics.note(what, text, job=status.id, state=status.state, pid=status.pid)
 
 

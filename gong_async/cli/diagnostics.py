@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import click
 
@@ -45,10 +48,21 @@ class Diagnostics:
         lines = [message] if isinstance(message, str) else message
         if self.as_json:
             text = "\n".join(lines)
-            self.write(json.dumps({"level": level, "kind": kind, "message": text, **facts}))
+            self._put(json.dumps({"level": level, "kind": kind, "message": text, **facts}))
             return
         shown = "\n".join(map(one_line, lines))
-        self.write(f"error: {shown}" if level == "error" else shown)
+        self._put(f"error: {shown}" if level == "error" else shown)
+
+    def _put(self, text: str) -> None:
+        """Write, if anybody can read it: a terminal that was closed does not end the work."""
+        try:
+            self.write(text)
+        except OSError:
+            with suppress(OSError, ValueError):
+                # What is left in the buffer would change the exit code.
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, sys.stderr.fileno())
+                os.close(nowhere)
 
 
 class LogLines(logging.Handler):

@@ -53,12 +53,17 @@ class Driver:
     def interrupt(self) -> None:
         """Pause the job; the second time, cut it off."""
         if self._pausing is None:
-            self.warn(_DRAINING)
             self._pausing = asyncio.create_task(self._pause())
+            self.warn(_DRAINING)
             return
         self._cut = True
         if self._reading is not None:
             self._reading.cancel()
+
+    def hang_up(self) -> None:
+        """Pause the job: its terminal is gone, which nobody can mean as a second signal."""
+        if self._pausing is None:
+            self.interrupt()
 
     async def _pause(self) -> None:
         """Pause the job; again and again, because a run that only begins does not hear it."""
@@ -73,7 +78,8 @@ class Driver:
             await asyncio.sleep(_SHOW_SECONDS)
 
     async def _show(self) -> None:
-        with suppress(GongError):  # what is wrong with the files the run will tell
+        # What is wrong with the files the run will tell; a terminal may be gone.
+        with suppress(GongError, OSError):
             status, quota = await self.job.status(), await self.gong.quota()
             standing = self._gauge.read(status, time.monotonic(), left_today=quota.left_today)
             self.display.show(standing)

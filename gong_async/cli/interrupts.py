@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while a loop runs."""
+"""SIGINT, SIGTERM and SIGHUP while a loop runs."""
 
 from __future__ import annotations
 
@@ -12,25 +12,42 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
 
 
 @contextmanager
-def interrupts(told: Callable[[], object]) -> Iterator[None]:
-    """Call `told` in the running loop for each SIGINT and SIGTERM, in place of what they do."""
+def interrupts(
+    told: Callable[[], object], *, hung_up: Callable[[], object] | None = None
+) -> Iterator[None]:
+    """Call `told` in the running loop for each SIGINT and SIGTERM, in place of what they do.
+
+    For a SIGHUP it calls `hung_up`, or `told`, once: a terminal that is closed sends several. One
+    that is ignored, as by nohup, stays so.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's
         return
     loop = asyncio.get_running_loop()
 
+    hangups = 0
+
+    def hang_up() -> None:
+        nonlocal hangups
+        hangups += 1
+        if hangups == 1:
+            (hung_up or told)()
+
     def received(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(told)
 
-    before = [(number, signal.getsignal(number)) for number in _SIGNALS]
-    for number in _SIGNALS:
+    calls: dict[int, Callable[[], object]] = {signal.SIGINT: told, signal.SIGTERM: told}
+    if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
+        calls[_HANGUP] = hang_up
+    before = [(number, signal.getsignal(number)) for number in calls]
+    for number, call in calls.items():
         try:
             # It wakes a loop that is about to wait; a plain handler would only run afterwards.
-            loop.add_signal_handler(number, told)
+            loop.add_signal_handler(number, call)
         except NotImplementedError:  # on Windows
             signal.signal(number, received)
     try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
 
-from gong_async import BulkItem, BulkJob, GongClient, GongError, Limits
+from gong_async import BulkItem, BulkJob, GongClient, GongError, JournalError, Limits
 from gong_async.bulk.job_file import JobFile
 from gong_async.cli.client import connect, given
 from gong_async.cli.diagnostics import Diagnostics
@@ -67,12 +68,15 @@ class Session:
 
     def run(self, start: Start, send: Send) -> Exit:
         """Drive a job until it stops, and tell how it stands then."""
-        job = asyncio.run(self._drive(start, send))
+        job, lost = asyncio.run(self._drive(start, send))
+        if lost:
+            return Exit.FAILED  # what is at the path now does not say what was sent
         summary = Summary.of(JobFile(job.path), options=self.options)
         self.diagnostics.note("report", summary.lines(), **summary.facts())
         return summary.exit
 
-    async def _drive(self, start: Start, send: Send) -> BulkJob:
+    async def _drive(self, start: Start, send: Send) -> tuple[BulkJob, bool]:
+        """Return the job, and whether its journal was lost while it ran."""
         driver: Driver | None = None
         missed = False
 
@@ -83,9 +87,15 @@ class Session:
             else:
                 driver.interrupt()
 
+        def hung_up() -> None:
+            if driver is None:
+                interrupted()
+            else:
+                driver.hang_up()
+
         async with self.gong as gong:
             starting = asyncio.ensure_future(start(gong))
-            with interrupts(interrupted):
+            with interrupts(interrupted, hung_up=hung_up):
                 await asyncio.wait([starting])
                 if starting.cancelled():
                     raise KeyboardInterrupt
@@ -93,8 +103,9 @@ class Session:
                 driver = self._driver(job)
                 if missed:
                     driver.interrupt()
-                await self._send(driver, send(job, canary=self.canary, wait=self.wait))
-            return job
+                items = send(job, canary=self.canary, wait=self.wait)
+                lost = await self._send(driver, items)
+            return job, lost
 
     def _driver(self, job: BulkJob) -> Driver:
         return Driver(
@@ -104,20 +115,23 @@ class Session:
             warn=lambda text: self.diagnostics.note("stopping", text),
         )
 
-    async def _send(self, driver: Driver, items: AsyncGenerator[BulkItem, None]) -> None:
-        job, display = driver.job, driver.display
-        runs = (await job.status()).runs
+    async def _send(self, driver: Driver, items: AsyncGenerator[BulkItem, None]) -> bool:
+        """Read the items to the end; return whether the journal was lost meanwhile."""
+        display = driver.display
         write, self.diagnostics.write = self.diagnostics.write, display.say
         try:
             await driver.drive(items)
         except GongError as error:
-            if (await job.status()).runs == runs:
-                raise  # it did not even begin
+            if not driver.job.begun:
+                raise
             # Whatever code the error has by itself, the job has begun and can go on.
             explain_failure(error, self.diagnostics)
+            return isinstance(error, JournalError) and error.reason == "missing"
         finally:
-            display.close()
+            with suppress(OSError):  # the terminal may be gone
+                display.close()
             self.diagnostics.write = write
+        return False
 
 
 def _word(value: object) -> str:

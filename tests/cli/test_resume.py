@@ -176,3 +176,52 @@ def test_a_job_that_runs(
     assert (resumed.exit_code, again.exit_code) == (2, 2)
     assert "another process works with the journal" in resumed.stderr
     assert f"is run by process {process.pid}; watch it" in again.stderr
+
+
+@pytest.mark.full
+def test_a_job_that_several_resume(
+    *, start: Start, invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+) -> None:
+    """One runs it; all others say the same in one sentence, and end with the same code."""
+    invoke("bulk", "run", meetings(60), "--canary", "1", *QUICK)
+    name = standing().id
+    fake.latency = lambda: 3600.0 if fake.applied_count == 1 else 0.0
+    processes = [start("bulk", "resume", name, "--per-second", "1000") for _ in range(4)]
+    until = time.monotonic() + 30
+    while sum(process.poll() is not None for process in processes) < 3:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    refused = [process for process in processes if process.poll() is not None]
+    told = [process.communicate()[1].splitlines() for process in refused]
+
+    assert {process.returncode for process in refused} == {2}
+    sentence = f"error: another process works with the journal {standing().path}; "
+    assert all(lines[-1].startswith(sentence) for lines in told)
+    assert all("Run 2" not in "".join(lines) for lines in told)
+    assert all(len([line for line in lines if line.startswith("error")]) == 1 for lines in told)
+    assert standing().runs == 2
+
+
+@pytest.mark.parametrize("way", ["removed", "replaced"])
+def test_a_journal_that_is_lost_while_its_job_runs(
+    *, start: Start, fake: FakeGong, meetings: Meetings, standing: Standing, way: str
+) -> None:
+    """No further request; the command says what was sent, and does not say that nothing was."""
+    process = start("bulk", "run", meetings(200), "--per-second", "40")
+    until = time.monotonic() + 20
+    while fake.applied_count < 3:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    path = standing().path
+    path.rename(path.with_suffix(".old")) if way == "replaced" else path.unlink()
+    if way == "replaced":
+        path.write_bytes(path.with_suffix(".old").read_bytes())
+    sent = fake.received_count
+    _, stderr = process.communicate(timeout=20)
+
+    assert process.returncode == 1
+    assert fake.received_count <= sent + 8
+    assert f"{path} was removed or replaced while the job ran" in stderr
+    assert f"Sent in this run: {fake.applied_count:,} done, 0 failed, 0 in doubt" in stderr
+    assert "nothing was sent" not in stderr
+    assert "Next:" not in stderr

@@ -1,9 +1,12 @@
-"""Ctrl-C and SIGTERM: once drains, twice stops at once. Real processes, real signals."""
+"""Ctrl-C and SIGTERM: once drains, twice stops at once; SIGHUP drains. In real processes."""
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -171,3 +174,62 @@ def test_a_reader_that_goes_away(
 
     assert process.returncode == 0
     assert fake.applied_count == 50
+
+
+def test_a_terminal_that_is_closed_drains(
+    *,
+    fake: FakeGong,
+    environment: dict[str, str],
+    meetings: Meetings,
+    standing: Standing,
+) -> None:
+    """It sends SIGHUP more than once, and what is written to it from then on fails."""
+    fake.latency = 0.3
+    ours, theirs = pty.openpty()
+    words = ("bulk", "run", str(meetings(200)), "--per-second", "50", "--max-in-flight", "4")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gong_async", *words],
+        env={**os.environ, **environment, "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        wait_for(lambda: fake.applied_count >= 4)
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGHUP)
+        returned = process.wait(timeout=20)
+    finally:
+        process.kill()
+
+    counts = standing().counts
+    assert returned == 75
+    assert (standing().state, standing().reason) == ("paused", "as asked")
+    assert (counts["failed"], counts["in_doubt"], counts["sent"]) == (0, 0, 0)
+    assert counts["done"] == fake.applied_count < 30
+
+
+def test_nohup_is_obeyed(
+    *,
+    start: Start,
+    fake: FakeGong,
+    meetings: Meetings,
+    standing: Standing,
+) -> None:
+    """A SIGHUP that was ignored when the command began does not stop it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start("bulk", "run", meetings(30), "--per-second", "100")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_for(lambda: fake.applied_count >= 1)
+    process.send_signal(signal.SIGHUP)
+
+    process.communicate(timeout=20)
+
+    assert process.returncode == 0
+    assert standing().counts["done"] == 30

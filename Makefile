@@ -24,7 +24,7 @@ $(VENV)/.demo: $(VENV)/.created pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.created pyproject.toml
-	@$(PIP) install --editable '.[cli,xlsx,redis]' --group test
+	@$(PIP) install --editable '.[cli,redis]' --group test
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test
@@ -82,7 +82,7 @@ test-lowest:  ## Run the tests with the oldest versions of everything
 	@$(MAKE) --no-print-directory VENV=.venvs/lowest .venvs/lowest/.created
 	@.venvs/lowest/bin/python .ci/lowest.py > .venvs/lowest/constraints.txt
 	@.venvs/lowest/bin/python -m pip --quiet --disable-pip-version-check install \
-		--constraint .venvs/lowest/constraints.txt --editable '.[cli,xlsx,redis]' --group test
+		--constraint .venvs/lowest/constraints.txt --editable '.[cli,redis]' --group test
 	@$(PYTEST) $(ARGS)
 
 KILLS ?= 500
@@ -91,7 +91,7 @@ SEED ?= 1
 crash: $(VENV)/.test  ## Kill a bulk job KILLS times, from SEED on, and check that it never lies
 	@PYTHONPATH=tests $(BIN)/python -X dev -m crash --kills $(KILLS) --seed $(SEED)
 
-PARTS := call flame convert imports instructions memory growth pacing late_wakeups processes journal five_days
+PARTS := call flame convert imports instructions memory inputs growth pacing late_wakeups processes journal five_days
 
 bench: $(BENCH)/.installed  ## Measure calls beside other clients, start-up, memory, pace, the journal (PARTS='call memory')
 	@for part in $(PARTS); do \
@@ -125,7 +125,7 @@ wheel: $(VENV)/.lint  ## Build the wheel, import it from an empty folder, verify
 	@rm -rf build/wheel && mkdir -p build/wheel/empty
 	@$(PIP) wheel --no-deps --wheel-dir build/wheel .
 	@$(PYTHON) -m venv build/wheel/venv
-	@build/wheel/venv/bin/python -m pip --quiet --disable-pip-version-check install "$$(ls build/wheel/*.whl)[cli,xlsx]" pytest
+	@build/wheel/venv/bin/python -m pip --quiet --disable-pip-version-check install "$$(ls build/wheel/*.whl)[cli]" pytest
 	@cd build/wheel/empty && ../venv/bin/python -c 'import gong_async; print("the wheel imports:", gong_async.__version__)'
 	@cd build/wheel/empty && VIRTUAL_ENV="$$PWD/../venv" PATH="$$PWD/../venv/bin:$$PATH" \
 		"$(abspath $(BIN))/pyright" --verifytypes gong_async --ignoreexternal > ../types.txt \

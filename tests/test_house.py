@@ -58,11 +58,10 @@ DOORS = {
     "pytest": ("testing/plugin.py",),
     "pytest_asyncio": ("testing/plugin.py",),
     "orjson": ("_json.py",),
-    "python_calamine": ("bulk/sheets.py",),
     "rich": ("cli/",),
     "platformdirs": ("_storage/private_file.py",),
     "redis": ("limits/redis_link.py", "oauth/redis_store.py"),
-    "sqlite3": ("_storage/database.py",),
+    "sqlite3": ("_storage/database.py", "_storage/temporary.py"),
     "yarl": ("_transport/",),
 }
 """Where each library may be imported; attrs may be everywhere."""
@@ -73,7 +72,6 @@ EXTRAS = (
     "redis",
     "opentelemetry",
     "sqlite3",
-    "python_calamine",
     "openpyxl",
     "pytest",
 )

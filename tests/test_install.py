@@ -87,7 +87,7 @@ def test_pipx(installed: Installed) -> None:
     """It keeps the environment by itself."""
     installed({"url": "file:///srv/clone", "dir_info": {}}, pipx_metadata__json="{}")
 
-    assert install_command("xlsx") == "pipx install --force '/srv/clone[xlsx]'"
+    assert install_command("speed") == "pipx install --force '/srv/clone[speed]'"
 
 
 @pytest.mark.usefixtures("no_pip")

@@ -7,14 +7,19 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from typing import NoReturn, TypeVar
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from gong_async.bulk.findings import Finding
 from gong_async.errors import ValidationError
-from gong_async.models._shared import check_email, check_text, meeting_id, time_from_text
+from gong_async.models._shared import (
+    check_email,
+    check_text,
+    is_later,
+    meeting_id,
+    time_from_text,
+)
 from gong_async.models._times import EXAMPLE_TIME
 from gong_async.models.meetings import Invitee, MeetingChange, MeetingUpdate, NewMeeting
 
@@ -29,12 +34,66 @@ OPTIONAL = ("title", "external_id", "provider")
 
 _PERSON = ("email", "display_name", "first_name", "last_name")
 
+_MOST_INT_DIGITS = 40
 _AS_TEXT = "format the column as text and export it again"
 _SAFE_DIGITS = 15
 _MOST_SHOWN = 40
+_MOST_INVITEES = 20_000
 _EXPONENT = re.compile(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]+[.,][0-9]*", re.ASCII)
 _ENTRY = re.compile(r'(?:"[^"]*"|[^;"]+|")+')
+
+
+@frozen
+class Unusable:
+    """Stands for a value that was read and must not be used: a cell with an error, for example."""
+
+    problem: str
+
+
+def read_json(text: str) -> object:
+    """Return a JSON value. What JSON and Python see differently is `Unusable` in it.
+
+    Those are numbers with a fraction or an exponent, huge ones, and keys that stand twice.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deeply; the message says where.
+    """
+    try:
+        return json.loads(
+            text,
+            parse_float=_fraction,
+            parse_int=_integer,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_once_each,
+        )
+    except json.JSONDecodeError as error:
+        problem = f"not JSON: {error.msg} at column {error.colno}"
+    except RecursionError:
+        problem = "nested too deeply"
+    raise ValueError(problem)
+
+
+def _fraction(text: str) -> Unusable:
+    return Unusable("a number with a decimal point or exponent; write it as a string")
+
+
+def _integer(text: str) -> int | Unusable:
+    if len(text) > _MOST_INT_DIGITS:
+        return Unusable(f"a number of more than {_MOST_INT_DIGITS} digits")
+    return int(text)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        twice = key in found
+        found[key] = Unusable(f"the key {key[:_MOST_SHOWN]!a} stands twice") if twice else value
+    return found
 
 
 def _spellings(names: Iterable[str]) -> dict[str, str]:
@@ -141,8 +200,8 @@ def _text(value: object) -> str:
             if not value.is_integer() or abs(value) >= 10**_SAFE_DIGITS:
                 _refuse(f"a number cell keeps only {_SAFE_DIGITS} digits; {_AS_TEXT}")
             return str(int(value))
-        case Decimal():
-            return _refuse("a number with a decimal point or exponent; write it as a string")
+        case Unusable():
+            return _refuse(value.problem)
         case date() | time() | timedelta():
             return _refuse("expected text, got a date cell")
         case _:
@@ -171,6 +230,8 @@ class _Row:
         organizer = self.take("organizer_email", read_email)
         invitees = self.take("invitees", self._invitees)
         optional = {name: self._optional(name) for name in OPTIONAL}
+        if start is not None and end is not None and not is_later(end, start):
+            self._found("end_time", "the meeting must end after it starts")
         if start is None or end is None or organizer is None or invitees is None:
             return None
         if len(self.findings) > before:
@@ -200,6 +261,9 @@ class _Row:
         return None if value is None else self._try(name, _text, value)
 
     def _try(self, name: str, read: Callable[[object], T], value: object) -> T | None:
+        if isinstance(value, Unusable):
+            self._found(name, value.problem)
+            return None
         try:
             return read(value)
         except ValidationError as error:
@@ -215,34 +279,50 @@ class _Row:
             value = _listed(value)
         if not isinstance(value, list):
             _refuse("expected a list")
+        if len(value) > _MOST_INVITEES:
+            _refuse(f"more than {_MOST_INVITEES:,} invitees")
         people: list[Invitee] = []
         for position, item in enumerate(value):
-            person = self._try(f"invitees[{position}]", self._person, item)
+            name = f"invitees[{position}]"
+            if isinstance(item, dict):
+                item = self._fields(name, item)  # noqa: PLW2901 - the same, with Python names
+            person = None if item is None else self._try(name, _person, item)
             if person is not None:
                 people.append(person)
         return tuple(people)
 
-    def _person(self, item: object) -> Invitee:
-        if isinstance(item, str):
-            return read_person(item)
-        if not isinstance(item, dict):
-            _refuse("expected text or an object")
+    def _fields(self, name: str, item: Mapping[str, object]) -> dict[str, str] | None:
+        """Return the fields of an invitee, unless something is wrong with one."""
+        before = len(self.findings)
         found: dict[str, str] = {}
         for key, value in item.items():
-            name = _PERSON_KEYS.get(str(key))
-            if name is None:
-                _refuse(f"the key {unknown(str(key), _PERSON_KEYS)}")
-            if value is not None:
-                found[name] = read_email(value) if name == "email" else _text(value)
-        return Invitee(**found)
+            known = _PERSON_KEYS.get(key)
+            if known is None:
+                self._found(name, f"the key {unknown(key, _PERSON_KEYS)}")
+            elif known in found:
+                self._found(name, f"{known} is given twice")
+            elif value is not None:
+                read = read_email if known == "email" else _text
+                text = self._try(f"{name}.{known}", read, value)
+                if text is not None:
+                    found[known] = text
+        return None if len(self.findings) > before else found
+
+
+def _person(item: object) -> Invitee:
+    if isinstance(item, str):
+        return read_person(item)
+    if not isinstance(item, dict):
+        _refuse("expected text or an object")
+    return Invitee(**item)
 
 
 def _listed(text: str) -> list[object]:
     if not text.lstrip().startswith("["):
         return [entry for entry in _ENTRY.findall(text) if entry.strip()]
     try:
-        listed: object = json.loads(text, parse_float=Decimal)
-    except (ValueError, RecursionError):
+        listed = read_json(text)
+    except ValueError:
         listed = None
     if not isinstance(listed, list):
         _refuse('neither a JSON list nor "Ana <ana@x.example>; lee@x.example"')

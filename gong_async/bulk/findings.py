@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from gong_async.errors import ValidationError
+
+MOST_KEPT = 1_000
+"""Findings that are kept of a file; all are counted."""
 
 _MOST_TOLD = 3
 
@@ -31,14 +34,44 @@ class Finding:
         )
 
 
+@frozen
+class Note(Finding):
+    """What is allowed and may still be a mistake."""
+
+
+@define(eq=False)
+class Findings:
+    """Findings as they come: the first are kept, all are counted."""
+
+    kept: list[Finding] = field(factory=list, init=False)
+    total: int = field(default=0, init=False)
+
+    def add(self, finding: Finding) -> None:
+        """Take one in."""
+        self.total += 1
+        if len(self.kept) < MOST_KEPT:
+            self.kept.append(finding)
+
+    def in_order(self) -> tuple[Finding, ...]:
+        """Return those that are kept, by their lines."""
+        return tuple(sorted(self.kept, key=lambda finding: finding.line))
+
+
 class InputError(ValidationError):
-    """A file cannot be used as it is. Nothing was sent. `findings` lists every fault."""
+    """A file cannot be used as it is. Nothing was sent.
+
+    `findings` lists the first 1,000 faults, and `total` counts all of them.
+    """
 
     hint = "Correct the file; nothing was sent"
 
-    def __init__(self, name: str = "", findings: Sequence[Finding] = ()) -> None:
+    def __init__(
+        self, name: str = "", findings: Sequence[Finding] = (), total: int | None = None
+    ) -> None:
+        total = len(findings) if total is None else total
         told = "; ".join(str(finding) for finding in findings[:_MOST_TOLD])
-        more = len(findings) - _MOST_TOLD
-        count = "1 fault" if len(findings) == 1 else f"{len(findings):,} faults"
+        more = total - min(len(findings), _MOST_TOLD)
+        count = "1 fault" if total == 1 else f"{total:,} faults"
         super().__init__(name, f"{count}: {told}{f'; and {more:,} more' if more > 0 else ''}")
         self.findings: tuple[Finding, ...] = tuple(findings)
+        self.total = total

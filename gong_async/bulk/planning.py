@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 
-from gong_async._convert import make_converter, to_json
+from gong_async._convert import Converter, make_converter, to_json
 from gong_async.bulk.inputs import Inputs
 from gong_async.bulk.journal import Journal, NewItem
 from gong_async.errors import ValidationError
@@ -23,6 +23,7 @@ async def take_in(journal: Journal, changes: Changes) -> str:
 
     Raises:
         ValidationError: a change cannot be right; its place in the source is named.
+        InputError: the same for a file, whose faults are all counted.
     """
     total = hashlib.sha256()
     taken = 0
@@ -50,30 +51,46 @@ def _digest(total: hashlib._Hash, item: NewItem) -> None:
 
 async def _chunks(changes: Changes) -> AsyncGenerator[list[NewItem], None]:
     converter = make_converter()
-    lines = changes.lines if isinstance(changes, Inputs) else None
+    if isinstance(changes, Inputs):
+        pages = changes.pages()
+        place = 0
+
+        def read() -> list[NewItem] | None:
+            page = next(pages, None)
+            if page is None:
+                return None
+            return [_item(converter, n, line, c) for n, (line, c) in enumerate(page, place)]
+
+        while (items := await asyncio.to_thread(read)) is not None:
+            place += len(items)
+            if items:
+                yield items
+        return
     chunk: list[NewItem] = []
     place = 0
     async for change in _pulling(changes):
-        id_, update = _parts(change, place)
-        try:
-            body = to_json(converter, update)
-        except (TypeError, ValueError) as error:
-            raise ValidationError(f"changes[{place}]", f"has no JSON form: {error}") from None
-        chunk.append(
-            NewItem(
-                line=None if lines is None else lines[place],
-                meeting_id=id_,
-                organizer_email=update.organizer_email,
-                digest=hashlib.sha256(body).digest(),
-                body=body,
-            )
-        )
+        chunk.append(_item(converter, place, None, change))
         place += 1
         if len(chunk) == _CHUNK:
             yield chunk
             chunk = []
     if chunk:
         yield chunk
+
+
+def _item(converter: Converter, place: int, line: int | None, change: Change) -> NewItem:
+    id_, update = _parts(change, place)
+    try:
+        body = to_json(converter, update)
+    except (TypeError, ValueError) as error:
+        raise ValidationError(f"changes[{place}]", f"has no JSON form: {error}") from None
+    return NewItem(
+        line=line,
+        meeting_id=id_,
+        organizer_email=update.organizer_email,
+        digest=hashlib.sha256(body).digest(),
+        body=body,
+    )
 
 
 async def _pulling(changes: Changes) -> AsyncGenerator[Change, None]:

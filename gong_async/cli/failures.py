@@ -32,7 +32,7 @@ def explain_failure(error: Exception, diagnostics: Diagnostics) -> Exit:
                 where = {"line": finding.line, "field": finding.field}
                 diagnostics.error("input", f"{error.field}, {finding}", **where)
             diagnostics.error(
-                "input", f"{error.field}: {len(error.findings):,} faults; nothing was sent"
+                "input", f"{error.field}: {error.total:,} faults{_shown(error)}; nothing was sent"
             )
             return Exit.USAGE
         case ConfigurationError():
@@ -55,6 +55,11 @@ def explain_failure(error: Exception, diagnostics: Diagnostics) -> Exit:
             return Exit.USAGE
         case _:
             raise error
+
+
+def _shown(error: InputError) -> str:
+    shown = len(error.findings)
+    return f", of which the first {shown:,} are shown" if shown < error.total else ""
 
 
 def facts(error: GongError) -> dict[str, object]:

@@ -21,7 +21,7 @@ from gong_async.bulk.records import SkipReason
 from gong_async.cli.client import client_options, connect, given
 from gong_async.cli.diagnostics import Diagnostics, one_line
 from gong_async.cli.exits import EPILOG
-from gong_async.cli.input import read_input
+from gong_async.cli.input import input_options, note_doubts, open_input
 from gong_async.cli.interrupts import interruptible
 from gong_async.cli.options import FILE, content_options, pace_options
 from gong_async.cli.wording import duration, moment, number_of
@@ -37,6 +37,7 @@ _REASONS: Mapping[SkipReason, str] = {
 @click.command(epilog=EPILOG)
 @click.argument("file", type=FILE)
 @click.option("--diff", is_flag=True, help="Show field by field what changes, as far as known.")
+@input_options
 @content_options
 @pace_options
 @client_options
@@ -47,6 +48,8 @@ def plan(
     *,
     file: Path,
     diff: bool,
+    encoding: str | None,
+    ids_exact: bool,
     keep_order: bool,
     skip_unchanged: bool,
     check_organizers: bool,
@@ -59,7 +62,7 @@ def plan(
     Nothing is sent, and nothing is kept. What is known of Gong is what earlier jobs on this machine
     were told by it.
     """
-    inputs = read_input(file, diagnostics)
+    inputs = open_input(file, encoding=encoding, ids_exact=ids_exact)
     options = BulkOptions(
         keep_order=keep_order, skip_unchanged=skip_unchanged, check_organizers=check_organizers
     )
@@ -81,7 +84,9 @@ async def _plan(gong: GongClient, inputs: Inputs, options: BulkOptions, show: _S
         state = None if ledger.exists() else folder
         journal = Path(folder, f"plan{SUFFIX}")
         job = gong.bulk(inputs, journal=journal, options=options, state_dir=state)
-        show.plan(await job.plan())
+        plan = await job.plan()
+        note_doubts(inputs, show.diagnostics)
+        show.plan(plan)
         if not show.diff:
             return
         found = differences(JobFile(journal), ledger)

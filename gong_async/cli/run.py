@@ -14,7 +14,7 @@ from gong_async.bulk.records import BulkStatus
 from gong_async.cli.client import client_options, given
 from gong_async.cli.diagnostics import Diagnostics
 from gong_async.cli.exits import EPILOG, Exit
-from gong_async.cli.input import read_input
+from gong_async.cli.input import input_options, note_doubts, open_input
 from gong_async.cli.options import (
     FILE,
     NEW_FILE,
@@ -39,6 +39,7 @@ _ENDS = ("", "-wal", "-shm", ".lock")
     metavar="X",
     help="Pause when more of the last 100 failed; 1 is never.  [default: 0.5]",
 )
+@input_options
 @content_options
 @sending_options
 @pace_options
@@ -51,6 +52,8 @@ def run(
     file: Path,
     journal: Path | None,
     new: bool,
+    encoding: str | None,
+    ids_exact: bool,
     keep_order: bool,
     skip_unchanged: bool,
     check_organizers: bool,
@@ -74,12 +77,13 @@ def run(
         check_organizers=check_organizers,
         **given(max_failure_ratio=max_failure_ratio, max_in_flight=max_in_flight),
     )
-    inputs = read_input(file, diagnostics)
+    inputs = open_input(file, encoding=encoding, ids_exact=ids_exact)
     session = Session.of(diagnostics, max_in_flight=max_in_flight, **sending)
 
     async def start(gong: GongClient) -> BulkJob:
         job = gong.bulk(inputs, journal=journal, options=options)
         plan = await job.plan()
+        note_doubts(inputs, diagnostics)
         planned = JobFile(job.path)
         if not new and (twin := _unfinished(planned)) is not None:
             _discard(planned)
@@ -103,11 +107,21 @@ def run(
 @click.command(epilog=EPILOG)
 @job_argument
 @click.argument("file", type=FILE, required=False)
+@input_options
 @sending_options
 @pace_options
 @client_options
 @click.pass_obj
-def resume(diagnostics: Diagnostics, /, *, name: str, file: Path | None, **sending: Any) -> Exit:
+def resume(
+    diagnostics: Diagnostics,
+    /,
+    *,
+    name: str,
+    file: Path | None,
+    encoding: str | None,
+    ids_exact: bool,
+    **sending: Any,
+) -> Exit:
     """Go on with JOB: its id, the beginning of it, or the path of its journal.
 
     What Gong acknowledged is not sent again. What was under way when the job ended is sent again
@@ -115,7 +129,7 @@ def resume(diagnostics: Diagnostics, /, *, name: str, file: Path | None, **sendi
     does not need it.
     """
     found = find_job(name)
-    inputs = None if file is None else read_input(file, diagnostics)
+    inputs = None if file is None else open_input(file, encoding=encoding, ids_exact=ids_exact)
     session = Session.of(diagnostics, **sending)
 
     async def start(gong: GongClient) -> BulkJob:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gong_async import BulkOptions, GongClient, Limits, MeetingChange, ValidationError
-from gong_async.bulk.inputs import read_changes
+from gong_async.bulk.inputs import InputError, read_changes
 from gong_async.testing import FakeGong
 
 Client = Callable[..., GongClient]
@@ -96,6 +96,67 @@ async def test_lines_of_a_file_are_kept(
         items = [item async for item in job.run()]
 
     assert sorted((item.meeting_id, item.line) for item in items) == [("7", 2), ("8", 4)]
+
+
+async def test_a_file_with_faults_leaves_no_journal(
+    fake: FakeGong, client: Client, state: Path, tmp_path: Path
+) -> None:
+    """Rows go into the journal as they are read; faults discard it, and all are counted (D10)."""
+    row = "2026-11-24T15:00Z,2026-11-24T16:00Z,dana@example.com,"
+    file = tmp_path / "meetings.csv"
+    rows = [f"{number},{row}" for number in range(1_200)]
+    head = "meeting_id,start_time,end_time,organizer_email,invitees"
+    file.write_text("\n".join((head, *rows, *[f"x,{row}"] * 1_200)))
+    async with client(fake) as gong:
+        job = gong.bulk(read_changes(file), state_dir=state)
+        with pytest.raises(InputError) as caught:
+            await job.plan()
+
+    assert (caught.value.total, len(caught.value.findings)) == (1_200, 1_000)
+    assert list(job.path.parent.glob("*.sqlite3*")) == []
+    assert fake.received_count == 0
+
+
+async def test_a_file_of_many_rows(
+    fake: FakeGong, client: Client, state: Path, tmp_path: Path
+) -> None:
+    """A file is read once, in pages: every row has its place and its line; resuming knows it."""
+    row = "2026-11-24T15:00Z,2026-11-24T16:00Z,dana@example.com,"
+    file = tmp_path / "meetings.csv"
+    rows = [f"{number},{row}" for number in range(1_200)]
+    head = "meeting_id,start_time,end_time,organizer_email,invitees"
+    file.write_text("\n".join((head, *rows)))
+    async with client(fake) as gong:
+        inputs = read_changes(file)
+        job = gong.bulk(inputs, state_dir=state)
+        plan = await job.plan()
+        items = [item async for item in job.items()]
+        again = await gong.bulk(read_changes(file), journal=job.path, state_dir=state).plan()
+
+    assert (plan.items, again.items) == (1_200, 1_200)
+    assert [(item.place, item.line, item.meeting_id) for item in items] == [
+        (number, number + 2, str(number)) for number in range(1_200)
+    ]
+    assert list(inputs.lines) == list(range(2, 1_202))
+
+
+async def test_update_many_of_a_file(fake: FakeGong, client: Client, tmp_path: Path) -> None:
+    """A file is a source, checked to its end before the first of its changes is sent."""
+    file = tmp_path / "meetings.csv"
+    row = "2026-11-24T15:00Z,2026-11-24T16:00Z,dana@example.com,"
+    head = "meeting_id,start_time,end_time,organizer_email,invitees"
+    file.write_text("\n".join((head, f"7,{row}", "", f"8,{row}")))
+    faulty = file.with_name("faulty.csv")
+    faulty.write_text("\n".join((head, *(f"{number},{row}" for number in range(600)), f"x,{row}")))
+    rows = read_changes(file)
+    async with client(fake) as gong:
+        outcomes = [outcome async for outcome in gong.update_many(rows)]
+        with pytest.raises(InputError):
+            await anext(gong.update_many(read_changes(faulty)))
+
+    lines = {rows.lines[outcome.index]: outcome.change.meeting_id for outcome in outcomes}  # type: ignore[union-attr]
+    assert lines == {2: "7", 4: "8"}
+    assert fake.received_count == 2
 
 
 async def test_bodies_stand_in_the_journal_as_they_will_be_sent(

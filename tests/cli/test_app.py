@@ -35,7 +35,7 @@ def test_help_is_quick(words: list[str]) -> None:
     """Help imports neither the network, nor a database, nor what draws."""
     program = (
         "import atexit, sys\n"
-        "heavy = {'aiohttp', 'asyncio', 'cattrs', 'rich', 'backoff', 'python_calamine'}\n"
+        "heavy = {'aiohttp', 'asyncio', 'cattrs', 'rich', 'backoff', 'sqlite3'}\n"
         "heavy |= {'sqlite3', 'filelock'}\n"
         "atexit.register(lambda: print(sorted(heavy & sys.modules.keys())))\n"
         "from gong_async.__main__ import main\n"

@@ -133,6 +133,56 @@ def test_invalid_rows(invoke: Invoke, fake: FakeGong, meetings: Meetings, jobs: 
     assert (done.stdout, fake.received, jobs()) == ("", [], [])
 
 
+def test_more_faults_than_are_shown(invoke: Invoke, meetings: Meetings, jobs: Jobs) -> None:
+    """The first 1,000 faults are shown, and all are counted."""
+    done = invoke("bulk", "run", meetings([("x", "a")] * 1_001))
+
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1_001
+    assert lines[-1] == (
+        "error: meetings.csv: 1,001 faults, of which the first 1,000 are shown; nothing was sent"
+    )
+    assert jobs() == []
+
+
+def test_ids_that_look_rounded(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
+    """Ids that went through a double are refused, unless they are known to be right."""
+    file = meetings([("7782342274025937920", "a"), ("7782342274025938944", "b")])
+
+    refused = invoke("bulk", "run", file)
+    planned = invoke("bulk", "plan", file, "--ids-exact")
+    done = invoke("bulk", "run", file, "--ids-exact", *QUICK)
+
+    assert (refused.exit_code, planned.exit_code, done.exit_code) == (2, 0, 0)
+    assert "7782342274025938944" in refused.stderr
+    assert fake.applied_count == 2
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_the_encoding_of_a_file(invoke: Invoke, meetings: Meetings, command: str) -> None:
+    """Another encoding than UTF-8 is named, and one that there is not is wrong usage."""
+    file = meetings([(str(FIRST), "Caf\u00e9")])
+    file.write_bytes(file.read_bytes().decode().encode("cp1252"))
+
+    guessed = invoke("bulk", command, file)
+    unknown = invoke("bulk", command, file, "--encoding", "nope")
+    named = invoke("bulk", command, file, "--encoding", "cp1252")
+
+    assert (guessed.exit_code, unknown.exit_code, named.exit_code) == (2, 2, 0)
+    assert "cp1252" in guessed.stderr
+    assert "nope" in unknown.stderr
+
+
+def test_notes_on_a_file(invoke: Invoke, meetings: Meetings) -> None:
+    """What may be a mistake is printed once the file was read."""
+    done = invoke("bulk", "plan", meetings([(str(FIRST), "a")] * 8))
+
+    notes = [line for line in done.stderr.splitlines() if line.startswith("meetings.csv")]
+    assert len(notes) == 6
+    assert "stands in line 2 already" in notes[0]
+    assert notes[5] == "meetings.csv: 2 more notes; `gong-async --json` shows the first 1,000"
+
+
 def test_invalid_rows_for_programs(invoke: Invoke, meetings: Meetings, told: Told) -> None:
     """With `--json`, each fault is an object with its line and field."""
     done = invoke("--json", "bulk", "run", meetings([("x", "a"), ("y", "b")]))

@@ -75,6 +75,7 @@ def check(data: bytes, suffix: str, folder: Path) -> bool:
     path.write_bytes(data)
     try:
         inputs = read_changes(path)
+        changes = list(inputs)
     except InputError as error:
         assert error.findings
         assert all(is_one_line(str(finding)) for finding in error.findings)
@@ -83,8 +84,8 @@ def check(data: bytes, suffix: str, folder: Path) -> bool:
         )
         return False
     assert isinstance(inputs, Inputs)
-    assert len(inputs.lines) == len(inputs.changes)
-    for change in inputs:
+    assert len(inputs.lines) == len(changes)
+    for change in changes:
         assert meeting_id(change.meeting_id) == change.meeting_id
     assert all(is_one_line(str(note)) for note in inputs.notes)
     return True

@@ -274,7 +274,7 @@ def test_files_take_the_same_times(tmp_path: Path, text: str, problem: str) -> N
     file.write_text(f"{HEADER}42,{text},2026-11-24T16:00:00Z,dana@example.com,\n")
 
     with pytest.raises(InputError) as caught:
-        read_changes(file)
+        read_changes(file).check()
 
     (finding,) = caught.value.findings
     assert finding.field == "start_time"
@@ -289,4 +289,4 @@ def test_files_take_every_iso_8601_form(tmp_path: Path, text: str) -> None:
     file = tmp_path / "m.csv"
     file.write_text(f"{HEADER}42,{text},2026-11-24T16:00:00Z,dana@example.com,\n")
 
-    assert read_changes(file).changes[0].update.start_time == START
+    assert next(iter(read_changes(file))).update.start_time == START

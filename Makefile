@@ -7,7 +7,7 @@ PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := gong_async tests benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-full fuzz crash bench bench-compare bench-pin check format test-all test-lowest wheel clean
+.PHONY: help demo test coverage test-full fuzz crash cancellations bench bench-compare bench-pin check format test-all test-lowest wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,10 @@ SEED ?= 1
 
 crash: $(VENV)/.test  ## Kill a bulk job KILLS times, from SEED on, and check that it never lies
 	@PYTHONPATH=tests $(BIN)/python -X dev -m crash --kills $(KILLS) --seed $(SEED)
+
+cancellations: COUNT = 2000
+cancellations: $(VENV)/.test  ## Interrupt operations at random steps, for COUNT seeds from SEED on
+	@PYTHONPATH=tests $(BIN)/python -m cancellations --count $(COUNT) --seed $(SEED)
 
 PARTS := call flame convert imports instructions memory inputs growth pacing late_wakeups processes journal five_days
 

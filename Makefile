@@ -7,7 +7,7 @@ PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := gong_async tests benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-full fuzz crash cancellations bench bench-compare bench-pin check format test-all test-lowest wheel clean
+.PHONY: help demo test coverage test-full fuzz crash cancellations shutdowns bench bench-compare bench-pin check format test-all test-lowest wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,10 @@ crash: $(VENV)/.test  ## Kill a bulk job KILLS times, from SEED on, and check th
 cancellations: COUNT = 2000
 cancellations: $(VENV)/.test  ## Interrupt operations at random steps, for COUNT seeds from SEED on
 	@PYTHONPATH=tests $(BIN)/python -m cancellations --count $(COUNT) --seed $(SEED)
+
+shutdowns: COUNT = 50
+shutdowns: $(VENV)/.test  ## Shut web backends down under load, COUNT times, from SEED on
+	@PYTHONPATH=tests $(BIN)/python -m shutdowns --count $(COUNT) --seed $(SEED)
 
 PARTS := call flame convert imports instructions memory inputs growth pacing late_wakeups processes journal five_days
 

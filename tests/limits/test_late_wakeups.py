@@ -244,17 +244,6 @@ def test_a_cancelled_wait_leaves_no_credit() -> None:
     assert min(b - a for a, b in pairwise(grants)) >= limits.interval - EPSILON
 
 
-def test_an_infinite_ceiling_keeps_no_grants() -> None:
-    """`per_second=inf` paces nothing and remembers nothing."""
-    limiter = LocalLimiter(fixed(math.inf))
-    grants: list[float] = []
-
-    run(saturate(limiter, grants, 1_000), lambda: 0.0)
-
-    assert len(grants) >= 1_000
-    assert not limiter.gate._grants
-
-
 def test_a_lower_ceiling_binds_the_second_that_has_begun() -> None:
     """Another client names one call a second: the grants before it count."""
     limiter = LocalLimiter(fixed(10, headroom=0))

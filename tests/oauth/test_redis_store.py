@@ -146,5 +146,5 @@ def test_refuses_what_cannot_work(arguments: tuple[str, ...], told: str) -> None
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only whoever uses it needs it."""
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
-    with pytest.raises(ConfigurationError, match=r"logins kept in Redis .*gong-async\[redis\]"):
+    with pytest.raises(ConfigurationError, match=r"logins kept in Redis need .*\[redis\]"):
         RedisTokenStore("acme", "redis://127.0.0.1")

@@ -120,7 +120,7 @@ def test_a_home_directory_that_is_not_known_is_not_invented(
 
 def test_a_key_needs_no_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose credential is a key, or a token, keeps nothing on the disk."""
-    monkeypatch.delenv("GONG_STATE_DIR", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", "")
 
     GongClient.from_env({"GONG_BEARER_TOKEN": "hunter2"})

@@ -4,10 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
-SOURCES := gong_async tests benchmarks examples
+SOURCES := gong_async tests benchmarks examples tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-full fuzz crash cancellations shutdowns bench bench-compare bench-pin check format test-all test-lowest wheel clean
+.PHONY: help demo test coverage test-full fuzz crash cancellations shutdowns bench bench-compare bench-pin architecture check format test-all test-lowest wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -120,6 +120,9 @@ bench-pin: $(BENCH)/.installed  ## Pin the newest versions of what the benchmark
 	@$(BENCH)/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate \
 		--custom-compile-command 'make bench-pin' --extra cli --group bench --group rivals \
 		--output-file benchmarks/requirements.txt pyproject.toml
+
+architecture:  ## Print floors, rooms, arrows, circles and sizes of the package
+	@$(PYTHON) tools/architecture.py $(ARGS)
 
 check: $(VENV)/.lint  ## Format, lint and type checks
 	@$(BIN)/ruff format --check $(SOURCES)

@@ -66,7 +66,7 @@ def main(count: int, per_day: int) -> dict[str, float]:
     """Run in virtual time."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch("gong_async.bulk.journal.Writer", HoldingWriter),
+        patch("gong_async.bulk.store.journal.Writer", HoldingWriter),
     ):
         loop = ThreadAwareLoop()
         try:

@@ -27,7 +27,7 @@ from random import Random
 from xml.sax.saxutils import escape
 
 from gong_async import BasicAuth, GongClient
-from gong_async.bulk.inputs import InputError, read_changes
+from gong_async.inputs.reader import InputError, read_changes
 
 NAMES = ("meeting_id", "start_time", "end_time", "organizer_email", "invitees", "title")
 SPREADSHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"

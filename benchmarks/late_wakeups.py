@@ -34,9 +34,9 @@ from rivals import Server, in_flight, paced_by
 from virtual_time import VirtualLoop
 
 from gong_async import Limits
-from gong_async.limits.gate import Gate
-from gong_async.limits.gates import Lane
-from gong_async.limits.local import LocalLimiter
+from gong_async.limits.memory import LocalLimiter
+from gong_async.limits.state import Gate
+from gong_async.limits.types import Lane
 from gong_async.testing.algorithms import ALGORITHMS, Algorithm, AlgorithmName, make_algorithm
 
 RATES = (3, 10, 30, 100, 400)

@@ -13,7 +13,7 @@ from rivals import Server, paced_by
 from virtual_time import VirtualLoop
 
 from gong_async import Limits
-from gong_async.limits.local import LocalLimiter
+from gong_async.limits.memory import LocalLimiter
 from gong_async.testing.algorithms import AlgorithmName, make_algorithm
 
 mpl.use("svg")

@@ -17,7 +17,7 @@ from attrs import define, field
 from pyrate_limiter import Duration, InMemoryBucket, Limiter, Rate, SingleBucketFactory
 
 from gong_async import Limits, RetryPolicy
-from gong_async.limits.local import LocalLimiter
+from gong_async.limits.memory import LocalLimiter
 from gong_async.testing.algorithms import Algorithm
 
 ONE_WAY = 0.05

@@ -7,7 +7,7 @@ import selectors
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from gong_async.bulk.writer import Writer
+from gong_async.bulk.store.writer import Writer
 
 T = TypeVar("T")
 

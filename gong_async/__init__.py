@@ -11,7 +11,7 @@ from gong_async._version import __version__
 
 if TYPE_CHECKING:
     from gong_async._client import GongClient
-    from gong_async._secret import Secret
+    from gong_async._redact import Secret
     from gong_async._wire import Endpoint
     from gong_async.auth import Auth, BasicAuth, BearerAuth
     from gong_async.bulk.engine import Outcome
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
         UsageError,
         ValidationError,
     )
-    from gong_async.limits.gates import Limits, Quota
-    from gong_async.limits.host import HostShare
-    from gong_async.limits.redis import RedisShare
+    from gong_async.limits.redis.store import RedisShare
+    from gong_async.limits.sqlite.store import HostShare
+    from gong_async.limits.types import Limits, Quota
     from gong_async.models._shared import Answer, Meta, Result
     from gong_async.models.meetings import (
         AdditionalInvitee,
@@ -132,7 +132,7 @@ __all__ = [
 
 _HOMES = {
     "gong_async._client": ("GongClient",),
-    "gong_async._secret": ("Secret",),
+    "gong_async._redact": ("Secret",),
     "gong_async._wire": ("Endpoint",),
     "gong_async.auth": (
         "Auth",
@@ -173,9 +173,9 @@ _HOMES = {
         "UsageError",
         "ValidationError",
     ),
-    "gong_async.limits.gates": ("Limits", "Quota"),
-    "gong_async.limits.host": ("HostShare",),
-    "gong_async.limits.redis": ("RedisShare",),
+    "gong_async.limits.types": ("Limits", "Quota"),
+    "gong_async.limits.sqlite.store": ("HostShare",),
+    "gong_async.limits.redis.store": ("RedisShare",),
     "gong_async.models._shared": (
         "Answer",
         "Meta",

@@ -17,23 +17,21 @@ from attrs import evolve
 from gong_async._base_url import DEFAULT_BASE_URL, origin
 from gong_async._base_url import base_url as checked_base_url
 from gong_async._convert import make_converter
-from gong_async._lifeline import Lifeline
-from gong_async._log_mask import mask_log
+from gong_async._deadline import Lifeline
 from gong_async._pipeline import Pipeline
-from gong_async._redaction import Redactor
-from gong_async._secret import Secret
-from gong_async._sender import PipelineSender
+from gong_async._redact import Redactor, Secret, mask_log
 from gong_async._settings import instance_of, kind_of, number
 from gong_async._transport import BaseConnector, ClientSession, SessionPool
 from gong_async._version import __version__
 from gong_async._wire import Endpoint
 from gong_async.auth import Auth, Settling, auth_from_env
 from gong_async.bulk.engine import Engine, Outcome, wait_until_done
+from gong_async.bulk.sender import PipelineSender
 from gong_async.errors import ConfigurationError, ValidationError
 from gong_async.hooks.check import checked_hooks
 from gong_async.hooks.events import Hook
-from gong_async.limits.gates import Lane, Limits, Quota, Share
-from gong_async.limits.share import IN_THIS_PROCESS
+from gong_async.limits.memory import IN_THIS_PROCESS
+from gong_async.limits.types import Lane, Limits, Quota, Share
 from gong_async.models._shared import Answer, meeting_id
 from gong_async.models.meetings import Change, MeetingChange, UpdatedMeeting
 from gong_async.resources.meetings import Meetings
@@ -42,7 +40,7 @@ from gong_async.retry import RetryPolicy
 if TYPE_CHECKING:
     from gong_async.bulk.job import BulkJob
     from gong_async.bulk.job_task import JobTask
-    from gong_async.bulk.planning import Changes
+    from gong_async.bulk.planner import Changes
     from gong_async.bulk.records import BulkOptions
     from gong_async.bulk.runner import Run
 
@@ -309,9 +307,9 @@ class GongClient:
             state_dir: where journals are kept, and the ledger of what was acknowledged; by default
                 `GONG_STATE_DIR` or the user's state directory.
         """
-        from gong_async.bulk import job_file  # noqa: PLC0415 - only who has bulk jobs needs it
         from gong_async.bulk.job import BulkJob  # noqa: PLC0415
         from gong_async.bulk.records import BulkOptions  # noqa: PLC0415
+        from gong_async.bulk.store import job_file  # noqa: PLC0415 - only who has bulk jobs needs it
 
         if options is not None:
             instance_of("options", options, BulkOptions)
@@ -399,7 +397,7 @@ class GongClient:
     def _sender(self, run: Run | None) -> PipelineSender:
         # Calls of jobs may come to their end when the client is closed; see `close`.
         call = evolve(self._call, lane="bulk", witness=run, lifeline=self._jobs_lifeline)
-        return PipelineSender(call, self._limits)
+        return PipelineSender(call, call.limiter, self._limits)
 
     def _register_job(self, job: JobTask) -> None:
         self._call.lifeline.check()

@@ -32,7 +32,7 @@ from gong_async.models._shared import (
 from gong_async.models.meetings import MeetingUpdate, NewMeeting
 
 # `Converter` is named here for everybody else: this file is the only door to cattrs.
-__all__ = ["Converter", "camel", "from_json", "make_converter", "structure", "to_json"]
+__all__ = ["Converter", "camel", "make_converter", "structure", "to_json"]
 
 T = TypeVar("T")
 
@@ -119,15 +119,6 @@ def to_json(converter: Converter, body: object, *, json: Json = FASTEST) -> byte
         return json.dumps(converter.unstructure(body), texts_only=type(body) in _TEXTS_ONLY)
     except RecursionError:
         raise ValueError("nested too deeply, or holding itself") from None
-
-
-def from_json(body: bytes, *, json: Json = FASTEST) -> object:
-    """Return what a body says. Numbers keep all digits; the last of equal keys wins.
-
-    Raises:
-        ValueError: not JSON, or JSON that no honest server sends (NaN, endless nesting).
-    """
-    return json.loads(body)
 
 
 def structure(converter: Converter, payload: Mapping[str, Any], cls: type[T]) -> T:

@@ -14,11 +14,10 @@ from urllib.parse import quote, urlencode
 
 from attrs import Factory, define, evolve, field, frozen
 
-from gong_async._answer import request_id, retry_after, status_error, success_payload
 from gong_async._convert import Converter, structure, to_json
-from gong_async._lifeline import Lifeline, Span
-from gong_async._redaction import Redactor
-from gong_async._secret import PinnedSecret, Secret
+from gong_async._deadline import Lifeline, Span
+from gong_async._redact import PinnedSecret, Redactor, Secret
+from gong_async._response import request_id, retry_after, status_error, success_payload
 from gong_async._transport import Transport
 from gong_async._wire import Encoded, Endpoint, Progress, Request, Response, Witness
 from gong_async.auth import Auth
@@ -43,7 +42,7 @@ from gong_async.hooks.events import (
     TurnWaited,
 )
 from gong_async.hooks.log import log_event
-from gong_async.limits.gates import Lane, Limiter, Turn
+from gong_async.limits.types import Lane, Limiter, Turn
 from gong_async.models._shared import Meta, Result, meeting_id, utc_now
 from gong_async.retry import Action, Again, RetryBudget, RetryPolicy, decide
 

@@ -13,8 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 from attrs import Attribute, define, field, frozen
 from attrs.validators import optional
 
-from gong_async._flight import SingleFlight
-from gong_async._secret import Secret
+from gong_async._redact import Secret
+from gong_async._single_flight import SingleFlight
 from gong_async.errors import ConfigurationError
 
 Supplier = Callable[[], Awaitable[str | Secret]]

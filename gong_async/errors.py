@@ -42,6 +42,10 @@ Flaw = Literal["cut", "content", "mismatch", "not_http", "unexpected", "shape"]
 """What is wrong with an answer: cut short, not JSON, another meeting's, not HTTP, out of protocol,
 or not the shape that we rely on."""
 
+LONGEST_WAIT = 86_400.0
+"""The longest wait that is obeyed, in seconds. None of Gong's limits lasts longer than a day; what
+asks for more is an instant in place of a duration, or comes from a wrong clock."""
+
 
 class Delivery(StrEnum):
     """How far a request is known to have come."""

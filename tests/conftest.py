@@ -1,6 +1,6 @@
 """What all tests share: no blocking calls in the loop, and no secret in anything that is written.
 
-The fixtures `fake_gong` and `gong` come from the plugin `gong_async.testing.plugin`.
+The fixtures `fake_gong` and `gong` come from the plugin `gong_async._pytest`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from blockbuster import BlockBuster
 
 from gong_async import BasicAuth, GongClient, Invitee, Limits, MeetingUpdate
 from gong_async.hooks.events import Hook
-from gong_async.limits.share import ProcessShare
+from gong_async.limits.memory import ProcessShare
 from gong_async.testing import FakeGong
 from gong_async.testing.oauth import FAKE_CLIENT_SECRET, FAKE_TOKENS
 from gong_async.testing.server import (

@@ -18,8 +18,8 @@ from gong_async import (
     Secret,
     ServerError,
 )
-from gong_async._answer import request_id, retry_after, status_error, success_payload
-from gong_async._redaction import Redactor
+from gong_async._redact import Redactor
+from gong_async._response import request_id, retry_after, status_error, success_payload
 from gong_async._wire import Effect, Request, Response
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)

@@ -27,7 +27,8 @@ from gong_async import (
     UserIntegration,
     ValidationError,
 )
-from gong_async._convert import camel, from_json, make_converter, structure, to_json
+from gong_async._convert import camel, make_converter, structure, to_json
+from gong_async._json import from_json
 from gong_async.testing import FakeGong, Fault
 
 Wire = Callable[[str], Any]

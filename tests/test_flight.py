@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from gong_async._flight import SingleFlight
+from gong_async._single_flight import SingleFlight
 
 
 class Work:

@@ -26,8 +26,8 @@ from gong_async import (
     Secret,
     UpdatedMeeting,
 )
-from gong_async.bulk import findings
 from gong_async.hooks import events
+from gong_async.inputs import findings
 from gong_async.testing import FakeGong, Fault, FaultRule
 
 START = datetime(2026, 11, 24, 15, tzinfo=UTC)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from gong_async import BasicAuth, GongClient
-from gong_async._log_mask import LogMask
+from gong_async._redact import LogMask
 
 KEY, SECRET = "MASKEDKEY12345", "MASKEDSECRET67890"
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gong_async import BasicAuth, Secret
-from gong_async._redaction import TEXT_LIMIT, Redactor
+from gong_async._redact import TEXT_LIMIT, Redactor
 
 AWKWARD = 'p/ss+w&rd "\\<42>=='
 

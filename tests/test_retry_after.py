@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gong_async._retry_after import LONGEST_WAIT, PROBE_WAIT, parse_retry_after
+from gong_async._response import PROBE_WAIT, parse_retry_after
+from gong_async.errors import LONGEST_WAIT
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 DATE = "Sun, 22 Nov 2026 10:00:00 GMT"  # the server's clock is two hours behind ours

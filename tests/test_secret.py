@@ -17,7 +17,7 @@ import pytest
 from attrs import frozen
 
 from gong_async import BasicAuth, BearerAuth, ConfigurationError, FileTokenStore, OAuth, Secret
-from gong_async._secret import MaskedHeader, PinnedSecret
+from gong_async._redact import MaskedHeader, PinnedSecret
 
 PLAIN = "hunter2hunter2"
 

@@ -12,7 +12,7 @@ from aiohttp.client_proto import ResponseHandler
 from attrs import define, field
 
 from gong_async._transport.deadlines import Deadlines
-from gong_async._transport.origin import Origin
+from gong_async._transport.http1 import Origin
 
 
 @define(eq=False)

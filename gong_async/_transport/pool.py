@@ -12,13 +12,11 @@ from aiohttp import BaseConnector, ClientSession
 from aiohttp.http import HttpProcessingError
 from attrs import define, field
 
-from gong_async._secret import Secret
-from gong_async._transport.exchange import Exchange
-from gong_async._transport.facts import facts
-from gong_async._transport.failures import explain
-from gong_async._transport.foreign import send_through
+from gong_async._redact import Secret
+from gong_async._transport.errors import explain
+from gong_async._transport.http1 import Exchange, Origin, facts, origin_of
 from gong_async._transport.loops import Loop, Loops
-from gong_async._transport.origin import Origin, origin_of
+from gong_async._transport.session_send import send_through
 from gong_async._transport.tls import tls_context
 from gong_async._wire import Progress, Request, Response
 from gong_async.errors import GongError, UsageError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gong_async._secret import Secret
+from gong_async._redact import Secret
 from gong_async._wire import Progress, Request, Response
 
 

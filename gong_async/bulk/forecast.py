@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from gong_async.bulk.records import Forecast
 from gong_async.limits.day import DAY
-from gong_async.limits.gates import Limits, Quota
+from gong_async.limits.types import Limits, Quota
 
 
 def forecast(requests: int, *, quota: Quota, limits: Limits) -> Forecast:

@@ -15,15 +15,15 @@ from attrs import define, field
 
 from gong_async._version import __version__
 from gong_async.bulk.engine import wait_until_done
+from gong_async.bulk.error_scope import Stop, as_asked
 from gong_async.bulk.forecast import forecast
-from gong_async.bulk.job_file import JobFile
 from gong_async.bulk.job_task import JobTask
-from gong_async.bulk.journal import SETTLE, Journal, make_header
-from gong_async.bulk.planning import Changes, digest_of, take_in
+from gong_async.bulk.planner import Changes, digest_of, take_in
 from gong_async.bulk.records import BulkItem, BulkOptions, BulkPlan, BulkStatus, ItemState
 from gong_async.bulk.runner import Run
-from gong_async.bulk.scope import Stop, as_asked
 from gong_async.bulk.sender import Sender
+from gong_async.bulk.store.job_file import JobFile
+from gong_async.bulk.store.journal import SETTLE, Journal, make_header
 from gong_async.errors import ConfigurationError, JournalError
 from gong_async.resources.meetings import EMAILS_PER_CALL
 

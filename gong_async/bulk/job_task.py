@@ -13,12 +13,12 @@ from attrs import define, field
 
 from gong_async._storage.private_file import make_private_file
 from gong_async.bulk.engine import wait_until_done
-from gong_async.bulk.job_file import LOCK_STEP, LOCK_TRIES, JobFile
-from gong_async.bulk.journal import Journal
+from gong_async.bulk.error_scope import Stop
 from gong_async.bulk.outbox import Outbox
 from gong_async.bulk.runner import Run
-from gong_async.bulk.schema import JOURNAL
-from gong_async.bulk.scope import Stop
+from gong_async.bulk.store.job_file import LOCK_STEP, LOCK_TRIES, JobFile
+from gong_async.bulk.store.journal import Journal
+from gong_async.bulk.store.schema import JOURNAL
 from gong_async.errors import UsageError
 
 CLIENT_CLOSED = Stop("interrupted", "client closed")

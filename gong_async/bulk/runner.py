@@ -13,13 +13,21 @@ from typing import Self
 from attrs import define, evolve, field
 
 from gong_async.bulk.engine import Engine, EngineRun, cancel_and_wait
+from gong_async.bulk.error_scope import (
+    Health,
+    Scope,
+    Stop,
+    as_asked,
+    scope_of,
+    stop_for,
+    was_refused,
+)
 from gong_async.bulk.forecast import forecast
-from gong_async.bulk.journal import Journal, PlannedItem
-from gong_async.bulk.organizers import check_organizers
 from gong_async.bulk.outbox import Outbox
+from gong_async.bulk.preflight import check_organizers
 from gong_async.bulk.records import BulkItem, BulkOptions, ItemState, JobState
-from gong_async.bulk.scope import Health, Scope, Stop, as_asked, scope_of, stop_for, was_refused
 from gong_async.bulk.sender import Sender
+from gong_async.bulk.store.journal import Journal, PlannedItem
 from gong_async.errors import (
     ConfigurationError,
     ConflictError,

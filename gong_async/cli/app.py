@@ -20,12 +20,14 @@ from gong_async.cli.lazy import Entry, LazyGroup
 
 _COMMANDS = {
     "meetings": Entry("meetings", "Update, create or delete one meeting; ask for status."),
-    "bulk": Entry("bulk", "Update many meetings from a file, in a job that survives a crash."),
+    "bulk": Entry(
+        "bulk.group", "Update many meetings from a file, in a job that survives a crash."
+    ),
     "login": Entry("login", "Log in to Gong as an application, approved in the browser."),
     "logout": Entry("logout", "Forget the login of this machine."),
     "whoami": Entry("whoami", "Tell which credential the commands use."),
     "quota": Entry("quota", "Tell what is used and left of the company's calls."),
-    "doctor": Entry("doctor", "Look for what stands between this machine and Gong."),
+    "doctor": Entry("doctor.command", "Look for what stands between this machine and Gong."),
     "fake": Entry("fake", "Run a make-believe Gong on this machine, to try things out."),
 }
 _CREDENTIAL = re.compile(r"key|secret|token|password|auth|user|credential", re.IGNORECASE)

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from gong_async import GongClient, HostShare
+from gong_async._client import GongClient
+from gong_async.limits.sqlite.store import HostShare
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 
-from gong_async import BasicAuth
-from gong_async.auth import auth_from_env
+from gong_async.auth import BasicAuth, auth_from_env
+from gong_async.cli.bulk.wording import moment
 from gong_async.cli.findings import Finding, advised, note, ok, problem
-from gong_async.cli.wording import moment
 from gong_async.errors import ConfigurationError
 from gong_async.oauth.environment import CLIENT_ID, CLIENT_SECRET, login_from_env
 from gong_async.oauth.tokens import Tokens

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import click
 
-from gong_async._redaction import Redactor
+from gong_async._redact import Redactor
 
 _MOST_SHOWN = 4_000
 

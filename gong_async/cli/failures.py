@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gong_async.bulk.findings import InputError
 from gong_async.cli.diagnostics import Diagnostics
 from gong_async.cli.exits import Exit
 from gong_async.errors import (
@@ -14,6 +13,7 @@ from gong_async.errors import (
     RateLimitError,
     ValidationError,
 )
+from gong_async.inputs.findings import InputError
 
 _ENVIRONMENT = (
     "Credentials and GONG_BASE_URL are read from the environment; credentials are never options"

@@ -7,7 +7,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from gong_async._redaction import Redactor
+from gong_async._redact import Redactor
 
 Level = Literal["ok", "note", "problem"]
 

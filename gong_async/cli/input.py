@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from gong_async.bulk.inputs import Inputs, read_changes
 from gong_async.cli.diagnostics import Diagnostics
+from gong_async.inputs.reader import Inputs, read_changes
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

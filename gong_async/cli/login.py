@@ -8,12 +8,16 @@ import secrets
 
 import click
 
-from gong_async import FileTokenStore, GongError, LoginRequiredError, OAuth, Secret, Tokens
+from gong_async._redact import Secret
 from gong_async.cli.diagnostics import Diagnostics
 from gong_async.cli.exits import EPILOG
 from gong_async.cli.interrupts import interrupts
 from gong_async.cli.loopback import Denied, Loopback, listening, redirect_uri
+from gong_async.errors import GongError, LoginRequiredError
+from gong_async.oauth.credential import OAuth
 from gong_async.oauth.environment import oauth_from_env
+from gong_async.oauth.file_store import FileTokenStore
+from gong_async.oauth.tokens import Tokens
 
 DEFAULT_PORT = 8914
 _SCOPES = (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from gong_async import FileTokenStore
 from gong_async.cli.diagnostics import Diagnostics
 from gong_async.cli.exits import EPILOG
+from gong_async.oauth.file_store import FileTokenStore
 
 
 @click.command(epilog=EPILOG)

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 
 from attrs import define, field
 
-from gong_async import ConfigurationError, Secret
-from gong_async._redaction import Redactor
+from gong_async._redact import Redactor, Secret
+from gong_async.errors import ConfigurationError
 
 HOST = "127.0.0.1"
 PATH = "/callback"

@@ -10,14 +10,17 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from gong_async import GongClient, MeetingUpdate, NewMeeting, Result, ValidationError
-from gong_async.bulk.columns import read_meeting, read_meeting_id
-from gong_async.bulk.findings import Finding, InputError
-from gong_async.bulk.tables import object_row
+from gong_async._client import GongClient
 from gong_async.cli.client import client_options, connect, given
 from gong_async.cli.exits import EPILOG
 from gong_async.cli.interrupts import interruptible
+from gong_async.errors import ValidationError
+from gong_async.inputs.findings import Finding, InputError
+from gong_async.inputs.rows import read_meeting, read_meeting_id
+from gong_async.inputs.text import object_row
+from gong_async.models._shared import Result
 from gong_async.models._times import EXAMPLE_TIME
+from gong_async.models.meetings import MeetingUpdate, NewMeeting
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 MeetingT = TypeVar("MeetingT", MeetingUpdate, NewMeeting)

@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 import click
 
-from gong_async import Limits, Quota
 from gong_async.cli.client import connect, given
 from gong_async.cli.exits import EPILOG
+from gong_async.limits.types import Limits, Quota
 
 
 @click.command(epilog=EPILOG)

@@ -8,10 +8,10 @@ import os
 
 import click
 
-from gong_async import BasicAuth, OAuth
 from gong_async._base_url import DEFAULT_BASE_URL
-from gong_async.auth import auth_from_env
+from gong_async.auth import BasicAuth, auth_from_env
 from gong_async.cli.exits import EPILOG
+from gong_async.oauth.credential import OAuth
 from gong_async.oauth.environment import login_from_env
 
 

@@ -10,8 +10,8 @@ from typing import Protocol, Self
 
 from attrs import define, field
 
-from gong_async.limits.gates import Lane, Limits, Quota, Settlement
 from gong_async.limits.queue import Queue
+from gong_async.limits.types import Lane, Limits, Quota, Settlement
 
 
 class Keeper(Protocol):

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from attrs import Factory, define, field
 
-from gong_async.limits.crowd import Crowd
-from gong_async.limits.gates import Lane
+from gong_async.limits.load import Crowd
+from gong_async.limits.types import Lane
 
 _TICK = 1e-6
 

@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from urllib.parse import urlencode, urlsplit
 
 from gong_async._base_url import base_url as checked_base_url
-from gong_async._flight import SingleFlight
-from gong_async._redaction import Redactor
-from gong_async._secret import Secret
+from gong_async._redact import Redactor, Secret
 from gong_async._settings import number
+from gong_async._single_flight import SingleFlight
 from gong_async._transport import BaseConnector
 from gong_async._version import __version__
 from gong_async.auth import credential_problem

@@ -7,9 +7,8 @@ from urllib.parse import urlencode
 
 from attrs import define, field, frozen
 
-from gong_async._answer import success_payload
-from gong_async._redaction import Redactor
-from gong_async._secret import Secret
+from gong_async._redact import Redactor, Secret
+from gong_async._response import success_payload
 from gong_async._transport import BaseConnector, SessionPool
 from gong_async._wire import Progress, Request, Response
 from gong_async.errors import GongError, LoginRequiredError

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from gong_async._secret import Secret
+from gong_async._redact import Secret
 from gong_async.errors import ConfigurationError
 from gong_async.oauth.credential import APP_URL, OAuth
 from gong_async.oauth.file_store import FileTokenStore, login_path

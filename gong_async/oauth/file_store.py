@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from attrs import field, frozen
 
-from gong_async._secret import Secret
+from gong_async._redact import Secret
 from gong_async._storage.lock import ProcessLock
 from gong_async._storage.private_file import (
     Purpose,

@@ -10,8 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from gong_async._base_url import customer_base_url
-from gong_async._redaction import Redactor
-from gong_async._secret import Secret
+from gong_async._redact import Redactor, Secret
 from gong_async.auth import credential_problem
 from gong_async.errors import ProtocolError
 from gong_async.models._shared import utc_now

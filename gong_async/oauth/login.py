@@ -12,7 +12,7 @@ from datetime import datetime
 from attrs import define, field
 
 from gong_async._base_url import DEFAULT_BASE_URL
-from gong_async._secret import PinnedSecret, Secret
+from gong_async._redact import PinnedSecret, Secret
 from gong_async.auth import bearer
 from gong_async.errors import GongError, LoginRequiredError, ProtocolError
 from gong_async.models._shared import utc_now

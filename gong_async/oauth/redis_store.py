@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gong_async._secret import Secret
+from gong_async._redact import Secret
 from gong_async.errors import ConfigurationError
-from gong_async.limits.redis_link import check_url, load_redis, make_client
+from gong_async.limits.redis.connection import check_url, load_redis, make_client
 from gong_async.oauth.store import LOCK_SECONDS
 from gong_async.oauth.tokens import Tokens
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from gong_async._answer import request_id, status_error
-from gong_async._convert import from_json
-from gong_async._redaction import Redactor
+from gong_async._json import from_json
+from gong_async._redact import Redactor
+from gong_async._response import request_id, status_error
 from gong_async._wire import Response
 from gong_async.errors import (
     APIStatusError,

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from gong_async._base_url import base_url as checked_base_url
-from gong_async._secret import Secret
+from gong_async._redact import Secret
 from gong_async.auth import credential_problem
 from gong_async.errors import ConfigurationError
 

@@ -17,8 +17,8 @@ from gong_async import (
     MeetingUpdate,
     RetryPolicy,
 )
-from gong_async.bulk.job_file import JobFile, ledger_path
-from gong_async.bulk.planning import Changes
+from gong_async.bulk.planner import Changes
+from gong_async.bulk.store.job_file import JobFile, ledger_path
 from gong_async.testing import FakeGong
 
 FIRST_ID = 7_782_342_274_025_937_000

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from gong_async import BulkOptions, Invitee
-from gong_async.bulk import bundle
-from gong_async.bulk.bundle import support_bundle
-from gong_async.bulk.groups import error_groups
-from gong_async.bulk.job_file import JobFile
+from gong_async.bulk.reports import support_bundle as bundle
+from gong_async.bulk.reports.groups import error_groups
+from gong_async.bulk.reports.support_bundle import support_bundle
+from gong_async.bulk.store.job_file import JobFile
 from gong_async.testing import FakeGong, Fault
 
 from .jobs import Jobs, change

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gong_async import BulkOptions, Invitee
-from gong_async.bulk.differences import Difference, differences
-from gong_async.bulk.inputs import read_changes
-from gong_async.bulk.purge import purge
+from gong_async.bulk.reports.differences import Difference, differences
+from gong_async.bulk.reports.purge import purge
+from gong_async.inputs.reader import read_changes
 from gong_async.testing import FakeGong, Fault
 
 from .jobs import Jobs, change

@@ -10,9 +10,9 @@ from typing import Any
 import pytest_asyncio
 
 from gong_async import BulkOptions, GongClient, MeetingChange
-from gong_async.bulk.journal import Journal, PlannedItem, make_header
-from gong_async.bulk.planning import take_in
+from gong_async.bulk.planner import take_in
 from gong_async.bulk.records import BulkItem, ItemState
+from gong_async.bulk.store.journal import Journal, PlannedItem, make_header
 from gong_async.testing import FakeGong
 
 Client = Callable[..., GongClient]

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from gong_async import BulkOptions, Invitee, JournalError
-from gong_async.bulk.export import Format, export, failed_rows, write_atomically
-from gong_async.bulk.inputs import read_changes
-from gong_async.bulk.job_file import JobFile
-from gong_async.bulk.purge import purge
+from gong_async.bulk.reports.export import Format, export, failed_rows, write_atomically
+from gong_async.bulk.reports.purge import purge
+from gong_async.bulk.store.job_file import JobFile
+from gong_async.inputs.reader import read_changes
 from gong_async.testing import FakeGong, Fault
 
 from .jobs import Jobs, change

@@ -21,8 +21,8 @@ import pytest
 from attrs import frozen
 
 from gong_async import ConfigurationError, Invitee, MeetingChange, MeetingUpdate, ValidationError
-from gong_async.bulk.ids import chance_of
-from gong_async.bulk.inputs import Finding, InputError, read_changes
+from gong_async.inputs.ids import chance_of
+from gong_async.inputs.reader import Finding, InputError, read_changes
 
 ID = "7782342274025937895"
 HEADER = "meeting_id,start_time,end_time,organizer_email,invitees,title"

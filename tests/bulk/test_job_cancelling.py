@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from gong_async import BulkItem, BulkJob, BulkOptions, GongClient, JournalError, MeetingChange
-from gong_async.limits.gates import Limits, Quota
+from gong_async.limits.types import Limits, Quota
 from gong_async.models.meetings import IntegrationStatus, UpdatedMeeting
 from gong_async.testing import FakeGong
 

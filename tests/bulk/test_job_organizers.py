@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from gong_async import BulkOptions, GongClient, MeetingChange, RetryPolicy
-from gong_async.bulk import runner, scope
+from gong_async.bulk import error_scope as scope
+from gong_async.bulk import runner
 from gong_async.testing import FakeGong, Fault
 
 Client = Callable[..., GongClient]

@@ -26,7 +26,7 @@ from gong_async import (
 )
 from gong_async.bulk import runner
 from gong_async.limits import day
-from gong_async.limits.share import ProcessShare
+from gong_async.limits.memory import ProcessShare
 from gong_async.testing import FakeGong, Fault
 
 Client = Callable[..., GongClient]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gong_async import BulkOptions, GongClient, Limits, MeetingChange, ValidationError
-from gong_async.bulk.inputs import InputError, read_changes
+from gong_async.inputs.reader import InputError, read_changes
 from gong_async.testing import FakeGong
 
 Client = Callable[..., GongClient]

@@ -23,7 +23,7 @@ from gong_async import (
 )
 from gong_async._storage import private_file
 from gong_async._storage.database import Database
-from gong_async.bulk.schema import JOURNAL
+from gong_async.bulk.store.schema import JOURNAL
 from gong_async.testing import FakeGong
 
 Client = Callable[..., GongClient]

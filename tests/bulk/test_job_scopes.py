@@ -19,7 +19,7 @@ from gong_async import (
     MeetingChange,
     RetryPolicy,
 )
-from gong_async.bulk import scope
+from gong_async.bulk import error_scope as scope
 from gong_async.testing import FakeGong, Fault
 
 Client = Callable[..., GongClient]

@@ -17,9 +17,9 @@ import pytest
 
 from gong_async import BulkJob, BulkOptions, GongClient, JournalError, MeetingChange, RetryPolicy
 from gong_async.bulk import job as job_module
-from gong_async.bulk import journal as journal_module
 from gong_async.bulk import runner
-from gong_async.bulk.journal import Journal
+from gong_async.bulk.store import journal as journal_module
+from gong_async.bulk.store.journal import Journal
 from gong_async.testing import FakeGong, Fault
 
 Client = Callable[..., GongClient]

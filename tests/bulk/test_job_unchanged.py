@@ -10,7 +10,7 @@ import pytest
 
 from gong_async import BulkOptions, GongClient, MeetingChange, RetryPolicy
 from gong_async.bulk import job as job_module
-from gong_async.bulk import journal as journal_module
+from gong_async.bulk.store import journal as journal_module
 from gong_async.testing import FakeGong, Fault
 
 Client = Callable[..., GongClient]

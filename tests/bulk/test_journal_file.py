@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gong_async import BulkOptions, GongClient, JournalError, MeetingChange
-from gong_async.bulk.job_file import JobFile, find_job, jobs_directory, list_jobs, new_job_id
+from gong_async.bulk.store.job_file import JobFile, find_job, jobs_directory, list_jobs, new_job_id
 from gong_async.testing import FakeGong
 
 Client = Callable[..., GongClient]

@@ -10,7 +10,7 @@ from pathlib import Path
 import openpyxl  # type: ignore[import-untyped]
 import pytest
 
-from gong_async.bulk.inputs import InputError, read_changes
+from gong_async.inputs.reader import InputError, read_changes
 
 ID = "7782342274025937895"
 NAMES = ("meeting_id", "start_time", "end_time", "organizer_email", "invitees", "title")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from gong_async import BulkOptions
-from gong_async.bulk.export import write_atomically
-from gong_async.bulk.inputs import Inputs, read_changes
-from gong_async.bulk.job_file import JobFile
-from gong_async.bulk.purge import purge
-from gong_async.bulk.undo import reverse
+from gong_async.bulk.reports.export import write_atomically
+from gong_async.bulk.reports.purge import purge
+from gong_async.bulk.reports.undo import reverse
+from gong_async.bulk.store.job_file import JobFile
+from gong_async.inputs.reader import Inputs, read_changes
 from gong_async.testing import FakeGong, Fault
 
 from .jobs import Jobs, change

@@ -15,8 +15,8 @@ import pytest_asyncio
 
 from gong_async import JournalError
 from gong_async._storage.database import Database
-from gong_async.bulk.schema import JOURNAL
-from gong_async.bulk.writer import Writer
+from gong_async.bulk.store.schema import JOURNAL
+from gong_async.bulk.store.writer import Writer
 
 Query = Callable[..., list[tuple[Any, ...]]]
 

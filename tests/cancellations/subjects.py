@@ -25,7 +25,7 @@ from gong_async import (
     Outcome,
     RetryPolicy,
 )
-from gong_async.limits.share import ProcessShare
+from gong_async.limits.memory import ProcessShare
 
 ITEMS = 12
 _FIRST_ID = 7_300_000_000_000_000_001

@@ -17,9 +17,9 @@ from crash.server_process import OracleProcess
 from cancellations.campaign import run_case
 from cancellations.cases import COMBINATIONS, EXITS, Subject, Way, make_case
 from gong_async import GongClient
-from gong_async._sender import PipelineSender
 from gong_async._storage.lock import ProcessLock
-from gong_async.bulk.journal import Journal
+from gong_async.bulk.sender import PipelineSender
+from gong_async.bulk.store.journal import Journal
 from gong_async.resources.meetings import Meetings
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from gong_async.bulk.job_file import JobFile, list_jobs
 from gong_async.bulk.records import BulkStatus
+from gong_async.bulk.store.job_file import JobFile, list_jobs
 from gong_async.cli.app import app
 from gong_async.testing import FakeGong
 from gong_async.testing.server import FAKE_ACCESS_KEY_SECRET, FAKE_BEARER_TOKEN

@@ -74,7 +74,7 @@ def test_a_run_without_a_terminal_draws_nothing() -> None:
     program = (
         "import sys\n"
         "from gong_async.cli.diagnostics import Diagnostics\n"
-        "from gong_async.cli.progress import make_progress\n"
+        "from gong_async.cli.bulk.progress import make_progress\n"
         "make_progress(Diagnostics(as_json=False), wanted=True)\n"
         "print('rich' in sys.modules)\n"
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from gong_async.bulk.job_file import JobFile
+from gong_async.bulk.store.job_file import JobFile
 from gong_async.testing import FakeGong
 
 Invoke = Callable[..., Result]

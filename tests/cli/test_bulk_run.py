@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from gong_async.bulk.job_file import JobFile
 from gong_async.bulk.records import BulkStatus
+from gong_async.bulk.store.job_file import JobFile
 from gong_async.testing import FakeGong, Fault
 
 Invoke = Callable[..., Result]

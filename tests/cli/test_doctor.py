@@ -34,11 +34,11 @@ from gong_async import (
     Secret,
     Tokens,
 )
-from gong_async.cli.environment import Target
+from gong_async.cli.doctor.advice import judge_error, judge_quota
+from gong_async.cli.doctor.environment import Target
+from gong_async.cli.doctor.installation import judge_aiohttp
+from gong_async.cli.doctor.network import judge_certificate
 from gong_async.cli.findings import Finding
-from gong_async.cli.installation import judge_aiohttp
-from gong_async.cli.network import judge_certificate
-from gong_async.cli.verdict import judge_error, judge_quota
 from gong_async.testing import FakeGong, Fault
 
 Invoke = Callable[..., Result]
@@ -836,7 +836,7 @@ def test_a_file_system_that_may_be_on_a_network(
     table = tmp_path / "mountinfo"
     rows = f"1 0 8:1 / / rw - ext4 x rw\n2 1 0:1 / {tmp_path} rw - {kind} x rw\n"
     table.write_text(rows)
-    monkeypatch.setattr("gong_async.cli.state.MOUNTS", table)
+    monkeypatch.setattr("gong_async.cli.doctor.state.MOUNTS", table)
     report = examine("--offline")
 
     assert report.stands("state") == (1, "problem")

@@ -21,11 +21,11 @@ import pytest
 from rich.console import Console
 
 from gong_async.bulk.records import BulkStatus
-from gong_async.cli.bar import Bar
+from gong_async.cli.bulk.bar import Bar
+from gong_async.cli.bulk.progress import Lines
+from gong_async.cli.bulk.snapshot import Gauge, Standing
+from gong_async.cli.bulk.wording import duration
 from gong_async.cli.diagnostics import Diagnostics
-from gong_async.cli.progress import Lines
-from gong_async.cli.standing import Gauge, Standing
-from gong_async.cli.wording import duration
 from gong_async.testing import FakeGong, Fault
 
 Meetings = Callable[..., Path]

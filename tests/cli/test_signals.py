@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from gong_async.bulk.job_file import JobFile
 from gong_async.bulk.records import BulkStatus
+from gong_async.bulk.store.job_file import JobFile
 from gong_async.testing import FakeGong, Fault
 
 Start = Callable[..., subprocess.Popen[str]]

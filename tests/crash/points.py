@@ -17,10 +17,10 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from gong_async.bulk import writer
-from gong_async.bulk.journal import Journal
 from gong_async.bulk.records import BulkItem
 from gong_async.bulk.runner import Run
+from gong_async.bulk.store import writer
+from gong_async.bulk.store.journal import Journal
 
 
 def die() -> None:

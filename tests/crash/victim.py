@@ -17,9 +17,9 @@ from typing import Any
 
 from crash.points import set_points
 from gong_async import GongClient
-from gong_async.bulk.journal import Journal
 from gong_async.bulk.outbox import Outbox
 from gong_async.bulk.records import BulkItem
+from gong_async.bulk.store.journal import Journal
 
 
 def tell_watchers(begun: int, told: int) -> None:

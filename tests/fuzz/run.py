@@ -34,7 +34,7 @@ from gong_async import (
     RetryPolicy,
     UpdatedMeeting,
 )
-from gong_async.limits.gates import Lane, Limiter, Turn
+from gong_async.limits.types import Lane, Limiter, Turn
 
 TIMEOUT = 3.0
 """Seconds for one call of the client."""

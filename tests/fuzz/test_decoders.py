@@ -32,13 +32,20 @@ from gong_async import (
     UpdatedMeeting,
     ValidationError,
 )
-from gong_async._answer import request_id, retry_after, status_error, success_payload
 from gong_async._base_url import base_url
-from gong_async._convert import from_json, make_converter, structure, to_json
-from gong_async._redaction import Redactor
-from gong_async._retry_after import LONGEST_WAIT, parse_retry_after
+from gong_async._convert import make_converter, structure, to_json
+from gong_async._json import from_json
+from gong_async._redact import Redactor
+from gong_async._response import (
+    parse_retry_after,
+    request_id,
+    retry_after,
+    status_error,
+    success_payload,
+)
 from gong_async._wire import Request, Response
 from gong_async.auth import auth_from_env
+from gong_async.errors import LONGEST_WAIT
 from gong_async.models._shared import meeting_id
 
 SECRET = "s3cret/with+odd=chars"

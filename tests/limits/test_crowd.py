@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from attrs import Factory, define
 
-from gong_async.limits.crowd import EVERY, FORGOTTEN, NOBODY, RENEWED, Crowd, Pulse, Report
+from gong_async.limits.load import EVERY, FORGOTTEN, NOBODY, RENEWED, Crowd, Pulse, Report
 
 pytestmark = pytest.mark.looptime
 

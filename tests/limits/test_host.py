@@ -20,8 +20,8 @@ import pytest
 
 import gong_async
 from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, RateLimitError
-from gong_async.limits.gate import PROBE_LEASE
-from gong_async.limits.host import HostLimiter, HostShare
+from gong_async.limits.sqlite.store import HostLimiter, HostShare
+from gong_async.limits.state import PROBE_LEASE
 from gong_async.testing import FakeGong, Fault
 
 COMPANY = "https://api.gong.io 0123456789ab"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gong_async import Limits
-from gong_async.limits.local import LocalLimiter
+from gong_async.limits.memory import LocalLimiter
 
 INTERVAL = 1.0
 EPSILON = 1e-3

@@ -9,8 +9,8 @@ from statistics import median
 import pytest
 
 from gong_async import DailyQuotaExceededError, Limits
-from gong_async.limits.gates import Lane
-from gong_async.limits.local import LocalLimiter
+from gong_async.limits.memory import LocalLimiter
+from gong_async.limits.types import Lane
 
 pytestmark = pytest.mark.looptime
 

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gong_async import Limits
-from gong_async.limits.gates import Lane
-from gong_async.limits.local import LocalLimiter
+from gong_async.limits.memory import LocalLimiter
+from gong_async.limits.types import Lane
 
 EPSILON = 1e-6
 MILLISECOND = 0.001

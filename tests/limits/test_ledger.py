@@ -11,10 +11,10 @@ from attrs import define
 
 from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, RateLimitError
 from gong_async._storage.database import Database
-from gong_async.limits.crowd import EVERY, FORGOTTEN, Crowd, Report
-from gong_async.limits.gates import Settlement
-from gong_async.limits.ledger import HORIZON, Booking, Clocks, Ledger
-from gong_async.limits.schema import LIMITS
+from gong_async.limits.load import EVERY, FORGOTTEN, Crowd, Report
+from gong_async.limits.sqlite.schema import LIMITS
+from gong_async.limits.sqlite.state_file import HORIZON, Booking, Clocks, Ledger
+from gong_async.limits.types import Settlement
 
 EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
 COMPANY = "https://api.gong.io 0123456789ab"

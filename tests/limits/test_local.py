@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from gong_async import DailyQuotaExceededError, Delivery, Limits, RateLimitError
-from gong_async.limits.gates import Limiter
-from gong_async.limits.local import LocalLimiter
+from gong_async.limits.memory import LocalLimiter
+from gong_async.limits.types import Limiter
 
 PATIENCE = 60.0
 EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)

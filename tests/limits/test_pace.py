@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gong_async.limits.pace import Pace
+from gong_async.limits.adaptive_rate import Pace
 from gong_async.testing.algorithms import ALGORITHMS, AlgorithmName, make_algorithm
 
 CEILING = 3.0

@@ -19,8 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from gong_async import BasicAuth, GongClient, Limits, MeetingUpdate, RetryPolicy
-from gong_async.limits.local import LocalLimiter
-from gong_async.limits.share import ProcessShare
+from gong_async.limits.memory import LocalLimiter, ProcessShare
 from gong_async.testing import ALGORITHMS, AlgorithmName, FakeGong
 from gong_async.testing.algorithms import Algorithm, make_algorithm
 

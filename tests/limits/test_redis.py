@@ -14,10 +14,10 @@ import pytest
 from redis.asyncio import Redis
 
 from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, Quota, RateLimitError
-from gong_async.limits.gate import PROBE_LEASE
-from gong_async.limits.gates import Lane
-from gong_async.limits.redis import RedisLimiter, RedisShare
-from gong_async.limits.redis_keeper import RedisKeeper
+from gong_async.limits.redis.backend import RedisKeeper
+from gong_async.limits.redis.store import RedisLimiter, RedisShare
+from gong_async.limits.state import PROBE_LEASE
+from gong_async.limits.types import Lane
 from limits.redis_server import own_server, some_server
 
 COMPANY = "https://api.gong.io 5f3a"

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import pytest
 
 from gong_async import BasicAuth, GongClient, Limits, MeetingUpdate, RateLimitError
-from gong_async.limits.gates import Limiter
-from gong_async.limits.share import ProcessShare, careful
+from gong_async.limits.memory import ProcessShare, careful
+from gong_async.limits.types import Limiter
 from gong_async.testing import FakeGong, Fault
 
 UPDATE = MeetingUpdate(

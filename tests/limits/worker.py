@@ -17,9 +17,9 @@ from typing import Any
 
 from gong_async import BasicAuth, GongClient, Limits, MeetingUpdate, RetryPolicy
 from gong_async.errors import GongError
-from gong_async.limits.gates import Lane, Share
-from gong_async.limits.host import HostShare
-from gong_async.limits.redis import RedisShare
+from gong_async.limits.redis.store import RedisShare
+from gong_async.limits.sqlite.store import HostShare
+from gong_async.limits.types import Lane, Share
 from gong_async.testing.server import FAKE_ACCESS_KEY, FAKE_ACCESS_KEY_SECRET
 
 UPDATE = MeetingUpdate(

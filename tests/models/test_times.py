@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gong_async import ConfigurationError, GongClient, Limits, MeetingUpdate, ValidationError
-from gong_async.bulk.inputs import InputError, read_changes
+from gong_async.inputs.reader import InputError, read_changes
 from gong_async.testing import FakeGong
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -20,7 +20,7 @@ from typing import Any
 
 from gong_async import FileTokenStore, GongClient, Limits, OAuth
 from gong_async.errors import GongError
-from gong_async.limits.share import ProcessShare
+from gong_async.limits.memory import ProcessShare
 from gong_async.testing.oauth import FAKE_CLIENT_ID, FAKE_CLIENT_SECRET
 
 CALLS = 5

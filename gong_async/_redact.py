@@ -1,0 +1,321 @@
+"""Secrets, and text from outside made safe to show.
+
+`Secret` holds a value that is never shown. `Redactor` replaces secrets and control characters in
+foreign text. The log filter applies it to every record of this package's logger.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import html
+import json
+import logging
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, NoReturn
+from urllib.parse import quote, quote_plus
+from weakref import WeakSet
+
+MASK = "***"
+
+
+class Secret:
+    """A string that shows nothing of itself in `repr`, `str`, `format`, `vars` or a pickle.
+
+    It is not hashable: a hash would help to guess short secrets.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    @classmethod
+    def of(cls, value: str | Secret) -> Secret:
+        """Wrap `value` unless it is wrapped already."""
+        return value if isinstance(value, Secret) else cls(value)
+
+    def reveal(self) -> str:
+        """Return the value itself; call this only where it goes on the wire."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret('{MASK}')"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        mine, theirs = (one.reveal().encode(errors="surrogatepass") for one in (self, other))
+        return hmac.compare_digest(mine, theirs)
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        msg = "a secret cannot be pickled or copied out of this process"
+        raise TypeError(msg)
+
+    def __getstate__(self) -> NoReturn:
+        msg = "a secret shows its state to nobody"
+        raise TypeError(msg)
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+
+class PinnedSecret(Secret):
+    """A signed header that belongs to one base URL, and must be sent to no other."""
+
+    __slots__ = ("base_url",)
+
+    def __init__(self, value: str, base_url: str) -> None:
+        super().__init__(value)
+        self.base_url = base_url
+
+
+class MaskedHeader(str):
+    """A header value that goes on the wire as it is and shows nothing when headers are printed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"'{MASK}'"
+
+    def __format__(self, spec: str) -> str:
+        return MASK
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        msg = "a credential cannot be pickled"
+        raise TypeError(msg)
+
+
+TEXT_LIMIT = 500
+"""The most characters of one foreign text that an error keeps."""
+
+_SHORTEST_SECRET = 4
+_MOST_REMEMBERED = 64
+_WINDOW = 64 * 1024
+"""Characters of a text that are searched, at the least, when only its beginning is shown."""
+
+_ESCAPE_SIGNS = re.compile(r"[\\&%\0]")
+_ESCAPE = re.compile(
+    r"""\\+(?:u([0-9a-f]{4})|u\{0*([0-9a-f]{1,6})\}|x([0-9a-f]{2})|(["'/\\]))"""
+    r"|&(?:amp;|\#0*38;|\#x0*26;)*(?:\#x0*([0-9a-f]{1,6});?|\#0*([0-9]{1,7});?|([a-z][a-z0-9]{1,30};?))"
+    r"|%(?:25)*([0-9a-f]{2})"
+    r"|\0",
+    re.IGNORECASE,
+)
+"""One character as JSON, JavaScript, HTML or a URL may write it, doubly or more often, too. The
+zero bytes are those of ASCII text in UTF-16."""
+_MOST_ROUNDS = 10
+"""Escapes of escapes of different kinds that are undone."""
+
+
+def _spellings(secret: str) -> set[str]:
+    """The ways in which a server or a proxy may echo a secret."""
+    raw = secret.encode()
+    encoded = {
+        secret,
+        base64.b64encode(raw).decode(),
+        base64.b64encode(raw).decode().rstrip("="),
+        base64.urlsafe_b64encode(raw).decode(),
+        base64.urlsafe_b64encode(raw).decode().rstrip("="),
+        # These differ by more than escapes of single characters: a `+` for a blank, UTF-8.
+        quote(secret),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+    }
+    return encoded | {_unescaped(spelling)[0] for spelling in encoded}
+
+
+def _character(match: re.Match[str]) -> str:
+    """Return what an escape stands for."""
+    unicode, braced, byte, itself, entity, decimal, name, percent = match.groups()
+    if itself:
+        return itself
+    if name:
+        return html.unescape(f"&{name}")
+    if digits := unicode or braced or byte or entity or percent:
+        number = int(digits, 16)
+    elif decimal:
+        number = int(decimal)
+    else:
+        return ""
+    return chr(number) if number <= sys.maxunicode else "\ufffd"
+
+
+def _unescaped(text: str) -> tuple[str, list[int], list[int]]:
+    """Return `text` without any escapes, and where each of its characters began and ended."""
+    begins, ends = list(range(len(text))), list(range(1, len(text) + 1))
+    for _ in range(_MOST_ROUNDS):
+        plain: list[str] = []
+        new_begins: list[int] = []
+        new_ends: list[int] = []
+        done = 0
+        for match in _ESCAPE.finditer(text):
+            start, end = match.span()
+            character = _character(match)
+            if character == match[0]:
+                continue  # it looks like an entity, and is none
+            plain += text[done:start], character
+            new_begins += begins[done:start] + [begins[start]] * len(character)
+            new_ends += ends[done:start] + [ends[end - 1]] * len(character)
+            done = end
+        if not done:
+            break
+        plain.append(text[done:])
+        new_begins += begins[done:]
+        new_ends += ends[done:]
+        text, begins, ends = "".join(plain), new_begins, new_ends
+    return text, begins, ends
+
+
+def _visible(character: str) -> str:
+    # Cc: C0 and C1 controls (terminal escapes, line breaks); Cf: bidi overrides and other
+    # invisible marks; Cs: lone surrogates, which no file could be written with.
+    if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
+        return f"\\u{ord(character):04x}"
+    return character
+
+
+class Redactor:
+    """Cleans foreign text for errors and logs of one client.
+
+    `secrets` that change while the client lives, such as tokens, are given as a function, which is
+    asked before every use. What it told before is masked, too: an answer may echo a token that was
+    renewed since.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_longest",
+        "_pattern",
+        "_remembered",
+        "_secrets",
+        "_shortest",
+        "_told",
+    )
+
+    def __init__(self, secrets: Iterable[Secret] | Callable[[], Iterable[Secret]] = ()) -> None:
+        fixed = () if callable(secrets) else tuple(secrets)
+        self._secrets: Callable[[], Iterable[Secret]] = (
+            secrets if callable(secrets) else lambda: fixed
+        )
+        self._told: tuple[Secret, ...] = ()
+        self._remembered: list[Secret] = []
+        self._pattern: re.Pattern[str] | None = None
+        self._longest = self._shortest = 1
+
+    def __call__(self, text: str, limit: int = TEXT_LIMIT) -> str:
+        """Return `text` with secrets masked, controls escaped, at most `limit` characters."""
+        shown = self._mask_beginning(text, limit)[: limit + 1]
+        if not shown.isprintable():  # it is, with few exceptions
+            shown = "".join(map(_visible, shown))
+        return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+    def excerpt(self, body: bytes, limit: int) -> str:
+        """Return the beginning of a body, cleaned; a secret is never cut before it is masked."""
+        # A character takes up to 4 bytes.
+        return self(body[: 4 * self._window(limit) + 4].decode(errors="replace"), limit)
+
+    def _window(self, limit: int) -> int:
+        """Return how much of a text is searched when `limit` characters of it are shown.
+
+        So much that its masked text is longer than that, were it nothing but secrets.
+        """
+        self._compile()
+        return max(_WINDOW, 4 * (limit + 1) * self._longest)
+
+    def _mask_beginning(self, text: str, limit: int) -> str:
+        if len(text) <= _WINDOW or len(text) <= (window := self._window(limit)):
+            return self.mask(text)
+        # What the cut leaves of a secret lies behind the last whole one, near the end. An escaped
+        # character takes several; the mark says that something was left out.
+        return self._mask(text[:window], window // 2) + "…"
+
+    def mask(self, text: str) -> str:
+        """Return `text` with secrets masked, however they are spelled, and otherwise as it is."""
+        pattern = self._compile()
+        if len(text) < self._shortest:
+            return text
+        if not _ESCAPE_SIGNS.search(text):
+            return pattern.sub(MASK, text)
+        return self._mask(text)
+
+    def _mask(self, text: str, surplus: int = 0) -> str:
+        """Return `text` masked, without its last `surplus` characters that are no secrets."""
+        pattern = self._compile()
+        spans = [match.span() for match in pattern.finditer(text)]
+        plain, begins, ends = _unescaped(text)
+        spans += [(begins[one.start()], ends[one.end() - 1]) for one in pattern.finditer(plain)]
+        masked: list[str] = []
+        done = 0
+        for start, end in sorted(spans):
+            if start >= done:
+                masked += (text[done:start], MASK)
+            done = max(done, end)
+        return "".join(masked) + text[done : max(done, len(text) - surplus)]
+
+    def _compile(self) -> re.Pattern[str]:
+        told = tuple(self._secrets())
+        if self._pattern is None or not (told is self._told or told == self._told):
+            self._told = told
+            before = [secret for secret in self._remembered if secret not in told]
+            # The newest last; what is told now is always kept.
+            self._remembered = [*before[-_MOST_REMEMBERED:], *told]
+            found = {
+                spelling
+                for secret in self._remembered
+                for spelling in _spellings(secret.reveal())
+                if len(spelling) >= _SHORTEST_SECRET
+            }
+            # Longest first, so that the pair is masked before its halves.
+            ordered = sorted(found, key=len, reverse=True)
+            self._longest = max(map(len, found), default=1)
+            self._shortest = min(map(len, found), default=1)
+            self._pattern = re.compile("|".join(map(re.escape, ordered)) or r"(?!)", re.IGNORECASE)
+        return self._pattern
+
+
+class LogMask(logging.Filter):
+    """Masks the secrets of all clients that live, in messages and in tracebacks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.redactors: WeakSet[Redactor] = WeakSet()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, without the secrets in it."""
+        message = record.getMessage()
+        masked = self._mask(message)
+        if masked != message:
+            record.msg, record.args = masked, ()
+        if record.exc_info and not record.exc_text:
+            # Handlers show this text in place of making one of their own.
+            record.exc_text = self._mask(logging.Formatter().formatException(record.exc_info))
+        return True
+
+    def _mask(self, text: str) -> str:
+        for redact in list(self.redactors):
+            text = redact.mask(text)
+        return text
+
+
+def mask_log(redact: Redactor) -> None:
+    """Mask the secrets that `redact` knows in our log, for as long as it lives."""
+    logger = logging.getLogger("gong_async")
+    mask = next((known for known in logger.filters if isinstance(known, LogMask)), None)
+    if mask is None:
+        mask = LogMask()
+        logger.addFilter(mask)
+    mask.redactors.add(redact)

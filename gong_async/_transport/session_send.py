@@ -1,0 +1,110 @@
+"""Requests through a session of the caller's, with its cookies, proxies and traces."""
+
+from __future__ import annotations
+
+import aiohttp
+from aiohttp import ClientSession
+from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
+
+from gong_async._redact import MaskedHeader, Secret
+from gong_async._transport.body import (
+    MISDIRECTED_REQUEST,
+    PARSER_FIELD_LIMIT,
+    PARSER_HEADER_COUNT,
+    PARSER_LINE_LIMIT,
+    check_head,
+    read,
+)
+from gong_async._transport.errors import Lost
+from gong_async._transport.http1 import CONNECT_SECONDS
+from gong_async._wire import Progress, Request, Response
+
+
+async def send_through(
+    session: ClientSession,
+    request: Request,
+    authorization: Secret,
+    *,
+    timeout: float,
+    progress: Progress,
+) -> Response:
+    """Send `request` once and return the whole answer."""
+    # Without a body nothing tells when the request leaves.
+    progress.phase = "headers" if request.body is None else "connect"
+    content = None if request.body is None else _Body(request.body, progress)
+    response = await session.request(
+        request.method,
+        URL(request.url, encoded=True),
+        data=content,
+        headers={**request.headers, "Authorization": MaskedHeader(authorization.reveal())},
+        allow_redirects=False,
+        timeout=aiohttp.ClientTimeout(
+            total=timeout, sock_connect=min(timeout, CONNECT_SECONDS), ceil_threshold=timeout + 1
+        ),
+        middlewares=(_no_resend,),
+        raise_for_status=False,
+        auto_decompress=False,
+        max_line_size=PARSER_LINE_LIMIT,
+        max_field_size=PARSER_FIELD_LIMIT,
+        max_headers=PARSER_HEADER_COUNT,
+    )
+    progress.phase = "body"
+    complete = False
+    try:
+        check_head(response.version, response.raw_headers)
+        body, complete = await read(
+            response.status,
+            response.headers,
+            response.content,
+            request_left=content is None or content.sent,
+        )
+    finally:
+        if not complete or response.status == MISDIRECTED_REQUEST:
+            response.close()
+            # aiohttp puts a connection back before we see the answer if that has no body: after a
+            # 101 the server speaks something else on it.
+            protocol = getattr(response, "_protocol", None)
+            if protocol is not None:
+                protocol.close()
+        response.release()
+    return Response(response.status, response.headers, body)
+
+
+async def _no_resend(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Give every connection error that aiohttp would answer with a repetition another name."""
+    lost: Lost | None = None
+    try:
+        return await handler(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        lost = Lost(error)
+    raise lost
+
+
+class _Body(aiohttp.Payload):
+    """The bytes to send, which note when they start to leave and when they have left."""
+
+    _value: bytes
+
+    def __init__(self, value: bytes, progress: Progress) -> None:
+        super().__init__(value)
+        self._size = len(value)
+        self._progress = progress
+        self.sent = False
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the bytes as text."""
+        return self._value.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the bytes."""
+        # The headers wait in a buffer for the first bytes of the body: nothing left before this.
+        self._progress.phase = "send"
+        await writer.write(self._value)
+        self.sent = True
+        if self._progress.phase == "send":  # an answer may have come early
+            self._progress.phase = "headers"

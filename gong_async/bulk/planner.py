@@ -1,0 +1,120 @@
+"""From a source of changes into a journal: each checked, encoded, and given its place."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+
+from gong_async._convert import Converter, make_converter, to_json
+from gong_async.bulk.store.journal import Journal, NewItem
+from gong_async.errors import ValidationError
+from gong_async.inputs.reader import Inputs
+from gong_async.models._shared import meeting_id
+from gong_async.models.meetings import Change, MeetingChange, MeetingUpdate
+
+Changes = Iterable[Change] | AsyncIterable[Change]
+
+_CHUNK = 500
+
+
+async def take_in(journal: Journal, changes: Changes) -> str:
+    """Write all changes into the journal; return the digest of them all.
+
+    Raises:
+        ValidationError: a change cannot be right; its place in the source is named.
+        InputError: the same for a file, whose faults are all counted.
+    """
+    total = hashlib.sha256()
+    taken = 0
+    async for chunk in _chunks(changes):
+        for item in chunk:
+            _digest(total, item)
+        await journal.add(taken, chunk)
+        taken += len(chunk)
+    return total.hexdigest()
+
+
+async def digest_of(changes: Changes) -> str:
+    """Return the digest of changes that are in a journal already."""
+    total = hashlib.sha256()
+    async for chunk in _chunks(changes):
+        for item in chunk:
+            _digest(total, item)
+        await asyncio.sleep(0)
+    return total.hexdigest()
+
+
+def _digest(total: hashlib._Hash, item: NewItem) -> None:
+    total.update(f"{item.meeting_id} {item.digest.hex()}\n".encode())
+
+
+async def _chunks(changes: Changes) -> AsyncGenerator[list[NewItem], None]:
+    converter = make_converter()
+    if isinstance(changes, Inputs):
+        pages = changes.pages()
+        place = 0
+
+        def read() -> list[NewItem] | None:
+            page = next(pages, None)
+            if page is None:
+                return None
+            return [_item(converter, n, line, c) for n, (line, c) in enumerate(page, place)]
+
+        while (items := await asyncio.to_thread(read)) is not None:
+            place += len(items)
+            if items:
+                yield items
+        return
+    chunk: list[NewItem] = []
+    place = 0
+    async for change in _pulling(changes):
+        chunk.append(_item(converter, place, None, change))
+        place += 1
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _item(converter: Converter, place: int, line: int | None, change: Change) -> NewItem:
+    id_, update = _parts(change, place)
+    try:
+        body = to_json(converter, update)
+    except (TypeError, ValueError) as error:
+        raise ValidationError(f"changes[{place}]", f"has no JSON form: {error}") from None
+    return NewItem(
+        line=line,
+        meeting_id=id_,
+        organizer_email=update.organizer_email,
+        digest=hashlib.sha256(body).digest(),
+        body=body,
+    )
+
+
+async def _pulling(changes: Changes) -> AsyncGenerator[Change, None]:
+    """Pull from either kind of source, and close an async generator when it is left early."""
+    if isinstance(changes, AsyncIterable):
+        try:
+            async for change in changes:
+                yield change
+        finally:
+            if isinstance(changes, AsyncGenerator):
+                await changes.aclose()
+    else:
+        for change in changes:
+            yield change
+
+
+def _parts(change: Change, place: int) -> tuple[str, MeetingUpdate]:
+    match change:
+        case MeetingChange():
+            return change.meeting_id, change.update
+        case (id_, MeetingUpdate() as update):
+            try:
+                return meeting_id(id_), update
+            except ValidationError as error:
+                raise ValidationError(f"changes[{place}].{error.field}", error.problem) from None
+    problem = f"expected a MeetingChange or (id, MeetingUpdate), got {type(change).__name__}"
+    raise ValidationError(f"changes[{place}]", problem)

@@ -1,0 +1,1 @@
+"""What can be read from a journal: groups, differences, exports, undo, purge, support bundle."""

@@ -1,0 +1,89 @@
+"""Why items of a bulk job did not succeed: by reason, the most frequent first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import evolve, frozen
+
+from gong_async import errors
+from gong_async.bulk.reports.anonymize import normalised
+from gong_async.bulk.store.job_file import JobFile
+from gong_async.errors import ConflictError, GongError
+from gong_async.resources.meetings import UPDATE
+
+_MOST_GROUPS = 50
+_MOST_COUNTED = 2_000
+"""Texts that are told apart while counting: a server that words every refusal anew must not make
+this grow without end."""
+
+_OTHERS = "other errors"
+_SET_ASIDE = "Set aside"
+_INTERRUPTED = "Interrupted"
+_NO_ANSWER = "In doubt"
+_RESUME = "Resume the job: what is in doubt is sent again, unless that was too long ago"
+_REASONS = (
+    "SELECT CASE WHEN reason = 'organizer' THEN 'Set aside' ELSE coalesce(error, 'In doubt') END, "
+    "CASE WHEN reason = 'organizer' THEN coalesce(stopped, message) ELSE message END, "
+    "count(*), min(place) FROM item JOIN organizer ON organizer.number = item.organizer "
+    "WHERE state IN ('failed', 'in_doubt') OR reason = 'organizer' GROUP BY 1, 2 ORDER BY 4"
+)
+
+
+@frozen(kw_only=True)
+class ErrorGroup:
+    """Items that were refused, are in doubt, or were set aside for the same reason."""
+
+    text: str
+    """Kind and message, without what differs from item to item."""
+    items: int
+    first: int
+    """Place in the source of the first of them, from 0."""
+    hint: str
+    """What to do next, as a sentence for people; may be empty."""
+
+
+def error_groups(job: JobFile) -> list[ErrorGroup]:
+    """Return why items failed, are in doubt, or were set aside; rare reasons are one group.
+
+    Raises:
+        JournalError: the journal is missing or cannot be read.
+    """
+    with job.reading() as connection:
+        return grouped(connection.execute(_REASONS))
+
+
+def grouped(rows: Iterable[tuple[str, str | None, int, int]]) -> list[ErrorGroup]:
+    """Group rows of kind, message, number of items, and place of the first item."""
+    groups: dict[str, ErrorGroup] = {}
+    for kind, message, items, first in rows:
+        text = normalised(f"{kind}: {message or 'the job stopped before an answer came'}")
+        hint = _hint(kind)
+        if text not in groups and len(groups) >= _MOST_COUNTED:
+            text, hint = _OTHERS, ""
+        _add(groups, ErrorGroup(text=text, items=items, first=first, hint=hint))
+    others = groups.pop(_OTHERS, None)
+    ordered = sorted(groups.values(), key=lambda group: (-group.items, group.first))
+    rest: dict[str, ErrorGroup] = {} if others is None else {_OTHERS: others}
+    for group in ordered[_MOST_GROUPS:]:
+        _add(rest, evolve(group, text=_OTHERS, hint=""))
+    return [*ordered[:_MOST_GROUPS], *rest.values()]
+
+
+def _add(groups: dict[str, ErrorGroup], more: ErrorGroup) -> None:
+    group = groups.get(more.text)
+    if group is not None:
+        first = min(group.first, more.first)
+        more = evolve(group, items=group.items + more.items, first=first)
+    groups[more.text] = more
+
+
+def _hint(kind: str) -> str:
+    if kind == _SET_ASIDE:
+        return UPDATE.hints[ConflictError]
+    if kind in {_INTERRUPTED, _NO_ANSWER}:
+        return _RESUME
+    cls = getattr(errors, kind, None)
+    if not (isinstance(cls, type) and issubclass(cls, GongError)):
+        return ""
+    return UPDATE.hints.get(cls, cls.hint)

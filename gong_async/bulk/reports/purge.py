@@ -1,0 +1,120 @@
+"""What a bulk job need not keep: the meetings' contents and the people in them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from gong_async._storage.database import Database
+from gong_async.bulk.reports.anonymize import impersonal
+from gong_async.bulk.store.job_file import JobFile
+from gong_async.bulk.store.journal import CANCELLED, INTERRUPTED
+from gong_async.bulk.store.schema import JOURNAL, LEDGER
+from gong_async.errors import JournalError
+
+_ENDED = frozenset({"finished", "cancelled"})
+
+_MASK_ITEMS = (
+    "UPDATE item SET message = impersonal(message, "
+    "(SELECT body FROM content WHERE content.place = item.place)), "
+    "errors = impersonal_list(errors, "
+    "(SELECT body FROM content WHERE content.place = item.place)) "
+    "WHERE message IS NOT NULL OR errors IS NOT NULL"
+)
+_MASK_ORGANIZERS = (
+    "UPDATE organizer SET email = NULL, stopped = impersonal(stopped, NULL), "
+    "fix_url = impersonal(fix_url, NULL)"
+)
+_MASK_HEADER = "UPDATE job SET value = impersonal(value, NULL) WHERE name = 'why'"
+_CANCEL_JOB = (
+    "INSERT OR REPLACE INTO job VALUES ('state', 'cancelled'), ('why', 'purged before its end'), "
+    "('resume_at', NULL), ('finishes_at', NULL)"
+)
+_END_RUN = "UPDATE run SET ended_at = ? WHERE ended_at IS NULL"
+
+
+def purge(job: JobFile, ledger: Path | None, *, force: bool = False) -> int:
+    """Remove the contents of meetings and the addresses of people; return how many contents went.
+
+    They go from the journal, and from the ledger where this job was the last to change a meeting.
+    How the job stands and what became of each item can still be asked. An undo, a file of what
+    failed, and for those meetings an undo of later jobs, cannot be had any more.
+
+    Args:
+        job: its journal.
+        ledger: that of the state directory; None leaves it alone.
+        force: also for a job that has not come to its end, which is cancelled by it.
+
+    Raises:
+        JournalError: a process works with the journal, the job has not ended, or a file cannot be
+            written. What was not removed then is removed by the next try.
+    """
+    job.require()
+    with _holding(job):
+        header = job.header()
+        name, state = header.get("id", job.path.name), header.get("state", "planning")
+        if state not in _ENDED and not force:
+            raise JournalError(
+                f"job {name} is {state}: without its contents it could not go on; "
+                "resume or cancel it first",
+                reason="state",
+            )
+        removed = _purge_journal(job.path, cancel=state not in _ENDED)
+        if ledger is not None and ledger.exists():
+            removed += _purge_ledger(ledger, str(header.get("company", "")), name)
+    return removed
+
+
+def _purge_journal(path: Path, *, cancel: bool) -> int:
+    with closing(Database(path, JOURNAL)) as database:
+        with database.transaction() as connection:
+            connection.create_function("impersonal", 2, _impersonal)
+            connection.create_function("impersonal_list", 2, _impersonal_list)
+            if cancel:
+                for statement in (INTERRUPTED, CANCELLED, _CANCEL_JOB):
+                    connection.execute(statement)
+                connection.execute(_END_RUN, (time.time(),))
+            for statement in (_MASK_ITEMS, _MASK_ORGANIZERS, _MASK_HEADER):
+                connection.execute(statement)
+            removed = connection.execute("DELETE FROM content").rowcount
+            query = "UPDATE before SET body = NULL WHERE body IS NOT NULL"
+            removed += connection.execute(query).rowcount
+            values = ("purged_at", time.time())
+            connection.execute("INSERT OR REPLACE INTO job VALUES (?, ?)", values)
+        database.compact()
+    return removed
+
+
+def _purge_ledger(path: Path, company: str, name: str) -> int:
+    with closing(Database(path, LEDGER)) as database:
+        with database.transaction() as connection:
+            query = (
+                "UPDATE acknowledged SET body = NULL "
+                "WHERE company = ? AND job = ? AND body IS NOT NULL"
+            )
+            removed = connection.execute(query, (company, name)).rowcount
+        database.compact()
+    return removed
+
+
+def _impersonal(text: str | None, body: bytes | None) -> str | None:
+    return None if text is None else impersonal(text, body)
+
+
+def _impersonal_list(texts: str | None, body: bytes | None) -> str | None:
+    if texts is None:
+        return None
+    return json.dumps([impersonal(text, body) for text in json.loads(texts)])
+
+
+@contextmanager
+def _holding(job: JobFile) -> Iterator[None]:
+    """Be the one process that works with the journal."""
+    job.take_lock("wait for it, or pause the job")
+    try:
+        yield
+    finally:
+        job.lock.release()

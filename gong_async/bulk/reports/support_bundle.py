@@ -1,0 +1,141 @@
+"""What somebody who helps with a bulk job needs to know, and nothing personal."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import asdict
+
+from gong_async._version import __version__
+from gong_async.bulk.reports.anonymize import impersonal
+from gong_async.bulk.reports.groups import grouped
+from gong_async.bulk.store.job_file import JobFile
+
+if TYPE_CHECKING:
+    from gong_async._storage.database import Connection
+
+_MOST_ITEMS = 1_000
+_MOST_ATTEMPTS = 20
+_PATH = re.compile(r"(?<![\w:/<])(?:[A-Za-z]:\\|\\\\|/(?=[^\s/]+/))[^\s'\"]*")
+_REASONS = (
+    "SELECT CASE WHEN reason = 'organizer' THEN 'Set aside' ELSE coalesce(error, 'In doubt') END, "
+    "CASE WHEN reason = 'organizer' THEN coalesce(stopped, message) ELSE message END, "
+    "place, body FROM item JOIN organizer ON organizer.number = item.organizer "
+    "LEFT JOIN content USING (place) "
+    "WHERE state IN ('failed', 'in_doubt') OR reason = 'organizer' ORDER BY place"
+)
+_REQUEST = ("number", "run", "sent_at", "ended_at", "status", "request_id", "error")
+_ITEMS = (
+    "SELECT place, line, meeting_id, state, attempts, status, request_id, error FROM item "
+    "WHERE state IN ('failed', 'in_doubt') ORDER BY place LIMIT ?"
+)
+_ATTEMPTS = (
+    "SELECT number, run, sent_at, ended_at, status, request_id, error FROM attempt "
+    "WHERE place = ? ORDER BY number DESC LIMIT ?"
+)
+_RUNS = "SELECT number, began_at, ended_at, finished FROM run ORDER BY number"
+
+
+def support_bundle(job: JobFile) -> dict[str, object]:
+    """Return versions, options, counts, runs, and the request ids of what went wrong, as JSON.
+
+    No address, title, name, content, path or credential is in it. Meetings are told by their ids.
+
+    Raises:
+        JournalError: the journal is missing or cannot be read.
+    """
+    status = job.status()
+    with job.reading() as connection:
+        header: dict[str, Any] = dict(connection.execute("SELECT * FROM job").fetchall())
+        (sqlite,) = connection.execute("SELECT sqlite_version()").fetchone()
+        items = [_item(connection, row) for row in connection.execute(_ITEMS, (_MOST_ITEMS,))]
+        groups = grouped(_reasons(connection, job.path))
+        runs = [
+            {"number": number, "began_at": _time(began), "ended_at": _time(ended), "ended": items}
+            for number, began, ended, items in connection.execute(_RUNS)
+        ]
+    wrong = status.counts["failed"] + status.counts["in_doubt"]
+    return {
+        "versions": {
+            "gong_async": __version__,
+            "planned_by": header.get("library"),
+            "python": f"{platform.python_implementation()} {platform.python_version()}",
+            "aiohttp": _version("aiohttp"),
+            "sqlite": sqlite,
+            "platform": platform.platform(),
+        },
+        "job": {
+            "id": status.id,
+            "operation": header.get("operation"),
+            "origin": status.origin,
+            "state": status.state,
+            "reason": None if status.reason is None else _masked(status.reason, job.path),
+            "planned_at": _time(header.get("planned_at")),
+            "resume_at": _time(header.get("resume_at")),
+            "purged_at": _time(header.get("purged_at")),
+            "organizer_checks": header.get("checks", 0),
+        },
+        "options": json.loads(header.get("options", "{}")),
+        "counts": dict(status.counts),
+        "skipped": dict(status.skipped),
+        "runs": runs,
+        "errors": [asdict(group) for group in groups],
+        "items": items,
+        "items_omitted": wrong - len(items),
+    }
+
+
+def _reasons(connection: Connection, path: Path) -> Iterator[tuple[str, str | None, int, int]]:
+    for kind, message, place, body in connection.execute(_REASONS):
+        told = None if message is None else _masked(impersonal(message, body), path)
+        yield kind, told, 1, place
+
+
+def _item(connection: Connection, row: tuple[Any, ...]) -> dict[str, object]:
+    place, line, meeting_id, state, attempts, status, request_id, error = row
+    requests = connection.execute(_ATTEMPTS, (place, _MOST_ATTEMPTS)).fetchall()
+    return {
+        "place": place,
+        "line": line,
+        "meeting_id": meeting_id,
+        "state": state,
+        "attempts": attempts,
+        "status": status,
+        "request_id": request_id,
+        "error": error,
+        "requests": [_request(request) for request in reversed(requests)],
+    }
+
+
+def _request(row: tuple[Any, ...]) -> dict[str, object]:
+    told = dict(zip(_REQUEST, row, strict=True))
+    return {**told, "sent_at": _time(told["sent_at"]), "ended_at": _time(told["ended_at"])}
+
+
+def _masked(text: str, path: Path) -> str:
+    """Return `text` without addresses, and without paths, which may name a user."""
+    absolute = path.absolute()
+    # The longest first, and word by word, because the name of a directory may have blanks.
+    for folder in (absolute, *absolute.parents, Path(os.path.expanduser("~"))):  # noqa: PTH111 - Path's own fails where there is no home
+        if len(folder.parts) > 1:
+            text = text.replace(str(folder), "<path>")
+    return _PATH.sub("<path>", impersonal(text, None))
+
+
+def _time(wall: float | None) -> str | None:
+    return None if wall is None else datetime.fromtimestamp(wall, UTC).isoformat()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

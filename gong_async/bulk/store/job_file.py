@@ -1,0 +1,246 @@
+"""A job's journal as any process may look at it, whoever runs the job."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Collection, Generator, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+from attrs import define, field
+
+from gong_async._storage.database import Database
+from gong_async._storage.lock import ProcessLock
+from gong_async._storage.private_file import private_directory, state_directory
+from gong_async.bulk.records import BulkItem, BulkStatus, ItemState, JobState, SkipReason
+from gong_async.bulk.store.schema import ASK, JOURNAL
+from gong_async.errors import JournalError
+
+if TYPE_CHECKING:
+    from gong_async._storage.database import Connection
+
+SUFFIX = ".sqlite3"
+
+# Who only asks how the job stands holds the lock for a moment, too.
+LOCK_TRIES = 5
+LOCK_STEP = 0.05
+
+_REASONS: tuple[SkipReason, ...] = get_args(SkipReason)
+_ITEMS = (
+    "SELECT place, line, meeting_id, state, reason, attempts, status, request_id, error, message, "
+    "errors, CASE WHEN reason = 'organizer' OR error = 'ConflictError' THEN stopped END, "
+    "CASE WHEN reason = 'organizer' OR error = 'ConflictError' THEN fix_url END, waited, on_wire "
+    "FROM item JOIN organizer ON organizer.number = item.organizer WHERE state IN ({}) "
+)
+_ALL = _ITEMS + "ORDER BY place"
+_PAGE = _ITEMS + "AND place > ? ORDER BY place LIMIT ?"
+
+
+def jobs_directory(state: Path | None = None) -> Path:
+    """Return where journals are kept unless a path is given."""
+    return _state(state) / "jobs"
+
+
+def ledger_path(state: Path | None = None) -> Path:
+    """Return the place of the ledger."""
+    return _state(state) / f"ledger{SUFFIX}"
+
+
+def _state(given: Path | None) -> Path:
+    return private_directory(given) if given else state_directory()
+
+
+def new_job_id() -> str:
+    """Return an id for a new job: its day, and enough chance to be the only one."""
+    return f"{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(4)}"
+
+
+def find_job(name: str, state: Path | None = None) -> JobFile:
+    """Return the job with that id, the beginning of it, or a journal's path.
+
+    Raises:
+        JournalError: there is none, or there are several.
+    """
+    path = Path(name)
+    if path.is_file():
+        return JobFile(path)
+    folder = jobs_directory(state)
+    jobs = sorted(folder.glob(f"*{SUFFIX}"))
+    found = [file for file in jobs if name and file.name.startswith(name)]
+    if len(found) == 1:
+        return JobFile(found[0])
+    if found:
+        names = ", ".join(file.name.removesuffix(SUFFIX) for file in found[:5])
+        raise JournalError(f"several jobs begin with {name}: {names}", reason="missing")
+    raise JournalError(
+        f"there is no job {name} in {folder}; `gong-async bulk list` names them", reason="missing"
+    )
+
+
+def list_jobs(state: Path | None = None) -> list[JobFile]:
+    """Return all jobs of the state directory, the one that was last written to at the end."""
+    found = jobs_directory(state).glob(f"*{SUFFIX}")
+    return [JobFile(path) for path in sorted(found, key=lambda path: path.stat().st_ctime)]
+
+
+@define
+class JobFile:
+    """A journal from outside. Blocks while it reads; each call opens and closes the file."""
+
+    path: Path
+    lock: ProcessLock = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.lock = ProcessLock(self.path.with_name(self.path.name + ".lock"))
+
+    def exists(self) -> bool:
+        """Whether there is a journal."""
+        return self.path.exists() and self.path.stat().st_size > 0
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Read the journal as it is now.
+
+        Raises:
+            JournalError: it is missing or cannot be read.
+        """
+        self.require()
+        with closing(Database(self.path, JOURNAL)) as database, database.snapshot() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Change the journal.
+
+        Raises:
+            JournalError: it is missing or cannot be written.
+        """
+        self.require()
+        with closing(Database(self.path, JOURNAL)) as file, file.transaction() as connection:
+            yield connection
+
+    def take_lock(self, advice: str) -> None:
+        """Become the one process that works with the journal.
+
+        Raises:
+            JournalError: another one does; `advice` says what to do then.
+        """
+        for _ in range(LOCK_TRIES):
+            if self.lock.take():
+                return
+            time.sleep(LOCK_STEP)
+        raise self.in_use(advice)
+
+    def in_use(self, advice: str) -> JournalError:
+        """Return the error of a job that somebody else works with."""
+        problem = f"another process works with the journal {self.path}; {advice}"
+        return JournalError(problem, reason="in_use")
+
+    def require(self) -> None:
+        """Raise `JournalError` if there is no journal."""
+        if not self.exists():
+            raise JournalError(f"there is no journal at {self.path}", reason="missing")
+
+    def header(self) -> dict[str, Any]:
+        """Return what the journal says of the job itself."""
+        with self.reading() as connection:
+            return _header(connection)
+
+    def status(self) -> BulkStatus:
+        """Return how the job stands."""
+        status = self._look()
+        # Whoever runs it may have come to the end between our look at the file and at the lock.
+        return self._look() if status.state == "interrupted" else status
+
+    def _look(self) -> BulkStatus:
+        with self.reading() as connection:
+            header = _header(connection)
+            tally: dict[str, int] = dict(connection.execute("SELECT * FROM tally").fetchall())
+            run = connection.execute(
+                "SELECT number, pid, began_at, ended_at, finished FROM run "
+                "ORDER BY number DESC LIMIT 1"
+            ).fetchone()
+        state: JobState = header.get("state", "planning")
+        alive = state in {"running", "parked", "planning"} and self.lock.is_held()
+        if not alive and (state in {"running", "planning"} or (run and run[3] is None)):
+            state = "interrupted"
+        skipped: dict[SkipReason, int] = {reason: tally[reason] for reason in _REASONS}
+        counts = {name: tally.get(name, 0) for name in get_args(ItemState)}
+        counts["skipped"] = sum(skipped.values())
+        number, pid, began, ended, finished = run or (0, None, None, None, 0)
+        return BulkStatus(
+            id=header.get("id", ""),
+            path=self.path,
+            state=state,
+            reason=header.get("why"),
+            resume_at=_moment(header.get("resume_at")),
+            origin=header.get("origin", ""),
+            planned_at=_moment(header.get("planned_at")) or datetime.now(UTC),
+            total=sum(counts.values()),
+            counts=cast("dict[ItemState, int]", counts),
+            skipped=skipped,
+            runs=number,
+            pid=pid if alive else None,
+            began_at=_moment(began),
+            finished_in_run=finished,
+            seconds=0.0 if began is None else max(0.0, (ended or time.time()) - began),
+            finishes_at=_moment(header.get("finishes_at")) if alive else None,
+        )
+
+    def page(self, states: Collection[ItemState], after: int, most: int) -> list[BulkItem]:
+        """Return the next items behind the place `after`; of some states only, if any are named."""
+        wanted = tuple(states) or get_args(ItemState)
+        with self.reading() as connection:
+            query = _PAGE.format(", ".join("?" * len(wanted)))
+            return [_item(row) for row in connection.execute(query, (*wanted, after, most))]
+
+    def items(self, states: Collection[ItemState] = ()) -> Generator[BulkItem, None, None]:
+        """Yield the job's items in order; those of some states only, if any are named."""
+        wanted = tuple(states) or get_args(ItemState)
+        with self.reading() as connection:
+            query = _ALL.format(", ".join("?" * len(wanted)))
+            for row in connection.execute(query, wanted):
+                yield _item(row)
+
+    def ask(self, what: str) -> bool:
+        """Ask the process that works with the job; return False if none does."""
+        self.require()
+        if not self.lock.is_held():
+            return False
+        with self.writing() as connection:
+            connection.execute(ASK, (what, time.time()))
+        return True
+
+
+def _header(connection: Connection) -> dict[str, Any]:
+    return dict(connection.execute("SELECT name, value FROM job").fetchall())
+
+
+def _item(row: tuple[Any, ...]) -> BulkItem:
+    place, line, meeting_id, state, reason, attempts, status, request_id, error, *more = row
+    message, errors, stopped, fix_url, waited, on_wire = more
+    return BulkItem(
+        place=place,
+        line=line,
+        meeting_id=meeting_id,
+        state=state,
+        reason=reason,
+        attempts=attempts,
+        status=status,
+        request_id=request_id,
+        error=error,
+        # An item may have met another error before its organizer's were set aside.
+        message=(stopped or message) if reason == "organizer" else (message or stopped),
+        errors=tuple(json.loads(errors)) if errors else (),
+        fix_url=fix_url,
+        seconds_waited=waited or 0.0,
+        seconds_on_wire=on_wire or 0.0,
+    )
+
+
+def _moment(wall: float | None) -> datetime | None:
+    return None if wall is None else datetime.fromtimestamp(wall, UTC)

@@ -1,0 +1,508 @@
+"""The journal of a bulk job while it is planned and run: what a crash must not take away.
+
+An intent is durable before its request is sent, and a result before anybody is told. All writing
+is done by one thread, as many orders to a transaction as have come together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import asdict, define, field, frozen
+
+from gong_async._storage.database import Database
+from gong_async._storage.lock import ProcessLock
+from gong_async.bulk.error_scope import Stop
+from gong_async.bulk.records import BulkItem, BulkOptions
+from gong_async.bulk.store.rows import Entry, make_ending, make_intent, prepare_entries
+from gong_async.bulk.store.schema import ASK, JOURNAL, LEDGER
+from gong_async.bulk.store.writer import Writer
+from gong_async.errors import JournalError
+
+if TYPE_CHECKING:
+    from gong_async._storage.database import Connection
+
+PAGE = 256
+"""Items that are read at a time."""
+
+SETTLE = 30.0
+"""Seconds for which a request may still be on its way after nobody waits for it any more."""
+
+_ADD = (
+    "INSERT INTO item (place, line, meeting_id, organizer, digest, state) "
+    "VALUES (?, ?, ?, (SELECT number FROM organizer WHERE email = ?), ?, 'planned')"
+)
+_SUPERSEDED = (
+    "UPDATE item SET state = 'skipped', reason = 'superseded' WHERE place < "
+    "(SELECT max(place) FROM item AS later WHERE later.meeting_id = item.meeting_id)"
+)
+_UNCHANGED = (
+    "UPDATE item SET state = 'skipped', reason = 'unchanged' WHERE state = 'planned' "
+    "AND EXISTS (SELECT 1 FROM companion.acknowledged AS known WHERE known.company = ? "
+    "AND known.meeting_id = item.meeting_id AND known.digest = item.digest "
+    "AND known.unsettled IS NULL) "
+    "AND NOT EXISTS (SELECT 1 FROM item AS other WHERE other.meeting_id = item.meeting_id "
+    "AND other.state = 'planned' AND other.place < item.place)"
+)
+_PAGE = (
+    "SELECT place, line, meeting_id, organizer, digest, body, attempts, state = 'in_doubt', {} "
+    "FROM item JOIN content USING (place) WHERE place > :after AND (state = 'planned' OR "
+    "(state = 'in_doubt' AND run < :run AND item.sent_at >= :since AND NOT {})) "
+    "ORDER BY place LIMIT :most"
+)
+_OVERTAKEN = (  # sent again, it would undo a later change of the meeting
+    "EXISTS (SELECT 1 FROM item AS later WHERE later.meeting_id = item.meeting_id "
+    "AND later.place > item.place AND later.state IN ('sent', 'done', 'in_doubt'))"
+)
+_OVERTAKEN_BY_OTHERS = (
+    "EXISTS (SELECT 1 FROM companion.acknowledged AS known WHERE known.company = :company "
+    "AND known.meeting_id = item.meeting_id AND known.sent_at > "
+    "(SELECT max(sent_at) FROM item AS mine WHERE mine.meeting_id = item.meeting_id))"
+)
+_OTHERS = (
+    "(SELECT sent_at + :settle FROM companion.acknowledged AS known WHERE known.company = :company "
+    "AND known.meeting_id = item.meeting_id AND known.unsettled <> :job || ':' || place)"
+)
+_UNTOLD = (  # by a process that died between the commits of the two files
+    "SELECT state, item.digest, content.body, :job, known.company, known.meeting_id FROM item "
+    "CROSS JOIN companion.acknowledged AS known ON known.company = :company "
+    "AND known.meeting_id = item.meeting_id AND known.unsettled = :job || ':' || place "
+    "CROSS JOIN content USING (place) "
+    "WHERE run = (SELECT max(number) FROM run) AND state IN ('done', 'failed')"
+)
+_ACKNOWLEDGED = (
+    "UPDATE companion.acknowledged SET digest = ?, body = ?, job = ?, unsettled = NULL "
+    "WHERE company = ? AND meeting_id = ?"
+)
+_SETTLED = "UPDATE companion.acknowledged SET unsettled = NULL WHERE company = ? AND meeting_id = ?"
+_ATTEMPT_ENDED = (
+    "UPDATE attempt SET ended_at = ?, status = ?, request_id = ?, error = ? "
+    "WHERE place = ? AND number = ?"
+)
+INTERRUPTED = (
+    "UPDATE item SET state = 'in_doubt', error = 'Interrupted', "
+    "message = 'the process ended while its request was under way' WHERE state = 'sent'"
+)
+CANCELLED = "UPDATE item SET state = 'skipped', reason = 'cancelled' WHERE state = 'planned'"
+_RUN_ENDED = (  # who cancels a job from outside has no run, and ends the one that died
+    "UPDATE run SET ended_at = ? WHERE ended_at IS NULL "
+    "AND number = coalesce(nullif(?, 0), (SELECT max(number) FROM run))"
+)
+_WITHDRAWN = "DELETE FROM attempt WHERE place = ? AND number = ?"
+_ATTEMPTS = "UPDATE item SET attempts = ? WHERE place = ?"
+_STOPPED = "UPDATE organizer SET checked = 1, stopped = ?, fix_url = ? WHERE number = ?"
+_SET_ASIDE = (
+    "UPDATE item SET state = 'skipped', reason = 'organizer' "
+    "WHERE organizer = ? AND state = 'planned'"
+)
+_SET_ASIDE_LATE = (
+    "UPDATE item SET state = 'skipped', reason = 'organizer' WHERE place = ? AND EXISTS "
+    "(SELECT 1 FROM organizer WHERE number = item.organizer AND stopped IS NOT NULL)"
+)
+
+
+@frozen
+class NewItem:
+    """One change on its way into the journal."""
+
+    line: int | None
+    meeting_id: str
+    organizer_email: str
+    digest: bytes
+    body: bytes
+
+
+@define(eq=False)
+class PlannedItem:
+    """One change on its way to Gong."""
+
+    place: int
+    line: int | None
+    meeting_id: str
+    organizer: int
+    digest: bytes
+    body: bytes
+    attempts: int
+    doubtful: int
+    """Whether an earlier request for it may have been applied."""
+    settles_at: float | None
+    """Until when another update of the meeting may still land; seconds since the epoch."""
+    last_attempt: tuple[object, ...] | None = None
+    """How its last request ended, if that is not written yet."""
+
+
+@define(eq=False)
+class Journal:
+    """One job's file, and the ledger beside it."""
+
+    path: Path
+    ledger: Path | None
+    """None: nothing is known of earlier jobs, and nothing is kept for later ones."""
+    lock: ProcessLock | None = field(default=None, kw_only=True)
+    """What keeps others from the file; without it nothing more is written."""
+    writer: Writer = field(init=False)
+    id: str = field(default="", init=False)
+    company: str = field(default="", init=False)
+    run: int = field(default=0, init=False)
+    _begun: bool = field(default=False, init=False)
+    """Whether a run was begun, and not ended."""
+    _finished: int = field(default=0, init=False)
+    """Items that came to an end, and that no order yet counts in the file."""
+
+    def __attrs_post_init__(self) -> None:
+        companion = None if self.ledger is None else Database(self.ledger, LEDGER)
+        database = Database(self.path, JOURNAL, companion=companion)
+        self.writer = Writer(database, self.lock)
+
+    async def write(self, work: Callable[[Connection], Any]) -> Any:
+        """Do something with the file; it is done even if the caller is cancelled meanwhile."""
+        return await self.writer.submit(work)
+
+    async def close(self, stop: Stop | None = None) -> None:
+        """Write what was ordered, end the run if one was begun, and close the file."""
+        await self.writer.close(self._last_work(stop))
+
+    def close_now(self, stop: Stop | None = None) -> None:
+        """Close from any thread, with or without a running loop; blocks until it is done."""
+        self.writer.close_now(self._last_work(stop))
+
+    # Planning.
+
+    async def create(self, header: Mapping[str, object]) -> None:
+        """Begin a new journal."""
+        self.id, self.company = str(header["id"]), str(header["company"])
+        await self.write(lambda connection: _set(connection, {**header, "state": "planning"}))
+
+    async def add(self, first: int, items: Sequence[NewItem]) -> None:
+        """Take items in, from place `first` on."""
+
+        def work(connection: Connection) -> None:
+            connection.executemany(
+                "INSERT OR IGNORE INTO organizer (email) VALUES (?)",
+                [(email,) for email in dict.fromkeys(item.organizer_email for item in items)],
+            )
+            connection.executemany(
+                _ADD,
+                [
+                    (place, item.line, item.meeting_id, item.organizer_email, item.digest)
+                    for place, item in enumerate(items, first)
+                ],
+            )
+            connection.executemany(
+                "INSERT INTO content VALUES (?, ?)",
+                [(place, item.body) for place, item in enumerate(items, first)],
+            )
+            connection.execute(
+                "UPDATE tally SET items = items + ? WHERE state = 'planned'", (len(items),)
+            )
+
+        await self.write(work)
+
+    async def seal(self, input_digest: str, options: BulkOptions) -> None:
+        """End the planning: leave out what need not be sent."""
+
+        def work(connection: Connection) -> None:
+            connection.execute("CREATE INDEX item_meeting ON item (meeting_id, place)")
+            connection.execute("CREATE INDEX item_organizer ON item (organizer)")
+            if not options.keep_order:
+                connection.execute(_SUPERSEDED)
+            if options.skip_unchanged and self.ledger is not None:
+                connection.execute(_UNCHANGED, (self.company,))
+            _set(connection, {"input": input_digest, "state": "planned"})
+
+        await self.write(work)
+
+    # Running.
+
+    async def open(self) -> dict[str, Any]:
+        """Check that the file is whole, and return its header."""
+
+        def work(connection: Connection) -> dict[str, Any]:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise JournalError(f"{self.path} is damaged ({verdict}); {JOURNAL.move_it}")
+            return dict(connection.execute("SELECT name, value FROM job").fetchall())
+
+        header: dict[str, Any] = await self.write(work)
+        self.id, self.company = header.get("id", ""), header.get("company", "")
+        return header
+
+    async def begin_run(self, since: float = 0.0) -> str | None:
+        """Write down that a run begins; what an earlier one left open is in doubt from now on.
+
+        Returns what another process asked for after `since`, in seconds since the epoch.
+        """
+
+        def work(connection: Connection) -> str | None:
+            connection.execute(INTERRUPTED)
+            values = (os.getpid(), time.time())
+            cursor = connection.execute("INSERT INTO run (pid, began_at) VALUES (?, ?)", values)
+            self.run = int(cursor.lastrowid or 0)
+            names = {"run": self.run, "company": self.company, "job": self.id}
+            prepare_entries(connection, names, ledger=self.ledger is not None)
+            asked = _asked(connection, since)
+            _set(connection, {"state": "running", "asked": asked, "why": None, "resume_at": None})
+            return asked
+
+        if self.ledger is not None:
+            # In a transaction of its own: it writes to the ledger alone, and so all or nothing.
+            await self.write(self._catch_up)
+        self._begun = True  # from here on there is a run to be ended, whatever becomes of ours
+        asked: str | None = await self.write(work)
+        return asked
+
+    async def end_run(self, stop: Stop | None) -> None:
+        """Write down how the run ended: by itself, or for the reason given."""
+        await self.write(self._end_of_run(stop))
+
+    async def keep_request(self, what: str) -> None:
+        """Leave word for the first run of a job that is being planned."""
+        await self.write(lambda connection: connection.execute(ASK, (what, time.time())) and None)
+
+    async def asked(self) -> str | None:
+        """Return what another process asks for."""
+        asked: str | None = await self.write(_asked)
+        return asked
+
+    async def page(self, after: int, options: BulkOptions) -> list[PlannedItem]:
+        """Return the next items to send behind the place `after`, in order."""
+        given = {
+            "after": after,
+            "run": self.run,
+            "since": time.time() - options.resend_in_doubt_within,
+            "most": PAGE,
+            "settle": SETTLE,
+            "company": self.company,
+            "job": self.id,
+        }
+        if self.ledger is None:
+            query = _PAGE.format("NULL", _OVERTAKEN)
+        else:
+            query = _PAGE.format(_OTHERS, f"({_OVERTAKEN} OR {_OVERTAKEN_BY_OTHERS})")
+        rows = await self.write(lambda connection: connection.execute(query, given).fetchall())
+        items = [PlannedItem(*row) for row in rows]
+        for item in items:
+            if hashlib.sha256(item.body).digest() != item.digest:
+                raise JournalError(
+                    f"{self.path} is damaged (what is to be sent to meeting {item.meeting_id} is "
+                    f"not what was planned); {JOURNAL.move_it}"
+                )
+        return items
+
+    def intent(self, item: PlannedItem) -> Awaitable[None]:
+        """Announce a request; it may be sent once this is done."""
+        item.attempts += 1
+        entry = make_intent(item.place, item.meeting_id, item.attempts)
+        return self.writer.submit(self._behind_last_attempt(item, entry))
+
+    def attempt_ended(
+        self, item: PlannedItem, status: int | None, request_id: str | None, error: str | None
+    ) -> None:
+        """Note how a request ended; it is written with what comes next for the item."""
+        item.last_attempt = (time.time(), status, request_id, error, item.place, item.attempts)
+
+    def withdraw(self, item: PlannedItem) -> None:
+        """Take back an intent whose request was held back: it is no attempt."""
+        number, item.attempts = item.attempts, item.attempts - 1
+
+        def work(connection: Connection) -> None:
+            connection.execute(_WITHDRAWN, (item.place, number))
+            connection.execute(_ATTEMPTS, (number - 1, item.place))
+
+        self.writer.submit(work)
+
+    def end(self, item: PlannedItem, record: BulkItem) -> asyncio.Future[None]:
+        """Write down what became of an item in this run."""
+        work = self._behind_last_attempt(item, make_ending(record))
+        if record.state != "planned":
+            self._finished += 1
+            return self.writer.submit(work)
+
+        def set_aside_late(connection: Connection) -> None:
+            work(connection)
+            # Its organizer's items may have been set aside while this one was under way.
+            connection.execute(_SET_ASIDE_LATE, (item.place,))
+
+        return self.writer.submit(set_aside_late)
+
+    async def note_progress(self, finishes_at: datetime | None) -> str | None:
+        """Write down the forecast, if there is a new one; return what another process asks for."""
+        count = self._count()
+
+        def work(connection: Connection) -> str | None:
+            count(connection)
+            if finishes_at is not None:
+                _set(connection, {"finishes_at": finishes_at.timestamp()})
+            return _asked(connection)
+
+        asked: str | None = await self.write(work)
+        return asked
+
+    async def note_parked(self, stop: Stop | None) -> None:
+        """Write down that the run waits, and until when; or that it goes on."""
+        values = {"state": "parked", "why": stop.why} if stop else {"state": "running", "why": None}
+        await self.write(lambda connection: _set(connection, {**values, **_waits(stop)}))
+
+    async def left(self) -> int:
+        """Return how many items are still to be sent."""
+        left: int = await self.write(_planned)
+        return left
+
+    # Organizers.
+
+    async def organizers(self) -> tuple[int, int]:
+        """Return how many organizers the items to send have, and how many were not asked about."""
+        return await self.write(  # type: ignore[no-any-return]
+            lambda connection: connection.execute(
+                "SELECT count(*), coalesce(sum(NOT checked), 0) FROM organizer WHERE EXISTS "
+                "(SELECT 1 FROM item WHERE item.organizer = number AND item.state = 'planned')"
+            ).fetchone()
+        )
+
+    async def unchecked_organizers(self, most: int) -> list[tuple[int, str]]:
+        """Return organizers of planned items that Gong was not asked about."""
+        return await self.write(  # type: ignore[no-any-return]
+            lambda connection: connection.execute(
+                "SELECT number, email FROM organizer WHERE checked = 0 AND email IS NOT NULL "
+                "AND EXISTS (SELECT 1 FROM item WHERE item.organizer = number "
+                "AND item.state IN ('planned', 'in_doubt')) LIMIT ?",
+                (most,),
+            ).fetchall()
+        )
+
+    async def note_organizers(
+        self,
+        valid: Iterable[int],
+        stopped: Iterable[tuple[int, str, str | None]],
+        *,
+        requests: int,
+    ) -> None:
+        """Write down what Gong said of organizers, and set the items of those aside that cannot."""
+        good, bad = list(valid), list(stopped)
+
+        def work(connection: Connection) -> None:
+            connection.executemany(
+                "UPDATE organizer SET checked = 1 WHERE number = ?",
+                [(number,) for number in good],
+            )
+            for number, words, fix_url in bad:
+                connection.execute(_STOPPED, (words, fix_url, number))
+                connection.execute(_SET_ASIDE, (number,))
+            connection.execute(
+                "INSERT INTO job VALUES ('checks', ?) "
+                "ON CONFLICT DO UPDATE SET value = value + excluded.value",
+                (requests,),
+            )
+
+        await self.write(work)
+
+    def _last_work(self, stop: Stop | None) -> Callable[[Connection], None] | None:
+        begun, self._begun = self._begun, False
+        return self._end_of_run(stop) if begun else None
+
+    def _end_of_run(self, stop: Stop | None) -> Callable[[Connection], None]:
+        """Return the work of writing down how the run ended."""
+        count = self._count()
+
+        def work(connection: Connection) -> None:
+            now = time.time()
+            state, why, waits = "finished", None, _waits(None)
+            left = _planned(connection)
+            if left and _asked(connection) == "cancel":
+                state, why = "cancelled", "as asked"
+            elif stop is not None and (left or stop.state == "cancelled"):
+                state, why, waits = stop.state, stop.why, _waits(stop)
+            elif left:
+                state, why = "paused", f"{left:,} could not be sent; resume the job to try again"
+            if state == "cancelled":
+                connection.execute(INTERRUPTED)  # by a process that died before
+                connection.execute(CANCELLED)
+            count(connection)
+            connection.execute(_RUN_ENDED, (now, self.run))
+            ending = {"state": state, "why": why, "asked": None, "finishes_at": None, **waits}
+            _set(connection, ending)
+
+        return work
+
+    def _catch_up(self, connection: Connection) -> None:
+        """Tell the ledger what only the journal knows: the two are written one after the other."""
+        given = {"company": self.company, "job": self.id}
+        for state, *known in connection.execute(_UNTOLD, given).fetchall():
+            if state == "done":
+                connection.execute(_ACKNOWLEDGED, known)
+            else:
+                connection.execute(_SETTLED, known[-2:])
+
+    def _count(self) -> Callable[[Connection], None]:
+        """Return the work of counting what came to its end since the last count."""
+        finished, self._finished = self._finished, 0
+
+        def work(connection: Connection) -> None:
+            if finished:  # a look that changes nothing costs no write
+                values = (finished, self.run)
+                connection.execute(
+                    "UPDATE run SET finished = finished + ? WHERE number = ?", values
+                )
+
+        return work
+
+    def _behind_last_attempt(self, item: PlannedItem, entry: Entry) -> Callable[[Connection], None]:
+        """Return the entry, or the work of writing down before it how the last request ended."""
+        last_attempt, item.last_attempt = item.last_attempt, None
+        if last_attempt is None:
+            return entry
+
+        def work(connection: Connection) -> None:
+            connection.execute(_ATTEMPT_ENDED, last_attempt)
+            entry(connection)
+
+        return work
+
+
+def make_header(
+    name: str, *, origin: str, company: str, version: str, options: BulkOptions
+) -> dict[str, object]:
+    """Return what a new journal begins with. No credential is in it."""
+    return {
+        "id": name,
+        "operation": "PUT /v2/meetings/{meetingId}",
+        "origin": origin,
+        "company": company,
+        "library": version,
+        "options": json.dumps(asdict(options)),
+        "planned_at": time.time(),
+    }
+
+
+def _waits(stop: Stop | None) -> dict[str, float | None]:
+    """Return until when a stop waits, and before when nothing may be sent, whoever wishes it."""
+    until = None if stop is None or stop.wait is None else time.time() + stop.wait
+    resumes = until if stop is not None and stop.state == "parked" else None
+    return {"resume_at": resumes, "not_before": until if stop is not None and stop.firm else None}
+
+
+def _planned(connection: Connection) -> int:
+    query = "SELECT items FROM tally WHERE state = 'planned'"
+    (planned,) = connection.execute(query).fetchone()
+    return int(planned)
+
+
+def _asked(connection: Connection, since: float = 0.0) -> str | None:
+    row = connection.execute(
+        "SELECT asked.value FROM job AS asked JOIN job AS at ON at.name = 'asked_at' "
+        "WHERE asked.name = 'asked' AND at.value >= ?",
+        (since,),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def _set(connection: Connection, values: Mapping[str, object]) -> None:
+    connection.executemany("INSERT OR REPLACE INTO job VALUES (?, ?)", list(values.items()))

@@ -1,0 +1,1 @@
+"""The commands below `gong-async bulk`. Start reading at `group.py`."""

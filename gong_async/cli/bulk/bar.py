@@ -1,0 +1,89 @@
+"""The progress bar. The only file that imports `rich`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from gong_async._redact import Redactor
+from gong_async.cli.bulk.snapshot import Standing, seconds_to
+from gong_async.cli.bulk.wording import COUNTS, duration, tally
+
+_STYLES = {"done": "green", "failed": "bold red", "in_doubt": "yellow", "organizer": "magenta"}
+_SOON = 20 * 3600.0
+_THIS_WEEK = 6 * 86_400.0
+_GAP = "  "
+
+
+def make_console() -> Console:
+    """Return a console on stderr that takes text as it is."""
+    return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+class Bar:
+    """Draws how far a job has come: bar, counts, rate, the end, and what is left of the day."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False)
+
+    def show(self, standing: Standing) -> None:
+        """Redraw."""
+        if not self._live.is_started:
+            self._live.start()
+        drawn = Group(_bar(standing), _counts(standing), _pace(standing))
+        self._live.update(drawn, refresh=True)
+
+    def say(self, text: str) -> None:
+        """Write a line above the bar."""
+        self._live.console.print(Text(text))
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        self._live.stop()
+
+
+def _bar(standing: Standing) -> Table:
+    ended, total = standing.status.ended, standing.total
+    row = Table.grid(expand=True, padding=(0, 1))
+    row.add_column(ratio=1)
+    row.add_column(justify="right")
+    share = f"{ended / total:.0%}" if total else ""
+    row.add_row(
+        ProgressBar(total=max(1, total), completed=ended if total else 1),
+        Text(f"{ended:,}/{total:,} {share}".rstrip()),
+    )
+    return row
+
+
+def _counts(standing: Standing) -> Text:
+    return Text(_GAP).join(
+        Text(f"{items:,} {COUNTS[name]}", style=_STYLES[name] if items else "dim")
+        for name, items in tally(standing.status).items()
+        if name in _STYLES and (items or name in {"done", "failed"})
+    )
+
+
+def _pace(standing: Standing) -> Text:
+    status, words = standing.status, Text()
+    if status.state == "parked" and status.resume_at is not None:
+        reason = Redactor()(status.reason or "")
+        return words.append(f"waits until {_when(status.resume_at)}: {reason}", style="yellow")
+    words.append(f"{standing.rate:.1f}/s")
+    if status.finishes_at is not None and status.left:
+        left = duration(standing.seconds_left or 0.0)
+        words.append(f"{_GAP}ends {_when(status.finishes_at)}, in {left}", style="cyan")
+    if standing.left_today is not None:
+        words.append(f"{_GAP}{standing.left_today:,} calls left today", style="dim")
+    return words
+
+
+def _when(moment: datetime) -> str:
+    """Write a time as a clock on the wall has it, with as much of the day as is needed."""
+    away = seconds_to(moment) or 0.0
+    form = "%H:%M" if away < _SOON else "%a %H:%M" if away < _THIS_WEEK else "%Y-%m-%d %H:%M"
+    return f"{moment.astimezone():{form}}"

@@ -1,0 +1,78 @@
+"""`gong-async bulk pause` and `cancel`: word for whoever runs a job."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import click
+
+from gong_async.bulk.error_scope import Stop
+from gong_async.bulk.store.job_file import JobFile, find_job
+from gong_async.bulk.store.journal import Journal
+from gong_async.cli.bulk.wording import counts, name_of
+from gong_async.cli.diagnostics import Diagnostics
+from gong_async.cli.exits import EPILOG
+from gong_async.cli.options import job_argument
+
+_ENDED = frozenset({"finished", "cancelled"})
+_LOCK_TRIES = 20
+_LOCK_STEP = 0.05
+
+
+@click.command(epilog=EPILOG)
+@job_argument
+@click.pass_obj
+def pause(diagnostics: Diagnostics, /, *, name: str) -> None:
+    """Ask the process that runs JOB to stop in good order. It can be resumed."""
+    _tell(find_job(name), "pause", diagnostics)
+
+
+@click.command(epilog=EPILOG)
+@job_argument
+@click.pass_obj
+def cancel(diagnostics: Diagnostics, /, *, name: str) -> None:
+    """End JOB: what was not sent yet never is. Also if nobody runs it."""
+    job = find_job(name)
+    if job.status().state in _ENDED or not _take(job):
+        _tell(job, "cancel", diagnostics)
+        return
+    try:
+        asyncio.run(_cancel(job))
+    finally:
+        job.lock.release()
+    status = job.status()
+    text = f"Job {status.id} is cancelled: {counts(status)}"
+    diagnostics.note("cancel", text, job=status.id, state=status.state)
+
+
+def _take(job: JobFile) -> bool:
+    """Be the one process that works with the job, unless another runs it."""
+    for _ in range(_LOCK_TRIES):
+        if job.lock.take():
+            return True
+        if job.status().pid is not None:
+            break
+        # Who only asks how the job stands holds the lock for a moment, too.
+        time.sleep(_LOCK_STEP)
+    return False
+
+
+def _tell(job: JobFile, what: str, diagnostics: Diagnostics) -> None:
+    status = job.status()
+    if not job.ask(what):
+        text = f"Nobody runs job {status.id}, which is {status.state}: nothing to {what}"
+    else:
+        who = "The process that plans it" if status.pid is None else f"Process {status.pid}"
+        watch = f"watch it: gong-async bulk status {name_of(status)} --follow"
+        text = f"{who} is asked to {what} job {status.id}; {watch}"
+    diagnostics.note(what, text, job=status.id, state=status.state, pid=status.pid)
+
+
+async def _cancel(job: JobFile) -> None:
+    journal = Journal(job.path, None)
+    try:
+        await journal.open()
+        await journal.end_run(Stop("cancelled", "as asked"))
+    finally:
+        await journal.close()

@@ -1,0 +1,95 @@
+"""One run of a job on the command line: its items are read, its progress shown, signals heard."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+
+from attrs import define, field
+
+from gong_async._client import GongClient
+from gong_async.bulk.job import BulkJob
+from gong_async.bulk.records import BulkItem
+from gong_async.cli.bulk.progress import Progress
+from gong_async.cli.bulk.snapshot import Gauge
+from gong_async.errors import GongError
+
+_SHOW_SECONDS = 1.0
+_ASK_SECONDS = 0.5
+_DRAINING = "stopping: nothing further is begun; once more stops at once"
+
+
+@define(eq=False, kw_only=True)
+class Driver:
+    """Reads a job's items to the end. One signal pauses the job, a second one cuts it off."""
+
+    job: BulkJob
+    gong: GongClient
+    display: Progress
+    warn: Callable[[str], None]
+    _gauge: Gauge = field(factory=Gauge, init=False)
+    _pausing: asyncio.Task[None] | None = field(default=None, init=False)
+    _reading: asyncio.Task[None] | None = field(default=None, init=False)
+    _cut: bool = field(default=False, init=False)
+
+    async def drive(self, items: AsyncGenerator[BulkItem, None]) -> None:
+        """Go on until there are no more items, or the job was stopped.
+
+        Raises:
+            GongError: as the job itself does.
+        """
+        self._reading = reading = asyncio.create_task(self._read(items))
+        showing = asyncio.create_task(self._show_on())
+        try:
+            await asyncio.wait([reading])
+        finally:
+            tasks = [task for task in (reading, showing, self._pausing) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await self._show()
+        if not (self._cut and reading.cancelled()):
+            await reading
+
+    def interrupt(self) -> None:
+        """Pause the job; the second time, cut it off."""
+        if self._pausing is None:
+            self._pausing = asyncio.create_task(self._pause())
+            self.warn(_DRAINING)
+            return
+        self._cut = True
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def hang_up(self) -> None:
+        """Pause the job: its terminal is gone, which nobody can mean as a second signal."""
+        if self._pausing is None:
+            self.interrupt()
+
+    async def _pause(self) -> None:
+        """Pause the job; again and again, because a run that only begins does not hear it."""
+        while True:
+            with suppress(GongError):
+                await self.job.pause()
+            await asyncio.sleep(_ASK_SECONDS)
+
+    async def _show_on(self) -> None:
+        while True:
+            await self._show()
+            await asyncio.sleep(_SHOW_SECONDS)
+
+    async def _show(self) -> None:
+        # What is wrong with the files the run will tell; a terminal may be gone.
+        with suppress(GongError, OSError):
+            status, quota = await self.job.status(), await self.gong.quota()
+            standing = self._gauge.read(status, time.monotonic(), left_today=quota.left_today)
+            self.display.show(standing)
+
+    async def _read(self, items: AsyncGenerator[BulkItem, None]) -> None:
+        if self._cut:
+            return
+        async with aclosing(items):
+            async for _ in items:
+                pass

@@ -1,0 +1,165 @@
+"""`gong-async bulk plan`: what a file would change and cost, before anything is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import attrs
+import click
+
+from gong_async._client import GongClient
+from gong_async._redact import Redactor
+from gong_async.bulk.records import BulkOptions, BulkPlan, SkipReason
+from gong_async.bulk.reports.differences import Difference, differences
+from gong_async.bulk.store.job_file import SUFFIX, JobFile, ledger_path
+from gong_async.cli.bulk.wording import duration, moment, number_of
+from gong_async.cli.client import client_options, connect, given
+from gong_async.cli.diagnostics import Diagnostics, one_line
+from gong_async.cli.exits import EPILOG
+from gong_async.cli.input import input_options, note_doubts, open_input
+from gong_async.cli.interrupts import interruptible
+from gong_async.cli.options import FILE, content_options, pace_options
+from gong_async.inputs.reader import Inputs
+from gong_async.limits.types import Limits
+
+_MOST_SHOWN = 200
+_PAGE = 500
+_REASONS: Mapping[SkipReason, str] = {
+    "superseded": "left out: a later row of the same meeting stands in the file",
+    "unchanged": "left out: Gong has acknowledged the same update in an earlier job",
+}
+
+
+@click.command(epilog=EPILOG)
+@click.argument("file", type=FILE)
+@click.option("--diff", is_flag=True, help="Show field by field what changes, as far as known.")
+@input_options
+@content_options
+@pace_options
+@client_options
+@click.pass_obj
+def plan(
+    diagnostics: Diagnostics,
+    /,
+    *,
+    file: Path,
+    diff: bool,
+    encoding: str | None,
+    ids_exact: bool,
+    keep_order: bool,
+    skip_unchanged: bool,
+    check_organizers: bool,
+    base_url: str | None,
+    timeout: float | None,
+    **pace: float | None,
+) -> None:
+    """Tell what sending FILE would do and cost: requests, days, what is left out and why.
+
+    Nothing is sent, and nothing is kept. What is known of Gong is what earlier jobs on this machine
+    were told by it.
+    """
+    inputs = open_input(file, encoding=encoding, ids_exact=ids_exact)
+    options = BulkOptions(
+        keep_order=keep_order, skip_unchanged=skip_unchanged, check_organizers=check_organizers
+    )
+    limits = Limits(**given(**pace))
+    gong = connect(limits=limits, **given(base_url=base_url, timeout=timeout))
+    show = _Show(diagnostics, file=file, limits=limits, diff=diff)
+
+    async def work() -> None:
+        async with gong:
+            await interruptible(_plan(gong, inputs, options, show))
+
+    asyncio.run(work())
+
+
+async def _plan(gong: GongClient, inputs: Inputs, options: BulkOptions, show: _Show) -> None:
+    with TemporaryDirectory(prefix="gong-async-") as folder:
+        # Without a ledger there is none to be made, either.
+        ledger = ledger_path()
+        state = None if ledger.exists() else folder
+        journal = Path(folder, f"plan{SUFFIX}")
+        job = gong.bulk(inputs, journal=journal, options=options, state_dir=state)
+        plan = await job.plan()
+        note_doubts(inputs, show.diagnostics)
+        show.plan(plan)
+        if not show.diff:
+            return
+        found = differences(JobFile(journal), ledger)
+        for number, _ in enumerate(show.differences(found)):
+            if number % _PAGE == 0:
+                await asyncio.sleep(0)  # let a signal come through
+
+
+@attrs.frozen
+class _Show:
+    diagnostics: Diagnostics
+    file: Path = attrs.field(kw_only=True)
+    limits: Limits = attrs.field(kw_only=True)
+    diff: bool = attrs.field(kw_only=True)
+
+    def plan(self, plan: BulkPlan) -> None:
+        """Print the plan."""
+        if self.diagnostics.as_json:
+            known = attrs.asdict(plan)
+            known["forecast"] |= {
+                "days": round(plan.forecast.days, 3),
+                "seconds": round(plan.forecast.seconds, 3),
+                "finishes_at": plan.forecast.finishes_at.isoformat(timespec="seconds"),
+            }
+            click.echo(json.dumps(known))
+            return
+        for name, text in self._told(plan).items():
+            click.echo(one_line(f"{name:<12}{text}"))
+
+    def differences(self, found: Iterator[Difference]) -> Iterator[None]:
+        """Print what changes; yield after each."""
+        fields = unknown = 0
+        for difference in found:
+            unknown += difference.field == "*"
+            fields += difference.field != "*"
+            self._difference(difference)
+            yield
+        text = f"{number_of(fields, 'field')} will change, as far as earlier jobs know"
+        if unknown:
+            text += f"; of {number_of(unknown, 'meeting')} nothing is known"
+        self.diagnostics.note("diff", text, fields=fields, unknown=unknown)
+
+    def _difference(self, difference: Difference) -> None:
+        if self.diagnostics.as_json:
+            click.echo(json.dumps(attrs.asdict(difference)))
+            return
+        where = f"line {difference.line}, meeting {difference.meeting_id}"
+        if difference.field == "*":
+            click.echo(f"{where}: nothing is known of it")
+            return
+        before, after = _shown(difference.before), _shown(difference.after)
+        click.echo(one_line(f"{where}, {difference.field}: {before} -> {after}"))
+
+    def _told(self, plan: BulkPlan) -> Mapping[str, str]:
+        forecast, per_day = plan.forecast, self.limits.per_day
+        told = {"changes": f"{plan.items:,} in {self.file.name}"}
+        for reason, text in _REASONS.items():
+            if skipped := plan.skipped.get(reason):
+                told[reason] = f"{skipped:,} {text}"
+        told["to send"] = f"{plan.to_send:,}"
+        asked = f"{number_of(plan.check_requests, 'request')} to ask whether they can be updated"
+        told["organizers"] = f"{plan.organizers:,}, {asked}"
+        told["requests"] = f"{forecast.requests:,}, repetitions not counted"
+        left = "" if forecast.left_today is None else f", {forecast.left_today:,} left today"
+        pace = "any number" if forecast.per_second is None else f"{forecast.per_second:.2f}"
+        told["quota"] = f"{pace} a second, {per_day:,} a day{left}"
+        told["takes"] = f"{duration(forecast.seconds)} ({forecast.days:.1f} days)"
+        told["finishes"] = f"{moment(forecast.finishes_at)}, if it begins now"
+        return told
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return Redactor()(json.dumps(value, ensure_ascii=False), _MOST_SHOWN)

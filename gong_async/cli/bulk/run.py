@@ -1,0 +1,182 @@
+"""`gong-async bulk run` and `resume`: the updates of a file, sent to their end or to a stop."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gong_async._client import GongClient
+from gong_async.bulk.job import BulkJob
+from gong_async.bulk.records import BulkOptions, BulkStatus
+from gong_async.bulk.store.job_file import JobFile, find_job, list_jobs
+from gong_async.cli.bulk.session import Session
+from gong_async.cli.bulk.wording import counts, duration, moment, name_of
+from gong_async.cli.client import client_options, given
+from gong_async.cli.diagnostics import Diagnostics
+from gong_async.cli.exits import EPILOG, Exit
+from gong_async.cli.input import input_options, note_doubts, open_input
+from gong_async.cli.options import (
+    FILE,
+    NEW_FILE,
+    content_options,
+    job_argument,
+    pace_options,
+    sending_options,
+)
+from gong_async.errors import JournalError
+
+_ENDS = ("", "-wal", "-shm", ".lock")
+
+
+@click.command(epilog=EPILOG)
+@click.argument("file", type=FILE)
+@click.option("--journal", type=NEW_FILE, help="Keep the job there.  [default: state directory]")
+@click.option("--new", is_flag=True, help="Also if a job of the same file has not ended.")
+@click.option(
+    "--max-failure-ratio",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="X",
+    help="Pause when more of the last 100 failed; 1 is never.  [default: 0.5]",
+)
+@input_options
+@content_options
+@sending_options
+@pace_options
+@client_options
+@click.pass_obj
+def run(
+    diagnostics: Diagnostics,
+    /,
+    *,
+    file: Path,
+    journal: Path | None,
+    new: bool,
+    encoding: str | None,
+    ids_exact: bool,
+    keep_order: bool,
+    skip_unchanged: bool,
+    check_organizers: bool,
+    max_failure_ratio: float | None,
+    max_in_flight: int | None,
+    **sending: Any,
+) -> Exit:
+    """Update the meetings in FILE: .csv, .jsonl or .xlsx.
+
+    Columns: meeting_id, start_time, end_time, organizer_email, invitees; and if you like title,
+    external_id, provider. Every row is checked before the first is sent. The job's id is printed to
+    stdout; with it, the job can be watched, paused, resumed, and undone. Ctrl-C once lets the
+    requests under way come to their end, twice stops at once; neither loses anything.
+    """
+    if journal is not None and _is_planned(JobFile(journal)):
+        again = f"gong-async bulk resume {shlex.quote(str(journal))}"
+        raise JournalError(f"{journal} exists already; go on with it: {again}", reason="state")
+    options = BulkOptions(
+        keep_order=keep_order,
+        skip_unchanged=skip_unchanged,
+        check_organizers=check_organizers,
+        **given(max_failure_ratio=max_failure_ratio, max_in_flight=max_in_flight),
+    )
+    inputs = open_input(file, encoding=encoding, ids_exact=ids_exact)
+    session = Session.of(diagnostics, max_in_flight=max_in_flight, **sending)
+
+    async def start(gong: GongClient) -> BulkJob:
+        job = gong.bulk(inputs, journal=journal, options=options)
+        plan = await job.plan()
+        note_doubts(inputs, diagnostics)
+        planned = JobFile(job.path)
+        if not new and (twin := _unfinished(planned)) is not None:
+            _discard(planned)
+            raise _refusal(twin)
+        status = planned.status()
+        click.echo(status.id)
+        forecast = plan.forecast
+        ends = f"about {duration(forecast.seconds)}, until {moment(forecast.finishes_at)}"
+        told = counts(status, always=("planned",))
+        text = [f"{told}, from {file.name} to {status.origin}: {ends}"]
+        left = forecast.left_today
+        if left is not None and forecast.requests > left and not session.wait:
+            text.append(f"Today's {left:,} calls do not suffice: the job will park, to be resumed")
+        begin = {"job": status.id, "journal": str(job.path), "requests": forecast.requests}
+        diagnostics.note("begin", text, **begin)
+        return job
+
+    return session.run(start, BulkJob.run)
+
+
+@click.command(epilog=EPILOG)
+@job_argument
+@click.argument("file", type=FILE, required=False)
+@input_options
+@sending_options
+@pace_options
+@client_options
+@click.pass_obj
+def resume(
+    diagnostics: Diagnostics,
+    /,
+    *,
+    name: str,
+    file: Path | None,
+    encoding: str | None,
+    ids_exact: bool,
+    **sending: Any,
+) -> Exit:
+    """Go on with JOB: its id, the beginning of it, or the path of its journal.
+
+    What Gong acknowledged is not sent again. What was under way when the job ended is sent again
+    with the same content. With FILE, it is verified that the job was made from it; the job itself
+    does not need it.
+    """
+    found = find_job(name)
+    inputs = None if file is None else open_input(file, encoding=encoding, ids_exact=ids_exact)
+    session = Session.of(diagnostics, **sending)
+
+    async def start(gong: GongClient) -> BulkJob:
+        status = found.status()
+        text = f"Job {status.id} to {status.origin}: {counts(status)}"
+        diagnostics.note("begin", text, job=status.id, journal=str(found.path))
+        return gong.bulk(inputs, journal=found.path)
+
+    return session.run(start, BulkJob.resume)
+
+
+def _is_planned(file: JobFile) -> bool:
+    """Whether a journal came to the end of its planning; one that did not is made anew."""
+    return file.exists() and file.header().get("state", "planning") != "planning"
+
+
+def _unfinished(planned: JobFile) -> BulkStatus | None:
+    """Return a job of the same changes and company that has not ended."""
+    mine = planned.header()
+    for other in list_jobs():
+        if other.path == planned.path:
+            continue
+        try:
+            header, status = other.header(), other.status()
+        except JournalError:
+            continue  # whatever is wrong with it, it is none of this job's business
+        same = all(header.get(name) == mine[name] for name in ("input", "company"))
+        if same and status.state not in {"finished", "cancelled"}:
+            return status
+    return None
+
+
+def _refusal(twin: BulkStatus) -> JournalError:
+    name = name_of(twin)
+    if twin.pid is not None:
+        what = f"is run by process {twin.pid}; watch it: gong-async bulk status {name} --follow"
+    else:
+        what = f"is {twin.state}; go on with it: gong-async bulk resume {name}"
+    return JournalError(
+        f"job {twin.id} of the same changes {what}. Or send them in another job: --new",
+        reason="state",
+    )
+
+
+def _discard(planned: JobFile) -> None:
+    """Remove a journal from which nothing was sent."""
+    for end in _ENDS:
+        planned.path.with_name(planned.path.name + end).unlink(missing_ok=True)

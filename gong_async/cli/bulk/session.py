@@ -1,0 +1,142 @@
+"""What `run` and `resume` have in common: a job is made ready, driven, and told of."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from attrs import frozen
+
+from gong_async._client import GongClient
+from gong_async.bulk.job import BulkJob
+from gong_async.bulk.records import BulkItem
+from gong_async.bulk.store.job_file import JobFile
+from gong_async.cli.bulk.driver import Driver
+from gong_async.cli.bulk.progress import make_progress
+from gong_async.cli.bulk.summary import Summary
+from gong_async.cli.client import connect, given
+from gong_async.cli.diagnostics import Diagnostics
+from gong_async.cli.exits import Exit
+from gong_async.cli.failures import explain_failure
+from gong_async.cli.interrupts import interrupts
+from gong_async.errors import GongError, JournalError
+from gong_async.limits.types import Limits
+
+Start = Callable[[GongClient], Coroutine[Any, Any, BulkJob]]
+Send = Callable[..., AsyncGenerator[BulkItem, None]]
+
+
+@frozen(kw_only=True)
+class Session:
+    """A client, and how a job is run with it."""
+
+    diagnostics: Diagnostics
+    gong: GongClient
+    canary: int | None
+    wait: bool
+    progress: bool
+    options: str
+    """Those that a later command has to be given as well."""
+
+    @classmethod
+    def of(
+        cls,
+        diagnostics: Diagnostics,
+        /,
+        *,
+        canary: int | None,
+        wait: bool,
+        progress: bool,
+        base_url: str | None,
+        timeout: float | None,
+        **limits: float | None,
+    ) -> Session:
+        """Make one of the options of a command."""
+        known = given(**limits, base_url=base_url, timeout=timeout)
+        words = [
+            f" --{option.replace('_', '-')} {_word(known[option])}" for option in sorted(known)
+        ]
+        return cls(
+            diagnostics=diagnostics,
+            gong=connect(
+                limits=Limits(**given(**limits)), **given(base_url=base_url, timeout=timeout)
+            ),
+            canary=canary,
+            wait=wait,
+            progress=progress,
+            options="".join([*words, " --wait" if wait else ""]),
+        )
+
+    def run(self, start: Start, send: Send) -> Exit:
+        """Drive a job until it stops, and tell how it stands then."""
+        job, lost = asyncio.run(self._drive(start, send))
+        if lost:
+            return Exit.FAILED  # what is at the path now does not say what was sent
+        summary = Summary.of(JobFile(job.path), options=self.options)
+        self.diagnostics.note("report", summary.lines(), **summary.facts())
+        return summary.exit
+
+    async def _drive(self, start: Start, send: Send) -> tuple[BulkJob, bool]:
+        """Return the job, and whether its journal was lost while it ran."""
+        driver: Driver | None = None
+        missed = False
+
+        def interrupted() -> None:
+            nonlocal missed
+            if driver is None:
+                missed = not starting.cancel()
+            else:
+                driver.interrupt()
+
+        def hung_up() -> None:
+            if driver is None:
+                interrupted()
+            else:
+                driver.hang_up()
+
+        async with self.gong as gong:
+            starting = asyncio.ensure_future(start(gong))
+            with interrupts(interrupted, hung_up=hung_up):
+                await asyncio.wait([starting])
+                if starting.cancelled():
+                    raise KeyboardInterrupt
+                job = starting.result()
+                driver = self._driver(job)
+                if missed:
+                    driver.interrupt()
+                items = send(job, canary=self.canary, wait=self.wait)
+                lost = await self._send(driver, items)
+            return job, lost
+
+    def _driver(self, job: BulkJob) -> Driver:
+        return Driver(
+            job=job,
+            gong=self.gong,
+            display=make_progress(self.diagnostics, wanted=self.progress),
+            warn=lambda text: self.diagnostics.note("stopping", text),
+        )
+
+    async def _send(self, driver: Driver, items: AsyncGenerator[BulkItem, None]) -> bool:
+        """Read the items to the end; return whether the journal was lost meanwhile."""
+        display = driver.display
+        write, self.diagnostics.write = self.diagnostics.write, display.say
+        try:
+            await driver.drive(items)
+        except GongError as error:
+            if not driver.job.begun:
+                raise
+            # Whatever code the error has by itself, the job has begun and can go on.
+            explain_failure(error, self.diagnostics)
+            return isinstance(error, JournalError) and error.reason == "missing"
+        finally:
+            with suppress(OSError):  # the terminal may be gone
+                display.close()
+            self.diagnostics.write = write
+        return False
+
+
+def _word(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else shlex.quote(str(value))

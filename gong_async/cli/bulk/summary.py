@@ -1,0 +1,146 @@
+"""How a job ended, or stands: its counts, why items did not succeed, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from gong_async.bulk.records import BulkStatus
+from gong_async.bulk.reports.groups import ErrorGroup, error_groups
+from gong_async.bulk.store.job_file import JobFile
+from gong_async.cli.bulk.wording import counts, duration, facts, moment, name_of, number_of
+from gong_async.cli.diagnostics import one_line
+from gong_async.cli.exits import Exit
+
+_BULK = "gong-async bulk"
+_FIRST = (
+    "SELECT line, CASE WHEN reason = 'organizer' OR error = 'ConflictError' THEN fix_url END "
+    "FROM item JOIN organizer ON organizer.number = item.organizer WHERE place = ?"
+)
+_ENDED = frozenset({"finished", "cancelled"})
+_BEFORE = {
+    "resume": "Next, to send again what is in doubt",
+    "report": "Next, to have what did not get through in a file",
+    "run": "  and, when it is corrected",
+}
+
+
+def exit_of(status: BulkStatus) -> Exit:
+    """Return with which code a command ends that has brought a job so far."""
+    if status.state not in _ENDED:
+        return Exit.RESUMABLE
+    wrong = status.ended - status.counts["done"] + status.counts["sent"]
+    left_out = status.skipped["organizer"] + status.skipped["cancelled"]
+    return Exit.FAILED if wrong or left_out else Exit.DONE
+
+
+@frozen(kw_only=True)
+class Summary:
+    """What is told of a job."""
+
+    status: BulkStatus
+    groups: Sequence[ErrorGroup]
+    firsts: Mapping[int, tuple[int | None, str | None]]
+    """Line and link to what has to be set right, by the places of the groups' first items."""
+    purged: bool = False
+    """Whether what could be sent again was removed."""
+    options: str = ""
+    """Options that the job was run with, to be given again."""
+
+    @classmethod
+    def of(cls, job: JobFile, *, options: str = "") -> Summary:
+        """Read it from a journal.
+
+        Raises:
+            JournalError: there is none, or it cannot be read.
+        """
+        groups = error_groups(job)
+        with job.reading() as connection:
+            found = ((group.first, connection.execute(_FIRST, (group.first,))) for group in groups)
+            firsts = {place: rows.fetchone() for place, rows in found}
+        return cls(
+            status=job.status(),
+            groups=groups,
+            firsts=firsts,
+            purged="purged_at" in job.header(),
+            options=options,
+        )
+
+    @property
+    def exit(self) -> Exit:
+        """How the command ends."""
+        return exit_of(self.status)
+
+    def lines(self) -> list[str]:
+        """Tell it to people."""
+        status = self.status
+        who = f" in process {status.pid}" if self._runs else ""
+        changes = number_of(status.total, "change")
+        lines = [f"Job {status.id}, {changes}, {status.state}{who}: {counts(status)}"]
+        if status.runs and status.state != "interrupted":
+            took = f"{duration(status.seconds)}, {status.rate:.1f} a second"
+            sent = number_of(status.finished_in_run, "change")
+            lines.append(f"Run {status.runs}: {sent} in {took}")
+        return [*map(one_line, [*lines, *self._errors(), *self._next()])]
+
+    def facts(self) -> dict[str, Any]:
+        """Tell it to programs."""
+        return {
+            **facts(self.status),
+            "errors": {group.text: group.items for group in self.groups},
+            "next": self._commands(),
+            "exit": int(self.exit),
+        }
+
+    @property
+    def _runs(self) -> bool:
+        return self.status.pid is not None
+
+    def _errors(self) -> Iterator[str]:
+        for group in self.groups:
+            line, link = self.firsts[group.first]
+            where = f"item {group.first + 1:,}" if line is None else f"line {line}"
+            if group.items > 1:
+                where = f"{number_of(group.items, 'item')}, first {where}"
+            yield f"  {where}: {group.text}"
+            if group.hint:
+                yield f"    {group.hint}"
+            if link:
+                yield f"    {'first ' if group.items > 1 else ''}to be fixed at: {link}"
+
+    def _next(self) -> Iterator[str]:
+        status, commands = self.status, self._commands()
+        if self._runs:
+            yield f"Watch it: {commands[0]}"
+        elif status.state not in _ENDED:
+            if status.reason is not None:
+                yield f"Stopped: {status.reason}"
+            at = status.resume_at if status.state == "parked" else None
+            when = "" if at is None else f"from {moment(at)} on, or now with --wait: "
+            yield f"Next: {when}{commands[0]}"
+        elif self.purged:
+            yield "Its contents were purged: nothing of it can be sent again"
+        elif not commands:
+            yield "Nothing is left to do"
+        for command in commands if status.state in _ENDED else ():
+            yield f"{_BEFORE.get(command.split()[2], 'Next')}: {command}"
+
+    def _commands(self) -> list[str]:
+        """Return the commands that take the job further."""
+        status, name = self.status, name_of(self.status)
+        resume = f"{_BULK} resume {name}{self.options}"
+        if self._runs:
+            return [f"{_BULK} status {name} --follow"]
+        if status.state not in _ENDED:
+            return [resume]
+        commands: list[str] = []
+        if self.purged:
+            return commands
+        if status.counts["in_doubt"] and status.state == "finished":
+            commands.append(resume)
+        if status.counts["failed"] or status.skipped["organizer"]:
+            commands.append(f"{_BULK} report {name} --failed failed.jsonl")
+            commands.append(f"{_BULK} run failed.jsonl{self.options}")
+        return commands

@@ -1,0 +1,1 @@
+"""The command `gong-async doctor`. Start reading at `command.py`."""

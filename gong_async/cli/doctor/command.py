@@ -1,0 +1,133 @@
+"""`gong-async doctor`: what stands between this machine and Gong, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+import attrs
+import click
+from attrs import frozen
+
+from gong_async._redact import Redactor
+from gong_async.cli.bulk.wording import number_of
+from gong_async.cli.diagnostics import Diagnostics
+from gong_async.cli.doctor.environment import (
+    Target,
+    find_target,
+    look_at_proxies,
+    look_at_variables,
+    secrets,
+)
+from gong_async.cli.doctor.installation import look_at_aiohttp, look_at_installation
+from gong_async.cli.doctor.state import look_at_state
+from gong_async.cli.exits import EPILOG, Exit
+from gong_async.cli.findings import Finding, has_marks
+from gong_async.models._shared import check_email
+
+_CONFIGURATION = frozenset({"credential", "base URL"})
+
+
+@click.command(epilog=EPILOG)
+@click.option("--base-url", metavar="URL", help="Your company's API.  [env: GONG_BASE_URL]")
+@click.option("--timeout", type=float, metavar="SECONDS", help="For the call.  [default: 30]")
+@click.option("--email", metavar="EMAIL", help="Ask about this user of Gong, and not about nobody.")
+@click.option("--offline", is_flag=True, help="Look at this machine only.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def doctor(
+    diagnostics: Diagnostics,
+    /,
+    *,
+    base_url: str | None,
+    timeout: float | None,
+    email: str | None,
+    offline: bool,
+    as_json: bool,
+) -> Exit:
+    """Look for what is wrong: installation, credential, network, clock, state directory, quota.
+
+    Nothing is changed at Gong. One call is made, which asks for a user's status and counts in the
+    day's quota; none with --offline. The code is 0 if nothing is wrong, 1 if something is, and 2
+    if there is no usable credential or base URL.
+    """
+    if email is not None:
+        check_email("--email", email)
+    examination = Examination(base_url=base_url, timeout=timeout, email=email, offline=offline)
+    redact = Redactor(secrets())
+    findings = (finding.clean(redact) for finding in examination.findings())
+    if as_json or diagnostics.as_json:
+        found = list(findings)
+        told = {"exit": int(_exit(found)), "findings": [attrs.asdict(one) for one in found]}
+        click.echo(json.dumps(told, indent=2))
+        return _exit(found)
+    found, marks = [], has_marks()
+    for finding in findings:
+        click.echo(finding.lines(marks=marks))
+        found.append(finding)
+    click.echo(_summary(found))
+    return _exit(found)
+
+
+@frozen(kw_only=True)
+class Examination:
+    """What is looked at, and in which order."""
+
+    base_url: str | None
+    timeout: float | None
+    email: str | None
+    offline: bool
+
+    def findings(self) -> Iterator[Finding]:
+        """Look at one thing after the other; what cannot be looked at any more is left out."""
+        yield from look_at_installation()
+        usable = True
+        for finding in look_at_aiohttp():
+            yield finding
+            usable = usable and finding.level != "problem"
+        yield from look_at_variables()
+        credential, login = None, None
+        if usable:
+            # Not at the top, like those below: they import aiohttp.
+            from gong_async.cli.credential import find_credential  # noqa: PLC0415
+
+            credential, login = find_credential()
+            yield credential
+        target, told = find_target(self.base_url, login=login)
+        yield told
+        yield from look_at_proxies()
+        # Before the call, which writes there.
+        yield from look_at_state()
+        if usable and target is not None and told.level != "problem":
+            may_call = credential is not None and credential.level != "problem"
+            yield from self._reach(target, may_call=may_call)
+
+    def _reach(self, target: Target, *, may_call: bool) -> Iterator[Finding]:
+        from gong_async.cli.doctor.network import look_at_network  # noqa: PLC0415
+        from gong_async.cli.doctor.probe import Trial  # noqa: PLC0415
+
+        reached = not self.offline
+        for finding in look_at_network(target) if reached else ():
+            yield finding
+            reached = reached and finding.level != "problem"
+        if may_call:
+            trial = Trial(
+                target=target, base_url=self.base_url, timeout=self.timeout, email=self.email
+            )
+            yield from trial.run(call=reached)
+
+
+def _exit(findings: list[Finding]) -> Exit:
+    wrong = {finding.check for finding in findings if finding.level == "problem"}
+    if wrong & _CONFIGURATION:
+        return Exit.USAGE
+    return Exit.FAILED if wrong else Exit.DONE
+
+
+def _summary(findings: list[Finding]) -> str:
+    counted = Counter(finding.level for finding in findings)
+    notes = f", {number_of(counted['note'], 'note')}" if counted["note"] else ""
+    if counted["problem"]:
+        return f"{number_of(counted['problem'], 'problem')}{notes}"
+    return f"Nothing is wrong{notes}"

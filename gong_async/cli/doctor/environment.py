@@ -1,0 +1,122 @@
+"""The part of `gong-async doctor` that looks at variables, the base URL and proxies."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from gong_async._base_url import DEFAULT_BASE_URL, base_url
+from gong_async._redact import Secret
+from gong_async.cli.findings import Finding, note, ok, problem
+from gong_async.errors import ConfigurationError
+
+SETTINGS_PAGE = "Gong's API settings page shows yours"
+
+_API = "api.gong.io"
+_WEBSITE = "gong.io"
+_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
+_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD")
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+_TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@frozen(kw_only=True)
+class Target:
+    """Where calls go."""
+
+    url: str
+    host: str
+    port: int
+    told_by: str | None
+    """Who has named it; None if it is the default."""
+
+    @property
+    def tls(self) -> bool:
+        """Whether it is reached over TLS."""
+        return self.url.startswith("https:")
+
+    @property
+    def is_gong(self) -> bool:
+        """Whether the host is one of Gong's API."""
+        return self.host == _API or self.host.endswith(f".{_API}")
+
+
+def secrets() -> list[Secret]:
+    """Return all credentials in the environment, whether they are used or not."""
+    names = [name for name in _of_gong() if _SECRET.search(name)]
+    return [Secret(os.environ[name]) for name in names]
+
+
+def look_at_variables() -> Iterator[Finding]:
+    """Name the variables that are set, and never their values."""
+    yield ok("variables", f"set: {', '.join(_of_gong())}" if _of_gong() else "none is set")
+
+
+def find_target(option: str | None, *, login: str | None) -> tuple[Target | None, Finding]:
+    """Return where calls go, if that is clear, and what is to be thought of it.
+
+    Args:
+        option: the base URL that was given on the command line.
+        login: the one that came with the login.
+    """
+    sources = {
+        "--base-url": option,
+        "GONG_BASE_URL": os.environ.get("GONG_BASE_URL"),
+        "the login": login,
+    }
+    told_by = next((name for name, value in sources.items() if value), None)
+    try:
+        url = base_url((told_by and sources[told_by]) or DEFAULT_BASE_URL)
+    except ConfigurationError as error:
+        return None, problem("base URL", str(error), f"correct {told_by}: {SETTINGS_PAGE}")
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    target = Target(url=url, host=parts.hostname or "", port=port, told_by=told_by)
+    return target, _judge(target, parts.path)
+
+
+def look_at_proxies() -> Iterator[Finding]:
+    """Look at variables that other programs follow, and at those that change what is trusted."""
+    found = [name for name in PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
+    if found:
+        are = "are" if len(found) > 1 else "is"
+        yield note(
+            "proxy",
+            f"{', '.join(found)} {are} set, and not used: calls go to Gong directly",
+            "nothing if that works; a program of yours uses a proxy when it passes "
+            "`session=aiohttp.ClientSession(proxy=...)` to GongClient, the commands use none",
+        )
+    else:
+        yield ok("proxy", "none in the environment")
+    trust = [name for name in _TRUST if os.environ.get(name)]
+    if trust:
+        yield note(
+            "trust",
+            f"{', '.join(trust)} set: certificates are checked against these",
+            "nothing if it is meant; else unset it",
+        )
+
+
+def _judge(target: Target, path: str) -> Finding:
+    told = f"{target.url}, from {target.told_by}"
+    if target.told_by is None:
+        return ok("base URL", f"{target.url}, the default: no other is given")
+    if target.is_gong and not path:
+        return ok("base URL", told)
+    if target.is_gong:
+        do = f"leave the path out, unless a gateway needs it: {SETTINGS_PAGE}"
+        return note("base URL", f"{told}: it has a path, and Gong's API has none", do)
+    if target.host == _WEBSITE or target.host.endswith(f".{_WEBSITE}"):
+        do = f"give the one of the API, such as https://api.gong.io: {SETTINGS_PAGE}"
+        return problem("base URL", f"{told}: a website of Gong's, not its API", do)
+    where = "this machine" if target.host in _HERE else "not a host of Gong's API"
+    do = f"nothing if that is a fake, or a gateway that may see the credential; {SETTINGS_PAGE}"
+    return note("base URL", f"{told}: {where}", do)
+
+
+def _of_gong() -> list[str]:
+    return sorted(name for name in os.environ if name.startswith("GONG_") and os.environ[name])

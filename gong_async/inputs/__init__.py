@@ -1,0 +1,1 @@
+"""Input files as changes: CSV, JSONL and XLSX. Start reading at `reader.py`."""

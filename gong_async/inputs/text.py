@@ -1,0 +1,380 @@
+"""Text files as rows: CSV and JSONL, each row with the line in which it begins."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import TextIO
+
+from attrs import define, field
+
+from gong_async.errors import ConfigurationError
+from gong_async.inputs.findings import Finding, Note
+from gong_async.inputs.rows import COLUMNS, OPTIONAL, REQUIRED, Unusable, read_json, unknown
+
+Row = tuple[int, dict[str, object]]
+"""The line in which a row begins, and its values under Python names."""
+
+Record = tuple[int, list[object]]
+"""The line in which a row begins, and its cells."""
+
+SHEET_ERRORS = frozenset(
+    """
+    #N/A #REF! #VALUE! #DIV/0! #NAME? #NUM! #NULL! #SPILL! #CALC! #FIELD! #BLOCKED! #UNKNOWN!
+    #CONNECT! #BUSY! #PYTHON! #EXTERNAL! #TIMEOUT! #GETTING_DATA
+    #NV #BEZUG! #WERT! #ZAHL! #ÜBERLAUF! #VALEUR! #NOM? #NOMBRE! #NUL! #N/D #¡REF! #¡VALOR!
+    #¿NOMBRE? #¡NUM! #¡DIV/0! #¡NULO! #RIF! #VALORE! #NOME? #NULLO! #VALOR! #NÚM! #NULO! #VERW!
+    #WAARDE! #NAAM? #GETAL! #LEEG!
+    """.split()  # noqa: SIM905 - as a list it would take a page
+)
+"""What spreadsheet programs write in place of a value, in a CSV file as well."""
+
+_PERHAPS_NULL = frozenset(["null", "(null)", "<null>", "none", "nan", "nil", "undefined", "n/a"])
+_NULL = "\\N"
+_DELIMITERS = ",;\t|"
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
+_SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?\s*', re.IGNORECASE)
+_SAVE = "save the file as UTF-8"
+_MOST_CHARACTERS = 4_000_000
+"""Of a line or a row: what is longer was not meant to be one."""
+
+
+class _Overlong(Exception):  # noqa: N818 - it never leaves this file
+    """A line is too long to be read."""
+
+
+@contextmanager
+def open_text(path: Path, encoding: str | None) -> Iterator[TextIO | Finding]:
+    """Open a text file: UTF-8 with or without a byte order mark, or UTF-16 with one.
+
+    Another encoding is never guessed. Bytes that it does not have come as lone surrogates. Line
+    ends are kept.
+
+    Raises:
+        ConfigurationError: there is no such encoding.
+    """
+    with path.open("rb") as file:
+        head = file.peek(4)[:4]
+        problem = _not_text(head, encoding)
+        if problem is not None:
+            yield Finding(0, None, problem)
+            return
+        marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        chosen = ("utf-16" if marked else "utf-8-sig") if encoding is None else encoding
+        try:
+            text = io.TextIOWrapper(file, chosen, "surrogateescape", newline="")
+        except (LookupError, ValueError):
+            text = None
+        if text is None:
+            raise ConfigurationError(
+                f"there is no text encoding {encoding!a}; give one that Python knows, for example "
+                "cp1252"
+            )
+        with text:
+            yield text
+
+
+def csv_rows(text: TextIO) -> Iterator[Row | Finding]:
+    """Yield the rows of a CSV file; blank ones are left out.
+
+    Cells are separated by comma, semicolon, tab or bar, or by what a first line `sep=` names.
+    A row is never guessed at: one whose quotes do not close ends the reading with a finding.
+    """
+    lines = _lines(text)
+    try:
+        first = next(lines, (1, ""))
+        separator = _SEPARATOR.fullmatch(first[1])
+        if separator is None:
+            lines = chain([first], lines)
+        head: list[tuple[int, str]] = []
+        for line in lines:
+            head.append(line)
+            if line[1].strip():
+                break
+        delimiter = separator[1] if separator else _delimiter(head[-1][1] if head else "")
+        yield from table_rows(_Records(chain(head, lines), delimiter).read())
+    except _Overlong as error:
+        yield Finding(error.args[0], None, _overlong("line"))
+    except UnicodeDecodeError:
+        yield _undecodable()
+
+
+def jsonl_rows(text: TextIO) -> Iterator[Row | Finding]:
+    """Yield the objects of a file with one JSON object a line; blank lines are left out."""
+    try:
+        for line, content in _lines(text):
+            if not content.strip():
+                continue
+            if problem := _foreign_byte(content):
+                yield Finding(line, None, problem)
+                continue
+            yield from object_row(line, content)
+    except _Overlong as error:
+        yield Finding(error.args[0], None, _overlong("line"))
+    except UnicodeDecodeError:
+        yield _undecodable()
+
+
+def object_row(line: int, content: str) -> Iterator[Row | Finding]:
+    """Yield what is wrong with the JSON object in `content`, and the object as a row."""
+    try:
+        found = read_json(content)
+    except ValueError as error:
+        yield Finding(line, None, str(error))
+        return
+    if not isinstance(found, dict):
+        yield Finding(line, None, "JSON, but not an object")
+        return
+    values: dict[str, object] = {}
+    for key, value in found.items():
+        name = COLUMNS.get(key)
+        if name is None:
+            yield Finding(line, None, f"the key {unknown(key)}")
+        elif name in values:
+            yield Finding(line, name, "given twice")
+        else:
+            values[name] = value
+    yield line, values
+
+
+def table_rows(
+    rows: Iterable[tuple[int, Sequence[object]] | Finding], *, ragged: bool = False
+) -> Iterator[Row | Finding]:
+    """Yield the rows below a header as values under Python names.
+
+    Cells are text, "" standing for nothing, or whatever a spreadsheet holds. Rows that are
+    `ragged` end with their last value.
+    """
+    header: Header | None = None
+    for item in rows:
+        if isinstance(item, Finding):
+            yield item
+            continue
+        line, cells = item
+        if all(cell == "" or (isinstance(cell, str) and not cell.strip()) for cell in cells):
+            continue
+        if header is not None:
+            yield from header.row(line, cells)
+            continue
+        header = Header(line, cells, ragged)
+        yield from header.findings
+        if header.unusable:
+            return
+    if header is None:
+        yield Finding(0, None, f"no header; the first row names the columns: {', '.join(REQUIRED)}")
+
+
+@define
+class Header:
+    """The first row of a table: which column is which field."""
+
+    line: int
+    cells: Sequence[object]
+    ragged: bool = False
+    findings: list[Finding] = field(factory=list, init=False)
+    unusable: bool = field(default=False, init=False)
+    """A required column is missing, so that no row below can be read."""
+    _fields: list[str | None] = field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        for cell in self.cells:
+            self._fields.append(self._field(cell))
+        for name in REQUIRED:
+            if name not in self._fields:
+                self.unusable = True
+                self.findings.append(Finding(self.line, name, "the column is missing"))
+
+    def row(self, line: int, cells: Sequence[object]) -> Iterator[Row | Finding]:
+        """Yield what is wrong with the shape of a row, and the row."""
+        if len(cells) != len(self._fields) and not self.ragged:
+            for cell in cells:
+                if isinstance(cell, Unusable):  # it may be why
+                    yield Finding(line, None, cell.problem)
+            problem = f"{len(cells)} cells, but the header has {len(self._fields)}"
+            yield Finding(line, None, f"{problem}; text with the separator in it needs quotes")
+            return
+        values: dict[str, object] = {}
+        for name, cell in zip_longest(self._fields, cells, fillvalue=None):
+            value = "" if cell is None else cell
+            if name is None:
+                if value != "":
+                    yield Finding(line, None, "a value in a column without a usable name")
+            elif value != "" or name == "invitees":
+                values[name] = _checked(value)
+                if name in OPTIONAL and isinstance(value, str) and value.lower() in _PERHAPS_NULL:
+                    yield Note(line, name, "a word for no value; if that is meant, leave it empty")
+        yield line, values
+
+    def _field(self, cell: object) -> str | None:
+        if isinstance(cell, Unusable):
+            self.findings.append(Finding(self.line, None, cell.problem))
+            return None
+        name = str(cell).strip()
+        if not name:
+            return None
+        found = COLUMNS.get(name)
+        if found is None:
+            self.findings.append(Finding(self.line, None, f"the column {unknown(name)}"))
+        elif found in self._fields:
+            self.findings.append(Finding(self.line, found, "the column stands twice"))
+        return found
+
+
+def _checked(cell: object) -> object:
+    """Return a cell, or what is wrong with its text."""
+    if not isinstance(cell, str):
+        return cell
+    if "\0" in cell:
+        return Unusable("holds a NUL byte")
+    if cell.startswith("#") and cell.strip() in SHEET_ERRORS:
+        return Unusable(f"the error {cell.strip()} of a spreadsheet")
+    return cell
+
+
+@define
+class _Records:
+    """The records of a CSV file, as RFC 4180 has them."""
+
+    lines: Iterator[tuple[int, str]]
+    delimiter: str
+    _broken: str = field(default="", init=False)
+
+    def read(self) -> Iterator[Record | Finding]:
+        """Yield each record; end with a finding where it is unclear where the next one begins."""
+        for line, text in self.lines:
+            record = text.rstrip("\r\n")
+            if '"' not in record:
+                cells = [self._plain(cell) for cell in record.split(self.delimiter)]
+            else:
+                cells = self._quoted(text)
+                if self._broken:
+                    yield Finding(line, None, f"broken CSV: {self._broken}; nothing below was read")
+                    return
+            yield line, cells
+
+    def _quoted(self, text: str) -> list[object]:
+        """Read a record that begins in `text`; it may go on in the lines below."""
+        cells: list[object] = []
+        at = 0
+        while True:
+            if text.startswith('"', at):
+                content, text, at = self._inside(text, at + 1)
+                if self._broken:
+                    return cells
+                cell: object = self._plain(content, quoted=True)
+                closed, at = at, self._behind_blanks(text, at)
+                if at < len(text) and text[at] not in (self.delimiter, "\r", "\n"):
+                    self._broken = "text behind a closing quote"
+                    return cells
+                if closed < at:
+                    cell = Unusable("a blank behind the closing quote; remove it")
+            else:
+                end = text.find(self.delimiter, at)
+                content = text[at:].rstrip("\r\n") if end < 0 else text[at:end]
+                at = len(text) if end < 0 else end
+                cell = self._plain(content)
+            cells.append(cell)
+            if not text.startswith(self.delimiter, at):
+                return cells
+            at += 1
+
+    def _inside(self, text: str, at: int) -> tuple[str, str, int]:
+        """Return what is between quotes, the line where that ends, and the place behind it."""
+        parts: list[str] = []
+        length = 0
+        while True:
+            end = text.find('"', at)
+            part = text[at:] if end < 0 else text[at:end]
+            parts.append(part)
+            length += len(part)
+            if length > _MOST_CHARACTERS:
+                self._broken = f"quotes with more than {_MOST_CHARACTERS:,} characters in them"
+                return "", "", 0
+            if end < 0:
+                _, text = next(self.lines, (0, ""))
+                at = 0
+                if not text:
+                    self._broken = "a quote that is never closed"
+                    return "", "", 0
+            elif text.startswith('"', end + 1):
+                parts.append('"')
+                at = end + 2
+            else:
+                return "".join(parts), text, end + 1
+
+    def _behind_blanks(self, text: str, at: int) -> int:
+        while text.startswith((" ", "\t"), at) and not text.startswith(self.delimiter, at):
+            at += 1
+        return at
+
+    def _plain(self, text: str, *, quoted: bool = False) -> object:
+        if not quoted:
+            if text == _NULL:
+                return ""
+            if '"' in text:
+                if text.lstrip().startswith('"'):
+                    return Unusable("a blank before the opening quote; remove it")
+                return Unusable(
+                    "a quote in a cell without quotes around it; quote it, and double it"
+                )
+        elif text == _NULL:
+            return Unusable("\\N in quotes; leave the cell empty if it has no value")
+        return Unusable(problem) if (problem := _foreign_byte(text)) else text
+
+
+def _lines(text: TextIO) -> Iterator[tuple[int, str]]:
+    """Yield each line with its number. U+2028 and its like end none: JSON strings may hold them."""
+    number = 0
+    while line := text.readline(_MOST_CHARACTERS + 1):
+        number += 1
+        if len(line) > _MOST_CHARACTERS:
+            raise _Overlong(number)
+        yield number, line.removeprefix("\ufeff") if number == 1 else line
+
+
+def _delimiter(header: str) -> str:
+    """Return what separates the names of the header."""
+
+    def names(delimiter: str) -> int:
+        return sum(cell.strip().strip('"') in COLUMNS for cell in header.split(delimiter))
+
+    return max(_DELIMITERS, key=names)
+
+
+def _not_text(head: bytes, encoding: str | None) -> str | None:
+    """Say what a file is that is no text, or in an encoding that cannot be told from others."""
+    if head.startswith(b"PK\x03\x04"):
+        return "a spreadsheet, not text; name it .xlsx, or export it as UTF-8 CSV"
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        return "a spreadsheet of the old format .xls; save it as .xlsx, or export it as UTF-8 CSV"
+    if encoding is not None:
+        is_marked = head.startswith(codecs.BOM_UTF8) and "utf" not in encoding.lower()
+        return "marked as UTF-8; read it without another encoding" if is_marked else None
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return f"written in UTF-32; {_SAVE}"
+    marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if not marked and len(head) > 1 and (head[0] == 0) != (head[1] == 0):
+        return f"probably UTF-16 without a byte order mark; {_SAVE}"
+    return None
+
+
+def _foreign_byte(text: str) -> str | None:
+    if text.isascii() or not _ESCAPED_BYTE.search(text):
+        return None
+    problem = "a byte that is not UTF-8, or not of the encoding that was given"
+    return f"{problem}; {_SAVE}, or name its encoding, cp1252 for example"
+
+
+def _undecodable() -> Finding:
+    return Finding(
+        0, None, f"broken or cut off: not what its encoding, UTF-16 perhaps, can be; {_SAVE}"
+    )
+
+
+def _overlong(what: str) -> str:
+    return f"a {what} of more than {_MOST_CHARACTERS:,} characters; nothing below was read"

@@ -1,0 +1,256 @@
+"""Limits kept in the memory of this process, for all clients, threads and event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+from weakref import WeakSet
+
+from attrs import Factory, define, evolve, field, frozen
+
+from gong_async.limits.limiter import Keeper, QueuedLimiter, QueuedTurn
+from gong_async.limits.load import NOBODY, Crowd
+from gong_async.limits.queue import Queue
+from gong_async.limits.state import Gate
+from gong_async.limits.types import Lane, Limits, Quota, Settlement
+
+
+def _gate(limiter: LocalLimiter) -> Gate:
+    return Gate(limiter.limits)
+
+
+@define(eq=False)
+class LocalLimiter(QueuedLimiter):
+    """Enforces `Limits` in one process, over any number of clients, threads and loops.
+
+    Calls in flight are counted by a semaphore for each loop; pace, day and hold are one gate for
+    all of them. Nothing is booked ahead: the slot is taken at the moment of the grant, so that a
+    cancelled call takes nothing with it. After a refusal by Gong everybody is held; then one call
+    probes, and when it is accepted, the others follow at the pace.
+    """
+
+    gate: Gate = field(init=False, default=Factory(_gate, takes_self=True), repr=False)
+    mutex: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+    wall_offset: float = field(factory=lambda: time.time() - time.monotonic(), init=False)
+    """Added to steady time it is the time of day, as of the start: later steps of the wall clock
+    neither free calls of the day nor take them."""
+
+    def make_keeper(self, queue: Queue) -> Keeper:
+        """Return a keeper for the running loop."""
+        # Clocks of loops may start anywhere (virtual time does); one scale serves them all.
+        loop = asyncio.get_running_loop()
+        return LocalKeeper(self, loop, loop.time() - time.monotonic())
+
+    def keep_to(self, limits: Limits) -> None:
+        """Go on with other limits; what was counted and learned stays."""
+        if limits == self.limits:
+            return
+        with self.mutex:
+            self.limits = limits
+            self.gate.keep_to(limits)
+        self._tell_queues(lambda queue: queue.resize(limits.max_in_flight))
+
+    def is_idle(self) -> bool:
+        """Whether nobody waits, nothing is under way, and nothing is left to remember."""
+        now = time.monotonic()
+        with self.mutex:
+            counted = self.gate.day.used(now + self.wall_offset)
+            held = self.gate.held_until is not None and self.gate.held_until > now
+            return self.crowd == NOBODY and not counted and not held
+
+    @property
+    def crowd(self) -> Crowd:
+        """How many calls this process has, in all its loops."""
+        return sum((queue.crowd for loop, queue in self.queues() if not loop.is_closed()), NOBODY)
+
+    def take(self, now: float, wall: float, lane: Lane) -> bool:
+        """Take a turn, which may be late; return whether it probes. The mutex is ours."""
+        gate, since = self.gate, None
+        if gate.pace is not None and gate.next_slot < now:
+            queues = [queue for loop, queue in self.queues() if not loop.is_closed()]
+            since = min((one.since[lane] for one in queues if one.waiting[lane]), default=None)
+        return gate.take(now, wall, lane, since)
+
+    def leave_parent(self) -> None:
+        """After a fork: what the parent has under way is the parent's, the probe too."""
+        super().leave_parent()
+        self.mutex = threading.Lock()  # another thread of the parent may have held the old one
+        self.gate.probe_until = None
+
+    def look_again(self) -> None:
+        """Let the head of every queue ask again, in whatever thread it waits."""
+        self._tell_queues(Queue.look_again)
+
+    def _tell_queues(self, tell: Callable[[Queue], None]) -> None:
+        """Tell every queue in the thread of its own loop."""
+        for loop, queue in self.queues():
+            try:
+                loop.call_soon_threadsafe(tell, queue)
+            except RuntimeError:
+                continue  # that loop is closed, and so nobody waits in it
+
+
+@define(eq=False)
+class LocalKeeper:
+    """Asks the gate of a `LocalLimiter` by the clock of one loop."""
+
+    limiter: LocalLimiter
+    loop: asyncio.AbstractEventLoop
+    offset: float
+
+    def now(self) -> float:
+        """Return the loop's time on the scale that all loops share."""
+        return self.loop.time() - self.offset
+
+    def begin(self, now: float, lane: Lane, patience: float, *, free: bool) -> bool | None:
+        """Raise at once what the queue could only lead to; take a turn if one is there."""
+        limiter = self.limiter
+        wall = now + limiter.wall_offset
+        with limiter.mutex:
+            if limiter.gate.wait(now, wall, lane, patience) or not free:
+                return None
+            return limiter.take(now, wall, lane)
+
+    async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
+        """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
+        now, limiter = self.now(), self.limiter
+        wall = now + limiter.wall_offset
+        with limiter.mutex:
+            if wait := limiter.gate.wait(now, wall, lane, patience):
+                return wait, False
+            return 0.0, limiter.take(now, wall, lane)
+
+    def undo(self, *, probes: bool) -> None:
+        """Take back a turn that was granted to a call that was cancelled; its slot stays unused."""
+        limiter = self.limiter
+        with limiter.mutex:
+            limiter.gate.undo(self.now() + limiter.wall_offset, probes=probes)
+        limiter.look_again()
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Take note of how a turn ended; let everybody look again if it matters to them."""
+        now, limiter = self.now(), self.limiter
+        with limiter.mutex:
+            limiter.gate.settle(now, settlement)
+        if settlement.probed or settlement.hold is not None:
+            limiter.look_again()
+
+    async def quota(self) -> Quota:
+        """Return what is used, what is left, and who waits."""
+        now, limiter = self.now(), self.limiter
+        with limiter.mutex:
+            return limiter.gate.quota(now, now + limiter.wall_offset, limiter.crowd)
+
+
+NumberT = TypeVar("NumberT", int, float)
+
+_FIRST_SWEEP = 256
+
+
+@define(eq=False)
+class _Company:
+    """A company's limiter, and the clients that use it now."""
+
+    limiter: LocalLimiter
+    seats: WeakSet[Seat] = field(factory=WeakSet)
+
+    def agree(self) -> None:
+        """Keep to limits that break those of no client."""
+        wanted = [seat.limits for seat in self.seats]
+        if not wanted:
+            return
+        agreed = wanted[0]
+        for limits in wanted[1:]:
+            agreed = careful(agreed, limits)
+        self.limiter.keep_to(agreed)
+
+
+@frozen(eq=False)
+class Seat:
+    """One client's part in its company's limiter."""
+
+    limits: Limits
+    _company: _Company
+
+    def turn(self, *, patience: float, lane: Lane = "interactive") -> QueuedTurn:
+        """Wait for the right to send one request: see `Limiter.turn`."""
+        return self._company.limiter.turn(patience=patience, lane=lane)
+
+    async def quota(self) -> Quota:
+        """Return what is used, what is left, and who waits."""
+        return await self._company.limiter.quota()
+
+    def leave(self) -> None:
+        """The client is closed: its limits bind nobody any more."""
+        self._company.seats.discard(self)
+        self._company.agree()
+
+
+@define(eq=False)
+class ProcessShare:
+    """Keeps the limits in the memory of this process.
+
+    All clients of a company share one limiter, whatever object they are. Where the clients that
+    are open name different limits, the more careful ones hold for all. A company that has nothing
+    left to remember is forgotten.
+    """
+
+    _companies: dict[str, _Company] = field(factory=dict, init=False, repr=False)
+    _mutex: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+    _sweep_at: int = field(default=_FIRST_SWEEP, init=False)
+
+    def limiter(self, company: str, limits: Limits) -> Seat:
+        """Return a seat at the limiter of `company`."""
+        with self._mutex:
+            known = self._companies.get(company)
+            if known is None:
+                self._sweep()
+                known = self._companies[company] = _Company(LocalLimiter(limits))
+            seat = Seat(limits, known)
+            known.seats.add(seat)
+            known.agree()
+            return seat
+
+    def __len__(self) -> int:
+        return len(self._companies)
+
+    def _sweep(self) -> None:
+        """Forget the companies that nobody would miss, each time their number has doubled."""
+        if len(self._companies) < self._sweep_at:
+            return
+        self._companies = {
+            name: company
+            for name, company in self._companies.items()
+            if company.seats or not company.limiter.is_idle()
+        }
+        self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._companies))
+
+
+IN_THIS_PROCESS = ProcessShare()
+"""What clients use that name no other share. The one state of this package that belongs to no
+object: Gong's limits are the company's, and two clients that know nothing of each other share
+them all the same."""
+
+
+def careful(one: Limits, other: Limits) -> Limits:
+    """Return limits that break neither `one` nor `other`."""
+    if one == other:
+        return one
+    return evolve(
+        one,
+        per_second=_least(one.per_second, other.per_second),
+        per_day=_least(one.per_day, other.per_day),
+        max_in_flight=min(one.max_in_flight, other.max_in_flight),
+        headroom=max(one.headroom, other.headroom),
+        reserve=max(one.reserve, other.reserve),
+        reserved_share=max(one.reserved_share, other.reserved_share),
+    )
+
+
+def _least(one: NumberT | None, other: NumberT | None) -> NumberT | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)

@@ -1,0 +1,317 @@
+"""One company's limits in Redis, as one event loop sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from typing import Protocol
+
+from attrs import Factory, define, evolve, field
+
+from gong_async.limits.adaptive_rate import Pace
+from gong_async.limits.day import DayRule
+from gong_async.limits.load import NOBODY, Pulse, Report
+from gong_async.limits.queue import Queue
+from gong_async.limits.redis.connection import Link
+from gong_async.limits.redis.reply import KnownDay, Reply, read_pace
+from gong_async.limits.state import Gate
+from gong_async.limits.types import Lane, Limits, Quota, Settlement
+
+_LONGEST_SLEEP_ALONE = 3.0
+_TRIES_TO_LEARN = 4
+
+
+class RedisLinks(Protocol):
+    """The connections to one Redis server."""
+
+    @property
+    def link(self) -> Link:
+        """The running loop's connection, opened if there is none."""
+        ...
+
+    @property
+    def open_link(self) -> Link | None:
+        """The running loop's connection, if there is one."""
+        ...
+
+
+class RedisCompany(Protocol):
+    """One company's limits as its limiter knows them."""
+
+    limits: Limits
+
+    @property
+    def share(self) -> RedisLinks:
+        """The connections to the server that keeps the limits."""
+        ...
+
+    @property
+    def keys(self) -> list[str]:
+        """The company's keys in Redis."""
+        ...
+
+    @property
+    def expected_processes(self) -> int:
+        """How many processes share the limits while Redis is away."""
+        ...
+
+
+def _mirror(keeper: RedisKeeper) -> Gate:
+    limits = keeper.limiter.limits
+    return Gate(limits, day=KnownDay(DayRule(limits.day_resets)))
+
+
+def _pulse(keeper: RedisKeeper) -> Pulse:
+    return Pulse(keeper.queue, keeper.report, keeper.now, keeper.tell)
+
+
+@define(eq=False)
+class RedisKeeper:
+    """Asks the script for slots, and keeps to a share of the limits while Redis is away."""
+
+    limiter: RedisCompany
+    queue: Queue
+    loop: asyncio.AbstractEventLoop
+    report: Report = field(factory=Report, init=False)
+    """How many calls the loop has; its name is the loop's in Redis."""
+    gate: Gate = field(init=False, default=Factory(_mirror, takes_self=True))
+    """What Redis last told. Both its clocks are that of the Redis server."""
+    alone: Gate | None = field(default=None, init=False)
+    """In force while Redis is away."""
+    offset: float = field(init=False)
+    """Added to the loop's time it is that of the Redis server."""
+    version: int = field(default=0, init=False)
+    _way: float = field(default=float("inf"), init=False)
+    """Seconds that the offset may be wrong: half the way of the best answer."""
+    _accepted: int = field(default=0, init=False)
+    _uncounted: int = field(default=0, init=False)
+    _back: str = field(default="", init=False)
+    _pulse: Pulse = field(default=Factory(_pulse, takes_self=True), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.offset = time.time() - self.loop.time()
+
+    def now(self) -> float:
+        """Return the loop's time."""
+        return self.loop.time()
+
+    def begin(self, now: float, lane: Lane, patience: float, *, free: bool) -> None:
+        """Raise at once, ahead of any queue, what the queue could only lead to."""
+        now += self.offset
+        (self.alone or self.gate).check(now, now, lane, patience)
+
+    def server_now(self) -> float:
+        """Return the time of the Redis server, as far as it is known."""
+        return self.loop.time() + self.offset
+
+    async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
+        """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
+        self._pulse.count()
+        # The script counts what it grants, so its answer must not be lost with a cancelled call.
+        asking = self.loop.create_task(self._run("ask", lane))
+        try:
+            reply = await asyncio.shield(asking)
+            if reply is not None and reply.granted:
+                await asyncio.sleep(reply.now + reply.wait - self.server_now())
+                return 0.0, reply.state == "probe"
+        except asyncio.CancelledError:
+            self.link.later(self._undo(asking))
+            raise
+        if reply is None:
+            return self._ask_alone(lane, patience)
+        self.gate.check(reply.now, reply.now, lane, patience)
+        return max(reply.wait, 0.001), False
+
+    def undo(self, *, probes: bool) -> None:
+        """Take back a turn that was granted to a call that was cancelled: nothing goes out."""
+        self.link.later(self._take_back())
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Take note of how a turn ended; a refusal is told to everybody at once."""
+        sent_at = settlement.sent_at + self.offset
+        if self.alone is not None:
+            self.alone.settle(self.server_now(), evolve(settlement, sent_at=sent_at))
+            if settlement.probed or settlement.hold is not None:
+                self.queue.look_again()
+        elif settlement.accepted and settlement.hold is None:
+            pace = self.gate.pace
+            self._accepted += pace is not None and sent_at >= (pace.changed_at or sent_at)
+        if settlement.probed:
+            self._back = "1" if settlement.accepted else "0"
+        if settlement.hold is not None:
+            self._hold(settlement.hold)
+            await asyncio.shield(self.link.later(self._refuse(settlement.hold, sent_at)))
+        elif settlement.probed:
+            await asyncio.shield(self.link.later(self._look()))
+
+    async def quota(self) -> Quota:
+        """Return what is used, what is left, and who waits: only here while Redis is away."""
+        # redis-py loses a cancellation that comes while it sends.
+        reply = await asyncio.shield(self.link.later(self._run("look")))
+        now, others = self.server_now(), NOBODY if reply is None else reply.others
+        return (self.alone or self.gate).quota(now, now, self.queue.crowd + others)
+
+    def tell(self) -> None:
+        """Tell the others who waits here."""
+        link = self.limiter.share.open_link
+        if link is None:
+            # The share was closed, and is not opened for this: the last report expires.
+            self.report.take(self.now())
+            return
+        link.later(self._run("look"))
+
+    @property
+    def link(self) -> Link:
+        """The loop's way to Redis; another one after the share was closed."""
+        return self.limiter.share.link
+
+    @property
+    def _limits(self) -> Limits:
+        return self.limiter.limits
+
+    async def _run(self, action: str, lane: Lane = "bulk", *more: str) -> Reply | None:
+        """Run the script, and note what it says; None while Redis is away."""
+        limits, gate = self._limits, self.gate
+        gate.limits = limits
+        epoch = "" if gate.pace is None else _epoch(gate.pace)
+        handed = (self._accepted, self._uncounted, self._back)
+        self._accepted, self._uncounted, self._back = 0, 0, ""
+        crowd = self.report.take(self.now())
+        rule = DayRule(limits.day_resets)
+        args = [
+            action,
+            self.report.name,
+            lane,
+            repr(gate.pace.interval if gate.pace else 0.0),
+            repr(limits.per_second),
+            str(-1 if limits.per_day is None else limits.per_day),
+            str(limits.reserve),
+            repr(limits.reserved_share),
+            "" if rule.resets is None else f"{rule.gone(self.server_now()):.6f}",
+            str(self.version),
+            str(handed[0]),
+            epoch,
+            str(handed[1]),
+            handed[2],
+            f"{gate.held_until or 0:.6f}",
+            "" if crowd is None else f"{crowd.interactive} {crowd.bulk} {crowd.in_flight}",
+            *more,
+        ]
+        before = self.loop.time()
+        answer = await self.link.run(self.limiter.keys, args)
+        if answer is None:
+            # Handed in with the next answer. Accepted calls are no loss: there are always more.
+            self._uncounted += handed[1]
+            self._back = self._back or handed[2]
+            return None
+        reply = Reply.read(answer)
+        self._set_clock(reply.now, before, self.loop.time())
+        self._note(reply)
+        if reply.teach and limits.learns:
+            self.link.later(self._teach(reply.accepted))
+        return reply
+
+    def _set_clock(self, told: float, asked: float, heard: float) -> None:
+        """Learn the server's time from the answers that took least, or if it has jumped."""
+        way, offset = (heard - asked) / 2, told - (asked + heard) / 2
+        if way <= self._way or abs(offset - self.offset) > way + self._way:
+            self.offset, self._way = offset, way
+        self._way += 0.02 * way  # what was exact once is not for ever
+
+    def _note(self, reply: Reply) -> None:
+        gate = self.gate
+        self.alone = None
+        gate.held_until = reply.held or None
+        gate.day = KnownDay(DayRule(self._limits.day_resets), reply.used, reply.oldest)
+        if (
+            reply.pace
+            and (pace := read_pace(reply.pace))
+            and pace.ceiling == gate.limits.per_second
+        ):
+            if gate.pace is None or pace.changed_at != gate.pace.changed_at:
+                self._accepted = 0
+            gate.pace, self.version = pace, reply.version
+        elif not reply.version and self.version:
+            self.version = 0  # Redis has lost its keys; what is known here shall not be lost
+            self.link.later(self._teach(0))
+        else:
+            self.version = reply.version
+
+    def _hold(self, hold: float) -> None:
+        until, known = self.server_now() + hold, self.gate.held_until
+        self.gate.held_until = until if known is None else max(known, until)
+
+    async def _look(self) -> None:
+        await self._run("look")
+        self.queue.look_again()
+
+    async def _undo(self, asking: asyncio.Task[Reply | None]) -> None:
+        reply = await asking
+        if reply is not None and reply.granted:
+            await self._take_back()
+
+    async def _take_back(self) -> None:
+        await self._run("undo")
+        self.queue.look_again()
+
+    async def _refuse(self, hold: float, sent_at: float) -> None:
+        reply = await self._run("refuse", "bulk", repr(hold))
+        self.queue.look_again()
+        for _ in range(_TRIES_TO_LEARN):
+            if reply is None or self.gate.pace is None or not self._limits.learns:
+                return
+            pace = Pace.restored(self.gate.pace.snapshot())
+            if reply.accepted:
+                pace.accepted(reply.now, reply.now, reply.accepted)
+            pace.refused(reply.now, sent_at)
+            reply = await self._learn(pace, reply.accepted)
+            if reply is not None and reply.state == "ok":
+                return
+
+    async def _teach(self, accepted: int) -> None:
+        """Feed the accepted calls of everybody into the pace."""
+        if self.gate.pace is None:
+            return
+        pace = Pace.restored(self.gate.pace.snapshot())
+        if accepted:
+            now = self.server_now()
+            pace.accepted(now, now, accepted)
+        await self._learn(pace, accepted)
+
+    async def _learn(self, pace: Pace, accepted: int) -> Reply | None:
+        kept = json.dumps(pace.snapshot())
+        told = (kept, repr(pace.interval), _epoch(pace), str(accepted))
+        reply = await self._run("learn", "bulk", *told)
+        if reply is not None and reply.state == "ok" and reply.version >= self.version:
+            self.gate.pace, self.version = pace, reply.version
+        return reply
+
+    def _ask_alone(self, lane: Lane, patience: float) -> tuple[float, bool]:
+        now = self.server_now()
+        gate = self.alone = self.alone or self._make_alone(now)
+        if wait := gate.wait(now, now, lane, patience):
+            return min(wait, _LONGEST_SLEEP_ALONE), False
+        self._uncounted += 1
+        return 0.0, gate.take(now, now, lane)
+
+    def _make_alone(self, now: float) -> Gate:
+        """Return a gate for a process without Redis: a share of the pace, and of what is left."""
+        limits, processes = self._limits, self.limiter.expected_processes
+        if limits.per_second is not None:
+            limits = evolve(limits, per_second=limits.per_second / processes)
+        known = self.gate.day
+        told = known.told if isinstance(known, KnownDay) else 0
+        oldest = known.oldest if isinstance(known, KnownDay) else 0.0
+        day = KnownDay(DayRule(limits.day_resets), told, oldest, processes=processes)
+        gate = Gate(limits, day=day, held_until=self.gate.held_until)
+        if gate.pace is not None:
+            # All processes lose Redis at the same moment, and must not all begin at it.
+            gate.next_slot = now + random.random() * gate.pace.interval  # noqa: S311
+        return gate
+
+
+def _epoch(pace: Pace) -> str:
+    """Name the time since the pace changed: calls accepted before say nothing about it."""
+    return "" if pace.changed_at is None else repr(pace.changed_at)

@@ -1,0 +1,150 @@
+"""The limits of a company for any number of processes on any number of hosts, over Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from types import TracebackType
+from typing import Any, Self
+from weakref import WeakValueDictionary
+
+from attrs import define, field
+
+from gong_async._redact import Secret
+from gong_async._settings import number
+from gong_async.errors import ConfigurationError
+from gong_async.limits.limiter import Keeper, QueuedLimiter
+from gong_async.limits.memory import careful
+from gong_async.limits.queue import Queue
+from gong_async.limits.redis.backend import RedisKeeper
+from gong_async.limits.redis.connection import (
+    TIMEOUT,
+    Link,
+    Notice,
+    check_url,
+    load_redis,
+    make_client,
+)
+from gong_async.limits.types import Limits
+
+
+@define(eq=False)
+class RedisLimiter(QueuedLimiter):
+    """Enforces one company's limits together with everybody who uses the same Redis."""
+
+    share: RedisShare = field(kw_only=True)
+    company: str = field(kw_only=True)
+
+    @property
+    def keys(self) -> list[str]:
+        """The company's keys. In a cluster the part in braces keeps them in one place."""
+        tag = self.company.replace("{", "(").replace("}", ")")
+        return [f"gong:{{{tag}}}:{name}" for name in ("gate", "line", "day", "crowd")]
+
+    @property
+    def expected_processes(self) -> int:
+        """How many processes share the limits while nobody can count them."""
+        return self.share.expected_processes
+
+    def make_keeper(self, queue: Queue) -> Keeper:
+        """Return a keeper for the running loop."""
+        return RedisKeeper(self, queue, asyncio.get_running_loop())
+
+
+class RedisShare:
+    """Keeps the limits in Redis, for every process of every host that names the same server.
+
+    Slots are booked ahead on the clock of the Redis server. While Redis is away, each process goes
+    on at its share of the pace; a warning says so once, to the logger `gong_async`.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`. It may hold a password, and is never shown.
+        client: a `redis.asyncio` client of your own in place of `url`, for one event loop. It is
+            used as it is and never closed.
+        expected_processes: how many processes share the limits, for the time when Redis is away.
+        timeout: seconds that Redis may take for an answer.
+
+    Raises:
+        ConfigurationError: the extra `redis` is not installed, or one of these cannot work.
+    """
+
+    def __init__(
+        self,
+        url: str | Secret | None = None,
+        *,
+        client: Any = None,
+        expected_processes: int = 1,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        if (url is None) == (client is None):
+            msg = "RedisShare needs either a url or a client, and not both"
+            raise ConfigurationError(msg)
+        processes = number("expected_processes", expected_processes, whole=True, least=1)
+        timeout = number("timeout", timeout)
+        if not timeout > 0:
+            msg = f"timeout must be a number of seconds above 0, got {timeout}"
+            raise ConfigurationError(msg)
+        load_redis()
+        self.expected_processes: int = int(processes)
+        self._url: Secret | None = None if url is None else Secret.of(url)
+        del url
+        if self._url is not None:
+            check_url(self._url)
+        self._client = client
+        self._timeout = timeout
+        self._notice = Notice()
+        self._links: dict[tuple[int, asyncio.AbstractEventLoop], Link] = {}
+        self._limiters: WeakValueDictionary[str, RedisLimiter] = WeakValueDictionary()
+        self._mutex = threading.Lock()
+
+    def limiter(self, company: str, limits: Limits) -> RedisLimiter:
+        """Return the limiter of `company`; nobody needs to say when it is not used any more."""
+        with self._mutex:
+            known = self._limiters.get(company)
+            if known is not None:
+                known.limits = careful(known.limits, limits)
+                return known
+            made = self._limiters[company] = RedisLimiter(limits, share=self, company=company)
+            return made
+
+    @property
+    def link(self) -> Link:
+        """The running loop's way to Redis. Connections are made when they are first used."""
+        key = (os.getpid(), asyncio.get_running_loop())
+        link = self._links.get(key)
+        if link is None:
+            for gone in [(pid, loop) for pid, loop in list(self._links) if loop.is_closed()]:
+                self._links.pop(gone, None)
+            owned = self._url is not None
+            client = make_client(self._url, self._timeout) if self._url else self._client
+            link = self._links[key] = Link(client, owned, self._timeout, self._notice)
+        return link
+
+    @property
+    def open_link(self) -> Link | None:
+        """The running loop's way to Redis if there is one already."""
+        return self._links.get((os.getpid(), asyncio.get_running_loop()))
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections. If they are needed again, there will be new ones.
+
+        A client that was handed in stays open.
+        """
+        link = self._links.pop((os.getpid(), asyncio.get_running_loop()), None)
+        if link is not None:
+            await link.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} for {self.expected_processes} processes or more>"

@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -126,23 +125,36 @@ class BulkJob:
     async def pause(self) -> None:
         """Begin no further items; what is under way comes to its end. From any process.
 
-        A job that is being planned is planned to its end, and its first run is paused at once.
+        A job that is being planned is planned to its end. The first `run` of a job that is planned
+        ends at once; `resume` goes on with it.
+
+        Raises:
+            JournalError: there is no journal yet, or it cannot be written.
         """
-        if self._task is not None and self._task.is_active:
-            self._task.stop(as_asked("pause"))
-        else:
+        if not await self._stop(as_asked("pause")):
             await asyncio.to_thread(self._file.ask, "pause")
 
     async def cancel(self) -> None:
-        """Pause, and never send what is still planned. From any process."""
-        if self._task is not None and self._task.is_active:
-            self._task.stop(as_asked("cancel"))
+        """Pause, and never send what is still planned. From any process.
+
+        Raises:
+            JournalError: there is no journal yet, or it cannot be written.
+        """
+        if await self._stop(as_asked("cancel")):
             return
-        await asyncio.to_thread(self._file.ask, "cancel")
-        with suppress(JournalError):  # whoever runs the job will see to it
-            task = self._make_task()
-            task.start(_cancel)
+        asked = await asyncio.to_thread(self._file.ask, "cancel")
+        task = self._make_task()
+        task.start(_cancel)
+        try:
             await task.result()
+        except JournalError as error:
+            if not asked or error.reason != "in_use":
+                raise  # else the process that runs the job carries it out
+
+    async def _stop(self, stop: Stop) -> bool:
+        """Stop what this object does with the job; return False if that does nothing any more."""
+        task = self._task
+        return task is not None and task.is_active and await task.stop(stop)
 
     def _make_task(self) -> JobTask:
         options = self._options or BulkOptions()
@@ -208,9 +220,8 @@ class BulkJob:
         journal = task.journal
         self._occupy(task)  # it has the lock, and so no other task of this job goes on
         await self._take_in(journal)
-        stop = task.stopped
-        if await journal.asked() == "cancel":
-            stop = as_asked("cancel")
+        asked = await journal.asked()
+        stop = as_asked("cancel") if asked == "cancel" else task.last_stop()
         if stop is not None and stop.state == "cancelled":
             await journal.end_run(stop)
         elif stop is not None and stop.state == "paused":

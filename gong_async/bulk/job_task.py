@@ -43,6 +43,8 @@ class JobTask:
     run: Run | None = field(default=None, init=False)
     stopped: Stop | None = field(default=None, init=False)
     """Why nothing is to be sent; once there is a run, the run has it."""
+    is_decided: bool = field(default=False, init=False)
+    """Whether it is too late to stop it: how it ends is being written down."""
     closing: bool = field(default=False, init=False)
     """Whether the client is being closed, which ends the task in good order."""
     task: asyncio.Task[Any] = field(init=False)
@@ -77,12 +79,25 @@ class JobTask:
         if self.stopped is not None:
             run.stop(self.stopped)
 
-    def stop(self, stop: Stop) -> None:
-        """Begin no further items. From any thread."""
+    def last_stop(self) -> Stop | None:
+        """Return why it ends, for the journal; from here on it cannot be stopped."""
+        self.is_decided = True
+        return self.stopped if self.run is None else self.run.last_stop()
+
+    async def stop(self, stop: Stop) -> bool:
+        """Begin no further items; from any loop. Return False, at the end, if it is too late."""
         if _running_loop() is self.loop:
-            self._stop(stop)
-        elif not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._stop, stop)
+            if not self.is_decided:
+                self._stop(stop)
+                return True
+            await asyncio.wait([self.task])
+            return False
+        stopping = asyncio.run_coroutine_threadsafe(self.stop(stop), self.loop)
+        while not stopping.done():
+            if not self.loop.is_running():
+                return not self.loop.is_closed()  # it is stopped when the loop goes on
+            await asyncio.sleep(_OTHER_LOOP_STEP)
+        return not stopping.cancelled() and stopping.result()
 
     async def result(self) -> Any:
         """Wait for the end, and return what the work returned. Cancelled, it cancels the work."""
@@ -143,9 +158,8 @@ class JobTask:
 
     def release(self) -> None:
         """Close the journal and release the lock: at once, from any thread, in any state."""
-        stop = self.run.last_stop() if self.run is not None else None
         try:
-            self.journal.close_now(stop or _LOOP_ENDED)
+            self.journal.close_now(self.last_stop() or _LOOP_ENDED)
         finally:
             self.file.lock.release()
 
@@ -165,8 +179,7 @@ class JobTask:
         finally:
             try:
                 if not self.loop.is_closed():
-                    stop = self.run.last_stop() if self.run is not None else None
-                    await self._close_journal(stop)
+                    await self._close_journal(self.last_stop())
             finally:
                 self.release()
         raise UsageError("the client was closed while the job was planned; nothing was sent")

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
@@ -308,10 +308,81 @@ async def test_a_word_that_was_left_does_not_stop_the_next_run(
         job = gong.bulk([change(n) for n in range(5)], state_dir=state, options=UNCHECKED)
         await job.plan()
         await job.pause()
-        await drain(job.run())
+        await drain(job.resume())
         status = await job.status()
 
     assert status.state == "finished"
+
+
+@pytest.mark.parametrize("who", ["same object", "another object"])
+async def test_a_pause_between_plan_and_run_is_honoured(
+    *, fake: FakeGong, client: Client, change: Change, state: Path, who: str
+) -> None:
+    """The first run ends before its first request; resuming goes on."""
+    async with client(fake) as gong:
+        job = gong.bulk([change(n) for n in range(5)], state_dir=state, options=UNCHECKED)
+        await job.plan()
+        asking = job if who == "same object" else gong.bulk(journal=job.path, state_dir=state)
+        await asking.pause()
+        await drain(job.run())
+        paused, sent = await job.status(), fake.received_count
+        await drain(job.resume())
+
+    assert (paused.state, paused.reason, sent) == ("paused", "as asked", 0)
+    assert fake.applied_count == 5
+
+
+@pytest.mark.parametrize("word", ["pause", "cancel"])
+async def test_a_word_while_a_plan_is_counted_is_honoured(
+    *, fake: FakeGong, client: Client, change: Change, state: Path, word: str
+) -> None:
+    """The changes are taken in already, and `plan` has not returned."""
+    async with client(fake) as gong:
+        job = gong.bulk([change(n) for n in range(5)], state_dir=state, options=UNCHECKED)
+        planning = asyncio.ensure_future(job.plan())
+        while getattr(job._task, "is_decided", None) is not True:
+            await asyncio.sleep(0)
+        assert not planning.done()
+        await (job.pause() if word == "pause" else job.cancel())
+        await planning
+        if word == "pause":
+            await drain(job.run())
+        status = await job.status()
+
+    assert status.state == ("paused" if word == "pause" else "cancelled")
+    assert fake.received_count == 0
+
+
+async def test_cancel_while_a_pause_is_written_down_cancels(
+    fake: FakeGong, client: Client, change: Change, state: Path
+) -> None:
+    """The run has ended as paused, and its journal is about to be closed."""
+    async with client(fake) as gong:
+        job = gong.bulk([change(n) for n in range(40)], state_dir=state, options=UNCHECKED)
+        running = asyncio.create_task(drain(job.run()))
+        await until(lambda: fake.received_count > 0)
+        await job.pause()
+        while getattr(job._task, "is_decided", None) is not True:
+            await asyncio.sleep(0)
+        await job.cancel()
+        await running
+        status = await job.status()
+
+    assert status.state == "cancelled"
+    assert status.skipped["cancelled"] == 40 - fake.applied_count
+
+
+async def test_cancel_that_cannot_be_written_raises(
+    fake: FakeGong, client: Client, change: Change, state: Path
+) -> None:
+    """It does not return as if the job were cancelled."""
+    async with client(fake) as gong:
+        job = gong.bulk([change(n) for n in range(5)], state_dir=state, options=UNCHECKED)
+        await job.plan()
+        with closing(sqlite3.connect(job.path)) as connection, connection:
+            connection.execute("PRAGMA user_version = 1000")
+        with pytest.raises(JournalError, match="newer version"):
+            await job.cancel()
 
 
 def fill(job: BulkJob) -> None:

@@ -207,9 +207,12 @@ class JobFile:
                 yield _item(row)
 
     def ask(self, what: str) -> bool:
-        """Ask the process that works with the job; return False if none does."""
+        """Ask the process that works with the job, or the first run of one that is planned.
+
+        Returns False if there is neither.
+        """
         self.require()
-        if not self.lock.is_held():
+        if not self.lock.is_held() and self.header().get("state") != "planned":
             return False
         with self.writing() as connection:
             connection.execute(ASK, (what, time.time()))

@@ -34,16 +34,27 @@ def pause(diagnostics: Diagnostics, /, *, name: str) -> None:
 def cancel(diagnostics: Diagnostics, /, *, name: str) -> None:
     """End JOB: what was not sent yet never is. Also if nobody runs it."""
     job = find_job(name)
-    if job.status().state in _ENDED or not _take(job):
+    if job.status().state in _ENDED or not _cancel_idle(job):
         _tell(job, "cancel", diagnostics)
-        return
+        status = job.status()
+        is_heard = status.pid is not None or status.state in {*_ENDED, "planning"}
+        # A run that was about to end may not have looked any more.
+        if is_heard or not _cancel_idle(job):
+            return
+    status = job.status()
+    text = f"Job {status.id} is cancelled: {counts(status)}"
+    diagnostics.note("cancel", text, job=status.id, state=status.state)
+
+
+def _cancel_idle(job: JobFile) -> bool:
+    """Cancel the job; return False if another process works with it."""
+    if not _take(job):
+        return False
     try:
         asyncio.run(_cancel(job))
     finally:
         job.lock.release()
-    status = job.status()
-    text = f"Job {status.id} is cancelled: {counts(status)}"
-    diagnostics.note("cancel", text, job=status.id, state=status.state)
+    return True
 
 
 def _take(job: JobFile) -> bool:
@@ -62,6 +73,9 @@ def _tell(job: JobFile, what: str, diagnostics: Diagnostics) -> None:
     status = job.status()
     if not job.ask(what):
         text = f"Nobody runs job {status.id}, which is {status.state}: nothing to {what}"
+    elif status.state == "planned":
+        next_ = f"go on with it: gong-async bulk resume {name_of(status)}"
+        text = f"Job {status.id} is planned; its first run will {what} at once; {next_}"
     else:
         who = "The process that plans it" if status.pid is None else f"Process {status.pid}"
         watch = f"watch it: gong-async bulk status {name_of(status)} --follow"
@@ -72,7 +86,8 @@ def _tell(job: JobFile, what: str, diagnostics: Diagnostics) -> None:
 async def _cancel(job: JobFile) -> None:
     journal = Journal(job.path, None)
     try:
-        await journal.open()
-        await journal.end_run(Stop("cancelled", "as asked"))
+        header = await journal.open()
+        if header.get("state") not in _ENDED:
+            await journal.end_run(Stop("cancelled", "as asked"))
     finally:
         await journal.close()

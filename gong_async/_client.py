@@ -338,7 +338,8 @@ class GongClient:
         Updates of bulk jobs that are on the wire are given the job's `drain_seconds` to end; what
         was not sent stays to be sent, and the job's state is `interrupted`. If the call is
         cancelled, jobs end at once; everything is released all the same. A second close does
-        nothing, or waits for the first.
+        nothing, or waits for the first. The source of a job's changes may close the client, too:
+        that returns at once, because the job waits for its source.
         """
         if not self._owner:
             return
@@ -347,6 +348,8 @@ class GongClient:
         closing = self._closing
         if closing is None or closing.done() or closing.get_loop() is not loop:
             closing = self._closing = loop.create_task(self._close())
+        if self._jobs and _job_tasks().is_planning_here(self._jobs):
+            return
         try:
             await asyncio.wait([closing])
         except asyncio.CancelledError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -24,6 +25,9 @@ from gong_async.errors import UsageError
 CLIENT_CLOSED = Stop("interrupted", "client closed")
 _LOOP_ENDED = Stop("interrupted", "its event loop ended")
 _OTHER_LOOP_STEP = 0.02
+
+_CURRENT: ContextVar[JobTask | None] = ContextVar("_CURRENT", default=None)
+"""The task that runs the code, directly or in a task which that started."""
 
 
 @define(eq=False)
@@ -130,8 +134,6 @@ class JobTask:
         if _running_loop() is not self.loop:
             await self._close_elsewhere(stop)
             return
-        if self.task is asyncio.current_task():
-            return  # the source of its changes closes the client
         self.closing = True
         self._stop(stop)
         try:
@@ -164,6 +166,7 @@ class JobTask:
             self.file.lock.release()
 
     async def _carry_out(self, work: Callable[[JobTask], Coroutine[Any, Any, Any]]) -> Any:
+        _CURRENT.set(self)
         try:
             await self._acquire()
             return await work(self)
@@ -227,6 +230,12 @@ class JobTask:
         self.outbox.close()
         if not task.cancelled():
             task.exception()  # whoever reads on gets it
+
+
+def is_planning_here(tasks: Iterable[JobTask]) -> bool:
+    """Whether the caller belongs to the source of changes that one of the tasks takes in."""
+    task = _CURRENT.get()
+    return task is not None and task.run is None and task.is_active and task in tasks
 
 
 async def close_all(tasks: Iterable[JobTask]) -> None:

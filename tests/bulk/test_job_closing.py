@@ -242,6 +242,65 @@ async def test_planning_that_does_not_end_is_given_up(
     assert fake.received_count == 0
 
 
+@pytest.mark.parametrize("who", ["the source", "a task of it", "its end"])
+@pytest.mark.parametrize("way", ["run", "plan"])
+async def test_the_source_of_changes_may_close_the_client(
+    *, fake: FakeGong, client: Client, change: Change, state: Path, who: str, way: str
+) -> None:
+    """The job waits for its source, and so closing does not wait for the job."""
+    gong = client(fake)
+
+    async def source() -> AsyncIterator[MeetingChange]:
+        try:
+            for number in range(5):
+                yield change(number)
+                if who == "the source" and number == 2:
+                    await gong.close()
+                if who == "a task of it" and number == 2:
+                    await asyncio.create_task(gong.close())
+        finally:
+            await gong.close()
+
+    job = gong.bulk(source(), state_dir=state, options=UNCHECKED)
+    if way == "run":
+        async with asyncio.timeout(20):
+            await read(job)
+    else:
+        async with asyncio.timeout(20):
+            await job.plan()
+    await gong.close()
+
+    assert fake.received_count == 0
+    assert (await finish(client, fake, state, job.path)).counts["done"] == 5
+
+
+async def test_a_source_that_closes_the_client_at_its_end_may_be_cut_off(
+    fake: FakeGong, client: Client, change: Change, state: Path
+) -> None:
+    """Closing cancels the source after the drain, which closes the client as well."""
+    gong = client(fake)
+    begun = asyncio.Event()
+
+    async def source() -> AsyncIterator[MeetingChange]:
+        try:
+            yield change(1)
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            await gong.close()
+
+    options = BulkOptions(check_organizers=False, drain_seconds=0.01)
+    job = gong.bulk(source(), state_dir=state, options=options)
+    planning = asyncio.ensure_future(job.plan())
+    await begun.wait()
+    async with asyncio.timeout(20):
+        await gong.close()
+        with pytest.raises(UsageError, match="closed while the job was planned"):
+            await planning
+
+    assert not job.path.exists()
+
+
 async def test_a_closed_client_begins_no_job(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:

@@ -110,15 +110,16 @@ _WINDOW = 64 * 1024
 _ESCAPE_SIGNS = re.compile(r"[\\&%\0]")
 _ESCAPE = re.compile(
     r"""\\+(?:u([0-9a-f]{4})|u\{0*([0-9a-f]{1,6})\}|x([0-9a-f]{2})|(["'/\\]))"""
-    r"|&(?:amp;|\#0*38;|\#x0*26;)*(?:\#x0*([0-9a-f]{1,6});?|\#0*([0-9]{1,7});?|([a-z][a-z0-9]{1,30};?))"
-    r"|%(?:25)*([0-9a-f]{2})"
+    r"|&(?:\#x0*([0-9a-f]{1,6});?|\#0*([0-9]{1,7});?|([a-z][a-z0-9]{1,30};?))"
+    r"|%(?:25)*(?:u([0-9a-f]{4})|([0-9a-f]{2}))"
     r"|\0",
     re.IGNORECASE,
 )
-"""One character as JSON, JavaScript, HTML or a URL may write it, doubly or more often, too. The
-zero bytes are those of ASCII text in UTF-16."""
+"""One character as JSON, JavaScript, HTML or a URL may write it, doubly or more often, too. An
+ampersand of HTML is undone by itself, and the entity that it begins in the next round: its
+semicolon may be an entity, too. The zero bytes are those of ASCII text in UTF-16."""
 _MOST_ROUNDS = 10
-"""Escapes of escapes of different kinds that are undone."""
+"""Escapes of escapes that are undone."""
 
 
 def _spellings(secret: str) -> set[str]:
@@ -140,12 +141,12 @@ def _spellings(secret: str) -> set[str]:
 
 def _character(match: re.Match[str]) -> str:
     """Return what an escape stands for."""
-    unicode, braced, byte, itself, entity, decimal, name, percent = match.groups()
+    unicode, braced, byte, itself, entity, decimal, name, wide, percent = match.groups()
     if itself:
         return itself
     if name:
         return html.unescape(f"&{name}")
-    if digits := unicode or braced or byte or entity or percent:
+    if digits := unicode or braced or byte or entity or wide or percent:
         number = int(digits, 16)
     elif decimal:
         number = int(decimal)

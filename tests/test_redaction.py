@@ -64,6 +64,7 @@ ESCAPES: dict[str, Callable[[str], str]] = {
     "url_upper": lambda one: f"%{ord(one):02X}",
     "url_twice": lambda one: f"%25{ord(one):02X}",
     "url_thrice": lambda one: f"%2525{ord(one):02X}",
+    "url_wide": lambda one: f"%u{ord(one):04X}",
 }
 ACCESS_KEY, ACCESS_SECRET = "QUNDRVNTL0tFWQ", "T2pJ+Y2FsbA/s=:d"
 PAIR = base64.b64encode(f"{ACCESS_KEY}:{ACCESS_SECRET}".encode()).decode()
@@ -78,6 +79,30 @@ def test_masks_escapes_of_any_character(escape: str, value: str, frame: str) -> 
     spelled = "".join(map(ESCAPES[escape], value))
 
     assert redact.excerpt((frame % spelled).encode(), 200) == frame.replace("%s", "***")
+
+
+@pytest.mark.parametrize("outer", ESCAPES)
+def test_masks_escapes_of_escapes(outer: str) -> None:
+    """Every character of an escape may be escaped in turn, be it the end of an entity."""
+    secrets = ["T2pJ+a/b=c:d&e%41", "ab&amp;c;<d>", PAIR]
+    redact = Redactor(map(Secret, secrets))
+
+    for secret in secrets:
+        for inner in ESCAPES.values():
+            spelled = "".join(map(ESCAPES[outer], "".join(map(inner, secret))))
+
+            assert redact(f"<{spelled}>", 5_000) == "<***>"
+
+
+def test_masks_text_that_was_escaped_many_times() -> None:
+    """Each proxy on the way may escape what the one before it wrote."""
+    spelled = ACCESS_SECRET
+    for _ in range(3):
+        for escape in ("html_named", "json", "url"):
+            spelled = "".join(map(ESCAPES[escape], spelled)) if len(spelled) < 9_999 else spelled
+        spelled = quote(html.escape(spelled), safe="")
+
+    assert Redactor([Secret(ACCESS_SECRET)])(f"<{spelled}>", 5_000) == "<***>"
 
 
 @given(st.lists(st.sampled_from([str, *ESCAPES.values()]), min_size=16, max_size=16))

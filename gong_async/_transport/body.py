@@ -27,9 +27,9 @@ HEAD_LIMIT = 256 * 1024
 HEADER_COUNT = 128
 """Headers of an answer."""
 # What aiohttp's parsers are given, so that neither refuses what is within our bounds. They count
-# differently: the colon, blanks, the status line. `check_head` is exact.
-PARSER_LINE_LIMIT = HEADER_LIMIT
-PARSER_FIELD_LIMIT = HEADER_LIMIT + 16
+# differently: one a name together with the name before it, the other the colon, blanks and the
+# status line. `check_head` is exact.
+PARSER_LINE_LIMIT = 2 * HEADER_LIMIT + 16
 PARSER_HEADER_COUNT = HEADER_COUNT + 8
 
 _VERSIONS = frozenset({HttpVersion10, HttpVersion11})

@@ -17,7 +17,6 @@ from yarl import URL
 from gong_async._redact import Secret
 from gong_async._transport.body import (
     MISDIRECTED_REQUEST,
-    PARSER_FIELD_LIMIT,
     PARSER_HEADER_COUNT,
     PARSER_LINE_LIMIT,
     check_head,
@@ -192,7 +191,7 @@ class Exchange:
             read_until_eof=True,
             auto_decompress=False,
             max_line_size=PARSER_LINE_LIMIT,
-            max_field_size=PARSER_FIELD_LIMIT,
+            max_field_size=PARSER_LINE_LIMIT,
             max_headers=PARSER_HEADER_COUNT,
         )
         # No name for the head, which shows the credential: tracebacks hold the locals of frames.

@@ -10,7 +10,6 @@ from yarl import URL
 from gong_async._redact import MaskedHeader, Secret
 from gong_async._transport.body import (
     MISDIRECTED_REQUEST,
-    PARSER_FIELD_LIMIT,
     PARSER_HEADER_COUNT,
     PARSER_LINE_LIMIT,
     check_head,
@@ -46,7 +45,7 @@ async def send_through(
         raise_for_status=False,
         auto_decompress=False,
         max_line_size=PARSER_LINE_LIMIT,
-        max_field_size=PARSER_FIELD_LIMIT,
+        max_field_size=PARSER_LINE_LIMIT,
         max_headers=PARSER_HEADER_COUNT,
     )
     progress.phase = "body"

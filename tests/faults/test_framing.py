@@ -402,6 +402,9 @@ async def test_f50_odd_bytes_in_the_head(operation: Operation, odd: str, place: 
     assert str(verdict).split()[0] in {"NotFoundError", "ProtocolError", "APIConnectionError"}
 
 
+PIECE = 16_384
+"""Bytes of an answer that arrive at a time."""
+
 BOUNDS = {
     "usual": ([8_200], True),
     "largest": ([65_536], True),
@@ -414,30 +417,35 @@ BOUNDS = {
 """Sizes of headers beside the two that the answer has anyway, and whether they are taken."""
 
 
-async def _with_headers(exchange: Exchange, sizes: list[int], place: str) -> None:
+async def _with_headers(exchange: Exchange, sizes: list[int], place: str, *, pieces: bool) -> None:
     body = await exchange.truth()
     names = [f"X-{number:03}" for number in range(len(sizes))]
     if place == "name":
         headers = [f"{name}{'n' * (size - 6)}: v" for name, size in zip(names, sizes, strict=True)]
     else:
-        headers = [f"{name}: {'v' * (size - 5)}" for name, size in zip(names, sizes, strict=True)]
-    await Raw(http(body, headers=headers), then="keep")(exchange)
+        blanks = " " * (65_536 if place == "blanks" else 1)
+        headers = [
+            f"{name}:{blanks}{'v' * (size - 5)}" for name, size in zip(names, sizes, strict=True)
+        ]
+    piece = PIECE if pieces else None
+    await Raw(http(body, headers=headers), then="keep", piece=piece, interval=0)(exchange)
 
 
 @update_and_create
 @pytest.mark.parametrize(
     ("bound", "place"),
-    [*((bound, "value") for bound in BOUNDS), ("usual", "name"), ("too_large", "name")],
+    [*((bound, place) for bound in BOUNDS for place in ("value", "name")), ("largest", "blanks")],
 )
+@pytest.mark.parametrize("pieces", [False, True], ids=["at_once", "in_pieces"])
 @pytest.mark.parametrize("own", [True, False], ids=["own_connections", "session_of_the_caller"])
 async def test_f51_bounds_on_headers(
-    operation: Operation, bound: str, place: str, *, own: bool
+    operation: Operation, bound: str, place: str, *, pieces: bool, own: bool
 ) -> None:
     """The bounds are ours, and the same with either parser and through any session."""
     sizes, taken = BOUNDS[bound]
 
     async def act(exchange: Exchange) -> None:
-        await _with_headers(exchange, sizes, place)
+        await _with_headers(exchange, sizes, place, pieces=pieces)
 
     async with AsyncExitStack() as stack:
         session = None if own else await stack.enter_async_context(aiohttp.ClientSession())

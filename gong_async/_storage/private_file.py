@@ -84,11 +84,14 @@ def private_directory(folder: Path) -> Path:
         # dot has a link followed.
         mode = os.lstat(f"{folder}/.").st_mode
         others_write = os.name == "posix" and mode & _WRITABLE_BY_OTHERS
-        in_use = any(os.path.lexists(folder / name) for name in _STATE_FILES)
         # Once made, it stays in use, whatever becomes of the rights of the directory around it.
-        if os.path.lexists(private) or (others_write and not in_use):
+        if os.path.lexists(private) or (others_write and not _is_state_directory(folder)):
             return private
     return folder
+
+
+def _is_state_directory(folder: Path) -> bool:
+    return any(os.path.lexists(folder / name) for name in _STATE_FILES)
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
@@ -213,7 +216,10 @@ def _make_directory(folder: Path, purpose: Purpose) -> None:
                 f"{step} belongs to another user, or is a link, in a directory that other users "
                 f"may write to; remove it, or {purpose.elsewhere}"
             )
-        private = private or (others_write and step.name == private_name())
+        # One that holds our files was private when it was made.
+        private = private or (
+            others_write and (step.name == private_name() or _is_state_directory(step))
+        )
         if private and stat.S_ISDIR(status.st_mode) and status.st_mode & _FOR_OTHERS:
             step.chmod(0o700)  # Kubernetes gives the group of a volume all rights at each start
         others_write = bool(step.stat().st_mode & _WRITABLE_BY_OTHERS)

@@ -171,6 +171,30 @@ def test_a_volume_that_was_mounted_anew_is_used_as_before(tmp_path: Path) -> Non
 
 
 @posix
+def test_a_directory_inside_a_volume_that_was_mounted_anew_is_used_as_before(
+    tmp_path: Path,
+) -> None:
+    """Such as `/data/gong`, made by us in the volume `/data`: its rights are taken back, too."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    volume.chmod(0o2775)
+    environ = {"GONG_STATE_DIR": str(volume / "apps" / "gong")}
+    paths = [state_directory(environ) / FILE_NAME, jobs_directory_of(environ) / "journal"]
+    for path in paths:
+        make_limits_file(path)
+    for one in (volume / "apps", paths[0].parent, paths[1].parent):
+        one.chmod(0o2770)
+    for path in reversed(paths):
+        path.chmod(0o660)
+        make_limits_file(path)
+
+    assert state_directory(environ) == volume / "apps" / "gong"
+    assert {mode_of(path.parent) for path in paths} == {0o700}
+    assert {mode_of(path) for path in paths} == {0o600}
+    assert mode_of(volume / "apps") == 0o770
+
+
+@posix
 @pytest.mark.parametrize("kind", ["link", "file", "foreign", "foreign jobs"])
 def test_a_private_directory_that_somebody_else_made_is_refused(tmp_path: Path, kind: str) -> None:
     """In a directory that others may write to, they may have been there first."""

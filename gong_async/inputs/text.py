@@ -39,6 +39,8 @@ _NULL = "\\N"
 _DELIMITERS = ",;\t|"
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 _SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?\s*', re.IGNORECASE)
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 _SAVE = "save the file as UTF-8"
 _MOST_CHARACTERS = 4_000_000
 """Of a line or a row: what is longer was not meant to be one."""
@@ -59,13 +61,16 @@ def open_text(path: Path, encoding: str | None) -> Iterator[TextIO | Finding]:
         ConfigurationError: there is no such encoding.
     """
     with path.open("rb") as file:
-        head = file.peek(4)[:4]
+        head = file.peek(6)[:6]
         problem = _not_text(head, encoding)
         if problem is not None:
             yield Finding(0, None, problem)
             return
-        marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        chosen = ("utf-16" if marked else "utf-8-sig") if encoding is None else encoding
+        chosen = (
+            ("utf-16" if head.startswith(_UTF_16) else "utf-8-sig")
+            if encoding is None
+            else encoding
+        )
         try:
             text = io.TextIOWrapper(file, chosen, "surrogateescape", newline="")
         except (LookupError, ValueError):
@@ -100,7 +105,7 @@ def csv_rows(text: TextIO) -> Iterator[Row | Finding]:
         yield from table_rows(_Records(chain(head, lines), delimiter).read())
     except _Overlong as error:
         yield Finding(error.args[0], None, _overlong("line"))
-    except UnicodeDecodeError:
+    except UnicodeError:  # also what codecs raise that find no mark, or cannot read streams
         yield _undecodable()
 
 
@@ -116,7 +121,7 @@ def jsonl_rows(text: TextIO) -> Iterator[Row | Finding]:
             yield from object_row(line, content)
     except _Overlong as error:
         yield Finding(error.args[0], None, _overlong("line"))
-    except UnicodeDecodeError:
+    except UnicodeError:
         yield _undecodable()
 
 
@@ -352,13 +357,18 @@ def _not_text(head: bytes, encoding: str | None) -> str | None:
         return "a spreadsheet, not text; name it .xlsx, or export it as UTF-8 CSV"
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         return "a spreadsheet of the old format .xls; save it as .xlsx, or export it as UTF-8 CSV"
+    if head.startswith(_COMPRESSED):
+        return "compressed; unpack it first"
     if encoding is not None:
-        is_marked = head.startswith(codecs.BOM_UTF8) and "utf" not in encoding.lower()
-        return "marked as UTF-8; read it without another encoding" if is_marked else None
+        marks = {"UTF-8": codecs.BOM_UTF8, "UTF-16": _UTF_16}
+        if "utf" not in encoding.lower():
+            for name, mark in marks.items():
+                if head.startswith(mark):
+                    return f"marked as {name}; read it without another encoding"
+        return None
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return f"written in UTF-32; {_SAVE}"
-    marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    if not marked and len(head) > 1 and (head[0] == 0) != (head[1] == 0):
+    if not head.startswith(_UTF_16) and len(head) > 1 and (head[0] == 0) != (head[1] == 0):
         return f"probably UTF-16 without a byte order mark; {_SAVE}"
     return None
 

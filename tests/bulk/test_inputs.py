@@ -749,8 +749,18 @@ def test_an_encoding_for_marked_or_other_files(write: Write, sheet: Sheet) -> No
     """A file that says what it is in is not read in another encoding."""
     with pytest.raises(InputError, match="marked as UTF-8"):
         read_changes(write("m.csv", csv(ROW).encode("utf-8-sig")), encoding="cp1252").check()
+    with pytest.raises(InputError, match="marked as UTF-16"):
+        read_changes(write("m.csv", csv(ROW).encode("utf-16")), encoding="cp1252").check()
     with pytest.raises(ConfigurationError, match="for text files"):
         read_changes(sheet(SHEET_HEADER), encoding="cp1252").check()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "idna", "punycode", "undefined"])
+@pytest.mark.parametrize("name", ["m.csv", "m.jsonl"])
+def test_encodings_that_fail_as_they_read(write: Write, name: str, encoding: str) -> None:
+    """A codec that finds no mark, or cannot read a stream, is a finding of the file (D8)."""
+    with pytest.raises(InputError, match="not what its encoding"):
+        read_changes(write(name, csv(ROW)), encoding=encoding).check()
 
 
 def test_nul_bytes(write: Write) -> None:
@@ -768,6 +778,7 @@ def test_nul_bytes(write: Write) -> None:
         (csv(ROW).encode("utf-16")[:-1], 0, "broken or cut off"),
         (csv(ROW, row_with(title="Caf\u00e9")).encode("latin-1"), 3, "not UTF-8"),
         (b"PK\x03\x04rest", 0, "a spreadsheet, not text"),
+        (b"\x1f\x8b\x08\x08rest", 0, "compressed; unpack it first"),
         (b"", 0, "no header"),
     ],
 )

@@ -29,10 +29,16 @@ SHEET_ERRORS = frozenset(
     #CONNECT! #BUSY! #PYTHON! #EXTERNAL! #TIMEOUT! #GETTING_DATA
     #NV #BEZUG! #WERT! #ZAHL! #ÜBERLAUF! #VALEUR! #NOM? #NOMBRE! #NUL! #N/D #¡REF! #¡VALOR!
     #¿NOMBRE? #¡NUM! #¡DIV/0! #¡NULO! #RIF! #VALORE! #NOME? #NULLO! #VALOR! #NÚM! #NULO! #VERW!
-    #WAARDE! #NAAM? #GETAL! #LEEG!
+    #WAARDE! #NAAM? #GETAL! #LEEG! #SAKNAS! #VÄRDEFEL! #REFERENS! #NAMN? #DIVISION/0! #OGILTIGT!
+    #VÆRDI! #REFERENCE! #NAVN? #I/T #VERDI! #PUUTTUU! #ARVO! #VIITTAUS! #NIMI? #JAKO/0! #LUKU!
+    #ARG! #ADR! #NAZWA? #LICZBA! #DZIEL/0! #HODNOTA! #ODKAZ! #Н/Д #ЗНАЧ! #ССЫЛКА! #ИМЯ? #ДЕЛ/0!
+    #ЧИСЛО! #ПУСТО! #YOK #DEĞER! #BAŞV! #AD? #SAYI! #SAYI/0! #BOŞ!
+    #ERROR! Loading...
     """.split()  # noqa: SIM905 - as a list it would take a page
 )
 """What spreadsheet programs write in place of a value, in a CSV file as well."""
+_OFFICE_ERROR = re.compile(r"Err\s?:\s?[0-9]{3}")
+"""What LibreOffice writes."""
 
 _PERHAPS_NULL = frozenset(["null", "(null)", "<null>", "none", "nan", "nil", "undefined", "n/a"])
 _NULL = "\\N"
@@ -236,8 +242,10 @@ def _checked(cell: object) -> object:
         return cell
     if "\0" in cell:
         return Unusable("holds a NUL byte")
-    if cell.startswith("#") and cell.strip() in SHEET_ERRORS:
-        return Unusable(f"the error {cell.strip()} of a spreadsheet")
+    if cell.startswith(("#", "Err", "Loading")):
+        text = cell.strip()
+        if text in SHEET_ERRORS or _OFFICE_ERROR.fullmatch(text):
+            return Unusable(f"the error {text} of a spreadsheet")
     return cell
 
 

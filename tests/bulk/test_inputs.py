@@ -622,6 +622,9 @@ def test_broken_quotes(write: Write, content: str, line: int) -> None:
         ('"\\N"', "\\N in quotes; leave the cell empty if it has no value"),
         ("#N/A", "the error #N/A of a spreadsheet"),
         ('"#WERT!"', "the error #WERT! of a spreadsheet"),
+        ("Err:510", "the error Err:510 of a spreadsheet"),
+        ("#ERROR!", "the error #ERROR! of a spreadsheet"),
+        ("Loading...", "the error Loading... of a spreadsheet"),
     ],
 )
 def test_cells_that_are_not_guessed_at(write: Write, title: str, problem: str) -> None:

@@ -31,8 +31,8 @@ SHEET_ERRORS = frozenset(
     #¿NOMBRE? #¡NUM! #¡DIV/0! #¡NULO! #RIF! #VALORE! #NOME? #NULLO! #VALOR! #NÚM! #NULO! #VERW!
     #WAARDE! #NAAM? #GETAL! #LEEG! #SAKNAS! #VÄRDEFEL! #REFERENS! #NAMN? #DIVISION/0! #OGILTIGT!
     #VÆRDI! #REFERENCE! #NAVN? #I/T #VERDI! #PUUTTUU! #ARVO! #VIITTAUS! #NIMI? #JAKO/0! #LUKU!
-    #ARG! #ADR! #NAZWA? #LICZBA! #DZIEL/0! #HODNOTA! #ODKAZ! #Н/Д #ЗНАЧ! #ССЫЛКА! #ИМЯ? #ДЕЛ/0!
-    #ЧИСЛО! #ПУСТО! #YOK #DEĞER! #BAŞV! #AD? #SAYI! #SAYI/0! #BOŞ!
+    #ARG! #ADR! #NAZWA? #LICZBA! #DZIEL/0! #HODNOTA! #ODKAZ! #\u041d/\u0414 #ЗНАЧ! #ССЫЛКА!
+    #ИМЯ? #ДЕЛ/0! #ЧИСЛО! #ПУСТО! #YOK #DEĞER! #BAŞV! #AD? #SAYI! #SAYI/0! #BOŞ!
     #ERROR! Loading...
     """.split()  # noqa: SIM905 - as a list it would take a page
 )

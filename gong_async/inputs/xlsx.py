@@ -29,6 +29,7 @@ from gong_async.inputs.text import SHEET_ERRORS, Row, table_rows
 if TYPE_CHECKING:
     from gong_async._storage.temporary import Connection
 
+_TWO_KINDS = "a value of two kinds"
 _SAVE_AGAIN = "open it in a spreadsheet program and save it again"
 
 # What is read at most. A spreadsheet program writes 1,048,576 rows at most, and deflates XML to a
@@ -87,6 +88,10 @@ _PARENTS: Mapping[str | None, Sequence[str]] = {
     "t": ("is", "si", "r", "rPh"),
 }
 """Where the elements belong that hold values."""
+
+_WITHOUT_TEXT = frozenset(("sheetData", "row", "c", "is", "si", "r"))
+_PASSED_OVER = frozenset(("extLst", "rPr", "phoneticPr"))
+"""The other elements that a spreadsheet has in those."""
 
 _PLACE = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
@@ -264,7 +269,13 @@ class _Elements:
             raise _Refused(f"its elements are nested too deeply; {_SAVE_AGAIN}")
         local = _NAMES.get(name)
         parent = self.path[-1]
-        if self.pieces is not None or parent not in _PARENTS.get(local, (parent,)):
+        foreign = (
+            local is None
+            and parent in _PARENTS
+            and parent != "t"
+            and name.rpartition(" ")[2] not in _PASSED_OVER
+        )
+        if foreign or self.pieces is not None or parent not in _PARENTS.get(local, (parent,)):
             # Passed over, a value in it would be read as none, and erase what the meeting has.
             raise _Refused(f"its elements are nested as in no spreadsheet; {_SAVE_AGAIN}")
         self.path.append(local)
@@ -280,6 +291,8 @@ class _Elements:
     def text(self, text: str, /) -> None:
         """Take character data."""
         if self.pieces is None:
+            if self.path[-1] in _WITHOUT_TEXT and not text.isspace():
+                raise _Refused(f"it has text outside of its cells' values; {_SAVE_AGAIN}")
             return
         self.pieces.append(text)
         self.length += len(text)
@@ -470,6 +483,7 @@ class _Sheet(_Elements):
             elif name == "f":
                 self._formula = True
             elif name == "is":
+                self._expect_one(self._inline)
                 self._inline = []
         elif name == "t" and parent != "rPh":
             self.begin_text()
@@ -482,8 +496,7 @@ class _Sheet(_Elements):
 
     def closed(self, name: str, parent: str | None) -> None:
         if name == "v":
-            if self._value is not None:
-                raise _Refused(f"cell {self._place()} has two values; {_SAVE_AGAIN}")
+            self._expect_one(self._value)
             self._value = self.end_text()
         elif name == "t" and self.pieces is not None and self._inline is not None:
             self._inline.append(self.end_text())
@@ -562,6 +575,10 @@ class _Sheet(_Elements):
         if hidden and is_whole and len(self._hidden_columns) < _MOST_COLUMNS:
             self._hidden_columns.append((int(low), int(high)))
 
+    def _expect_one(self, before: object) -> None:
+        if before is not None:
+            raise _Refused(f"cell {self._place()} has two values; {_SAVE_AGAIN}")
+
     def _place(self) -> str:
         return f"{_letters(self._column)}{self._line}"
 
@@ -571,12 +588,13 @@ class _Sheet(_Elements):
         if self._formula:
             self._first_formula = self._first_formula or self._line
         if kind == "inlineStr":
-            if self._inline is None and text:
-                return self._unusable("a text that cannot be read")
+            if text:
+                what = "a text that cannot be read" if self._inline is None else _TWO_KINDS
+                return self._unusable(what)
             return _unescape("".join(self._inline or ()))
         if self._inline:
-            return self._unusable("a value of two kinds")
-        if kind == "str":
+            return self._unusable(_TWO_KINDS)
+        if kind == "str" and self._value is not None:
             return _unescape(text)
         if kind == "e":
             shown = text if text in SHEET_ERRORS else "#REF! or the like"
@@ -669,7 +687,9 @@ def _unescape(text: str) -> str:
     """Return text without `_x000D_`, which is how characters are written that XML does not have."""
     if "_x" not in text:
         return text
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+    text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+    # Characters beyond U+FFFF are written as two.
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _number(letters: str) -> int:

@@ -128,6 +128,11 @@ def notes(path: Path) -> list[str]:
         ('<c t="b"><v>2</v></c>', "cell F2 holds a value that cannot be read"),
         ('<c t="inlineStr"><v>x</v></c>', "cell F2 holds a text that cannot be read"),
         ("<c><v>1</v><is><t>x</t></is></c>", "cell F2 holds a value of two kinds"),
+        (
+            '<c t="inlineStr"><v>1</v><is><t>x</t></is></c>',
+            "cell F2 holds a value of two kinds",
+        ),
+        ('<c t="str"><f>A1</f></c>', "cell F2 holds a formula without a saved value"),
         ('<c t="b"><v>1</v></c>', "expected text, got true or false"),
         ('<c t="d"><v>2026-11-24</v></c>', "expected text, got a date cell"),
         ("<c><v>1.5</v></c>", "a number cell keeps only 15 digits; format the column as text"),
@@ -153,6 +158,9 @@ def test_cells_that_are_not_read_as_empty(pack: Pack, cell: str, fault: str) -> 
         ('<c t="inlineStr"><is><t>a</t><rPh sb="0" eb="1"><t>b</t></rPh></is></c>', "a"),
         (text("a_x000D__x000A_b_x005F_x0041_"), "a\r\nb_x0041_"),
         (text("<![CDATA[a <c> b]]><!-- <c> -->!"), "a <c> b!"),
+        (text("_xD83D__xDE00_"), "\U0001f600"),
+        ('<c t="str"/>', None),
+        ('<c t="inlineStr"> <is> <t>a</t> <phoneticPr fontId="1"/> </is> <extLst/> </c>', "a"),
         ("<c/>", None),
         ("", None),
         ('<c s="1"><v></v></c>', None),
@@ -183,8 +191,8 @@ def test_namespaces(pack: Pack, prefix: str, main: str, office: str) -> None:
     space = prefix.rstrip(":")
     rows = (HEADER + row(text("Renewal"))).replace("</", "~").replace("<", f"<{prefix}")
     sheet = (
-        f'<{prefix}worksheet xmlns:{space}="{main}" xmlns:q="urn:q"><{prefix}sheetData>'
-        f"<q:row/>{rows.replace('~', f'</{prefix}')}</{prefix}sheetData></{prefix}worksheet>"
+        f'<{prefix}worksheet xmlns:{space}="{main}" xmlns:q="urn:q"><q:row/><{prefix}sheetData>'
+        f"{rows.replace('~', f'</{prefix}')}</{prefix}sheetData></{prefix}worksheet>"
     )
 
     assert titles(pack(sheet=sheet, main=main, office=office)) == ["Renewal"]
@@ -247,6 +255,13 @@ def test_dates_are_numbers_with_a_style(pack: Pack, code: str, is_date: bool) ->
         "<row><c><v><b>1</b></v></c></row>",
         "<row><x><c><v>1</v></c></x></row>",
         "<row><c><v>1</v><v>2</v></c></row>",
+        '<row><c t="inlineStr"><is><t>a</t></is><is><t>b</t></is></c></row>',
+        '<row><y:c xmlns:y="urn:y"><y:v>1</y:v></y:c></row>',
+        '<row><c><y:v xmlns:y="urn:y">1</y:v></c></row>',
+        '<row><c t="inlineStr"><is><y:t xmlns:y="urn:y">a</y:t></is></c></row>',
+        '<y:row xmlns:y="urn:y"/>',
+        "<row><c>1</c></row>",
+        '<row><c t="inlineStr"><is>a</is></c></row>',
         "<c><v>1</v></c>",
         "<row><c></row>",
     ],
@@ -406,10 +421,10 @@ def test_entities(pack: Pack, sheet: str) -> None:
 @pytest.mark.parametrize(
     ("rows", "fault"),
     [
-        ("<x>" * 100, "nested too deeply"),
+        ("<extLst>" + "<x>" * 100, "nested too deeply"),
         ("<!--" + "x" * 3_000_000 + "-->", "more than 1 MB"),
         ('<c x="' + "x" * 3_000_000 + '"/>', "more than 1 MB"),
-        ("<x>&nope;</x>", "not a readable .xlsx file"),
+        ("<extLst>&nope;</extLst>", "not a readable .xlsx file"),
         (row(text("x" * 1_000_001)), "more than 1,000,000 characters"),
     ],
 )

@@ -173,11 +173,11 @@ class _Book:
         for part in links.get("/styles", {}).values():
             self._read(part, styles)
 
-        sheet = _Sheet(strings, styles)
+        sheet = _Sheet(strings, styles, book.calculates_on_load)
         for _ in self._parsed(sheets[visible[0].link], sheet, most=_MOST_INFLATED):
             yield from sheet.rows
             sheet.rows.clear()
-        yield from sheet.notes(fresh=not book.calculates_on_load)
+        yield from sheet.notes()
 
     def _links(self, part: str) -> dict[str, dict[str, str]]:
         """Return the parts that a part refers to: by the end of their type, and by their id."""
@@ -452,6 +452,7 @@ class _Sheet(_Elements):
 
     strings: _SharedStrings
     styles: _Styles
+    calculates_on_load: bool
     rows: list[tuple[int, list[object]] | Finding] = field(factory=list, init=False)
     """What has come since it was last emptied."""
 
@@ -520,7 +521,7 @@ class _Sheet(_Elements):
                 self._hidden_rows += 1
                 self._first_hidden = self._first_hidden or self._line
 
-    def notes(self, *, fresh: bool) -> Iterator[Finding]:
+    def notes(self) -> Iterator[Finding]:
         """Yield what is allowed in a sheet and may still be a mistake."""
         if self._hidden_rows:
             count = (
@@ -531,7 +532,7 @@ class _Sheet(_Elements):
             if low <= self._width:
                 names = _letters(low) if low == high else f"{_letters(low)} to {_letters(high)}"
                 yield Note(self._first, None, f"hidden columns ({names}) are read as well")
-        if self._first_formula and not fresh:
+        if self._first_formula and self.calculates_on_load:
             problem = (
                 "formulas, from here on, in a file whose program has left them to be calculated "
                 f"later: their values may be placeholders; {_SAVE_AGAIN}"
@@ -616,6 +617,8 @@ class _Sheet(_Elements):
         if kind == "d":
             return _DATE
         if kind == "n" and len(text) <= 400 and _NUMBER.fullmatch(text):  # noqa: PLR2004
+            if self._formula and self.calculates_on_load and float(text) == 0:
+                return self._unusable(f"a formula that was not calculated yet; {_SAVE_AGAIN}")
             return _DATE if self.styles.is_date(self._style) else float(text)
         return self._unusable("a value that cannot be read")
 

@@ -326,19 +326,19 @@ def test_other_sheets_are_noted(tmp_path: Path) -> None:
     ]
 
 
-def test_formulas_that_were_left_to_the_next_program(tmp_path: Path) -> None:
-    """Some programs write a placeholder as the value of a formula, and say so."""
-    book = openpyxl.Workbook()
-    book.active.append(NAMES)
-    book.active.append([*VALUES, "=1+1"])
-    book.save(tmp_path / "before.xlsx")
-    path = tmp_path / "m.xlsx"
-    with zipfile.ZipFile(tmp_path / "before.xlsx") as source, zipfile.ZipFile(path, "w") as target:
-        for name in source.namelist():
-            target.writestr(name, source.read(name).replace(b"<v />", b"<v>0</v>"))
+@pytest.mark.parametrize("value", ["0", "0.0", "2"])
+def test_formulas_that_were_left_to_the_next_program(pack: Pack, value: str) -> None:
+    """Some programs write 0 as the value of each formula, and say so in the workbook."""
+    path = pack(
+        HEADER + row(f"<c><f>1+1</f><v>{value}</v></c>"),
+        sheets='<sheet name="One" r:id="a"/></sheets><calcPr fullCalcOnLoad="1"/><sheets>',
+    )
 
+    if float(value) == 0:
+        (fault,) = faults(path)
+        assert "line 2, title: cell F2 holds a formula that was not calculated yet" in fault
+        return
     (note,) = notes(path)
-
     assert note.startswith("line 2: formulas, from here on")
     assert "placeholders" in note
 

@@ -86,9 +86,12 @@ _PARENTS: Mapping[str | None, Sequence[str]] = {
     "si": ("sst",),
     "r": ("is", "si"),
     "t": ("is", "si", "r", "rPh"),
+    "mergeCell": ("mergeCells",),
 }
 """Where the elements belong that hold values."""
 
+_ORDER: Mapping[str, int] = {"sheetData": 0, "mergeCells": 1}
+"""Both stand once in a sheet. What is merged cannot be judged before the rows are there."""
 _WITHOUT_TEXT = frozenset(("sheetData", "row", "c", "is", "si", "r"))
 _PASSED_OVER = frozenset(("extLst", "rPr", "phoneticPr"))
 """The other elements that a spreadsheet has in those."""
@@ -456,6 +459,7 @@ class _Sheet(_Elements):
     rows: list[tuple[int, list[object]] | Finding] = field(factory=list, init=False)
     """What has come since it was last emptied."""
 
+    _order: int = field(default=0, init=False)
     _line: int = field(default=0, init=False)
     _first: int = field(default=0, init=False)
     """The first row with a value, and so the header."""
@@ -490,10 +494,8 @@ class _Sheet(_Elements):
             self.begin_text()
         elif name == "row":
             self._open_row(attributes)
-        elif name == "mergeCell" and parent == "mergeCells":
-            self._merge(attributes.get("ref", ""))
-        elif name == "col" and parent == "cols":
-            self._column_format(attributes)
+        else:
+            self._open_other(name, parent, attributes)
 
     def closed(self, name: str, parent: str | None) -> None:
         if name == "v":
@@ -569,6 +571,16 @@ class _Sheet(_Elements):
         self._style = attributes.get("s")
         self._formula, self._value, self._inline = False, None, None
 
+    def _open_other(self, name: str, parent: str | None, attributes: Mapping[str, str]) -> None:
+        if name in _ORDER and parent == "worksheet":
+            if _ORDER[name] != self._order:
+                raise _Refused(f"its elements are out of order; {_SAVE_AGAIN}")
+            self._order += 1
+        elif name == "mergeCell":
+            self._merge(attributes.get("ref", ""))
+        elif name == "col" and parent == "cols":
+            self._column_format(attributes)
+
     def _column_format(self, attributes: Mapping[str, str]) -> None:
         low, high = attributes.get("min", ""), attributes.get("max", "")
         is_whole = low.isdecimal() and high.isdecimal() and max(len(low), len(high)) < 6  # noqa: PLR2004
@@ -628,8 +640,10 @@ class _Sheet(_Elements):
     def _merge(self, ref: str) -> None:
         """Refuse merged cells in the table: all of them but the first are empty in the file."""
         ends = [_PLACE.fullmatch(end) for end in ref.split(":", 1)]
-        if len(ends) < 2 or ends[0] is None or ends[1] is None:  # noqa: PLR2004
+        if len(ends) == 1 and ends[0] is not None:
             return
+        if len(ends) < 2 or ends[0] is None or ends[1] is None:  # noqa: PLR2004
+            raise _Refused(f"merged cells in it cannot be read ({ref[:40]!a}); {_SAVE_AGAIN}")
         left, right = _number(ends[0][1]), _number(ends[1][1])
         top, bottom = int(ends[0][2]), int(ends[1][2])
         is_one = (left, top) == (right, bottom)

@@ -283,7 +283,25 @@ def test_merged_cells(pack: Pack, ref: str) -> None:
     assert f"cells {ref} are merged" in found[0]
 
 
-@pytest.mark.parametrize("ref", ["H2:H3", "A4:F4", "F2:F2", "F2", "?"])
+@pytest.mark.parametrize("ref", ["f2:f3", "$F$2:$F$3", "F:F", "2:3", "S!F2:F3", "?", ""])
+def test_merged_cells_that_cannot_be_read(pack: Pack, ref: str) -> None:
+    """A range that is not understood may be in the table."""
+    tail = f'<mergeCells><mergeCell ref="{ref}"/></mergeCells>'
+
+    (fault,) = faults(pack(HEADER + row(text("x")) + row("", id_="5"), tail=tail))
+
+    assert "merged cells in it cannot be read" in fault
+
+
+def test_merged_cells_before_the_rows(pack: Pack) -> None:
+    """What is merged is judged when the rows are there, and so they come first, and once."""
+    merged = '<mergeCells><mergeCell ref="F2:F3"/></mergeCells>'
+
+    for places in ({"head": merged}, {"tail": merged + "<sheetData/>"}, {"tail": merged * 2}):
+        assert "out of order" in faults(pack(HEADER + row(text("x")), **places))[-1]
+
+
+@pytest.mark.parametrize("ref", ["H2:H3", "A4:F4", "F2:F2", "F2"])
 def test_merged_cells_beside_the_table(pack: Pack, ref: str) -> None:
     """What is merged outside of the table does no harm."""
     tail = f'<mergeCells><mergeCell ref="{ref}"/></mergeCells>'

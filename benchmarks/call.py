@@ -56,9 +56,9 @@ def start(workers: Workers, labels: list[str]) -> None:
 def measure(workers: Workers, labels: list[str], rounds: int, updates: int) -> Rounds:
     """Let each have its turn in each round; who comes first changes from round to round."""
     found: Rounds = {(label, number): [] for number in IN_FLIGHT for label in labels}
-    for turn in range(rounds):
-        print(f"round {turn + 1} of {rounds}", file=sys.stderr)
-        first = turn % len(labels)
+    for permit in range(rounds):
+        print(f"round {permit + 1} of {rounds}", file=sys.stderr)
+        first = permit % len(labels)
         for number in IN_FLIGHT:
             for label in labels[first:] + labels[:first]:
                 found[label, number].append(workers.measure(label, updates, number))

@@ -69,7 +69,7 @@ class Child:
             raise SystemExit(f"{self.name} has ended; what it said stands above")
         return line.strip()
 
-    def tell(self, line: str) -> None:
+    def emit(self, line: str) -> None:
         """Say a line to it."""
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")
@@ -118,7 +118,7 @@ class Workers(ExitStack):
     def measure(self, label: str, updates: int, in_flight: int) -> dict[str, Any]:
         """Let a client make so many updates; return its figures."""
         child = self._clients[label]
-        child.tell(json.dumps({"updates": updates, "in_flight": in_flight}))
+        child.emit(json.dumps({"updates": updates, "in_flight": in_flight}))
         figures: dict[str, Any] = json.loads(child.hear())
         self._updates += figures.pop("sent")
         seen = self.seen()

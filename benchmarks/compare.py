@@ -50,12 +50,12 @@ def compare_calls(base: Path, rounds: int, updates: int) -> list[dict[str, Any]]
         for name in OURS:
             workers.start(f"{name} then", name, uvloop=False, package=base)
             workers.start(f"{name} now", name, uvloop=False)
-        for turn in range(rounds):
-            print(f"round {turn + 1} of {rounds}", file=sys.stderr)
+        for permit in range(rounds):
+            print(f"round {permit + 1} of {rounds}", file=sys.stderr)
             for name in OURS:
                 for number in IN_FLIGHT:
                     cpu = {}
-                    for when in ("then", "now") if turn % 2 else ("now", "then"):
+                    for when in ("then", "now") if permit % 2 else ("now", "then"):
                         cpu[when] = workers.measure(f"{name} {when}", updates, number)["cpu_us"]
                     found.setdefault((name, number), []).append((cpu["then"], cpu["now"]))
     return [

@@ -63,12 +63,12 @@ def measure(way: str, count: int, url: str) -> Figures:
 def measure_all(counts: dict[str, list[int]], rounds: int, url: str) -> list[Figures]:
     """Measure every way with each of its counts; return the medians."""
     found: dict[tuple[str, int], list[Figures]] = {}
-    for turn in range(rounds):
+    for permit in range(rounds):
         for way, numbers in counts.items():
             for count in numbers:
-                if turn and count > OFTEN:
+                if permit and count > OFTEN:
                     continue
-                print(f"round {turn + 1}: {way}, {count:,}", file=sys.stderr)
+                print(f"round {permit + 1}: {way}, {count:,}", file=sys.stderr)
                 found.setdefault((way, count), []).append(measure(way, count, url))
     names = ("plan_us", "cpu_us", "first_us", "last_us", "growth_mb")
     return [

@@ -34,9 +34,9 @@ from rivals import Server, in_flight, paced_by
 from virtual_time import VirtualLoop
 
 from gong_async import Limits
-from gong_async.limits.memory import LocalLimiter
-from gong_async.limits.state import Gate
-from gong_async.limits.types import Lane
+from gong_async.limits.memory import MemoryLimiter
+from gong_async.limits.state import LimiterState
+from gong_async.limits.types import Priority
 from gong_async.testing.algorithms import ALGORITHMS, Algorithm, AlgorithmName, make_algorithm
 
 RATES = (3, 10, 30, 100, 400)
@@ -79,12 +79,12 @@ class LateLoop(VirtualLoop):
 
 
 @define(eq=False)
-class FromWakeUp(Gate):
+class FromWakeUp(LimiterState):
     """Counts each interval from the last grant, as the limiter once did."""
 
-    def take(self, now: float, wall: float, lane: Lane, since: float | None = None) -> bool:
+    def take(self, now: float, wall: float, priority: Priority, since: float | None = None) -> bool:
         """Count a call; nothing is made up for."""
-        probes = Gate.take(self, now, wall, lane)
+        probes = LimiterState.take(self, now, wall, priority)
         self.earliest = self.next_slot
         return probes
 
@@ -101,7 +101,7 @@ class Open(Algorithm):
 
 
 @define
-class Watched(LocalLimiter):
+class Watched(MemoryLimiter):
     """Notes the grants, and what the rate would have made."""
 
     grants: list[float] = field(factory=list, init=False)
@@ -109,14 +109,19 @@ class Watched(LocalLimiter):
     expected: float = field(default=0.0, init=False)
     count_from: float = field(default=0.0, init=False)
 
-    def take(self, now: float, wall: float, lane: Lane) -> bool:
+    def take(self, now: float, wall: float, priority: Priority) -> bool:
         """Take a turn and note it."""
-        pace = self.gate.pace
-        if self.grants and pace is not None and now >= self.count_from and not self.gate.held_until:
+        rate = self.state.rate
+        if (
+            self.grants
+            and rate is not None
+            and now >= self.count_from
+            and not self.state.paused_until
+        ):
             self.made += 1
-            self.expected += (now - self.grants[-1]) / pace.interval
+            self.expected += (now - self.grants[-1]) / rate.interval
         self.grants.append(now)
-        return super().take(now, wall, lane)
+        return super().take(now, wall, priority)
 
 
 @frozen
@@ -157,7 +162,7 @@ def run(case: Case, learning: float, counted: float) -> Row:
     workers = in_flight(case.rate)
     limiter = Watched(Limits(per_second=case.rate, per_day=None, max_in_flight=workers))
     if case.limiter == "wake-up":
-        limiter.gate = FromWakeUp(limiter.limits)
+        limiter.state = FromWakeUp(limiter.limits)
     begun = 0.0
 
     async def play() -> None:

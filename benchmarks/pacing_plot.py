@@ -1,4 +1,4 @@
-"""Draws the pace over time: how it is learned, and what it does when half the quota goes away."""
+"""Draws the adaptive rate over time, also when half the quota goes away."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rivals import Server, paced_by
 from virtual_time import VirtualLoop
 
 from gong_async import Limits
-from gong_async.limits.memory import LocalLimiter
+from gong_async.limits.memory import MemoryLimiter
 from gong_async.testing.algorithms import AlgorithmName, make_algorithm
 
 mpl.use("svg")
@@ -64,11 +64,11 @@ def draw(file: Path, seed: int) -> None:
 
 
 def _watch(scene: Scene, seed: int) -> tuple[list[float], list[float], list[float]]:
-    """Play a scene; return the pace over time, and when calls were refused."""
+    """Play a scene; return the learned over time, and when calls were refused."""
     random.seed(seed)
     algorithm = make_algorithm(scene.algorithm, RATE)
     server = Server(algorithm, scene.jitter, random.Random(seed))
-    limiter = LocalLimiter(Limits(per_second=RATE, per_day=None, max_in_flight=16))
+    limiter = MemoryLimiter(Limits(per_second=RATE, per_day=None, max_in_flight=16))
     times: list[float] = []
     paces: list[float] = []
 
@@ -78,9 +78,9 @@ def _watch(scene: Scene, seed: int) -> tuple[list[float], list[float], list[floa
             loop.call_at(at, setattr, algorithm, "rate", rate)
         calling = asyncio.create_task(paced_by(limiter, server, 16))
         while loop.time() < scene.seconds:
-            pace = limiter.gate.pace
+            learned = limiter.state.rate
             times.append(loop.time())
-            paces.append(pace.per_second if pace else math.nan)
+            paces.append(learned.per_second if learned else math.nan)
             await asyncio.sleep(0.1)
         calling.cancel()
 

@@ -40,11 +40,11 @@ def measure(count: int, calls: int, rate: int, **shared: Any) -> str:
             )
             for _ in range(count)
         ]
-        told = [json.loads(line) for line in _run(workers)]
+        reported = [json.loads(line) for line in _run(workers)]
         times = sorted(request.at for request in fake.received)
         refused = fake.quota_refusals
     used = (len(times) - refused - 1) / (times[-1] - times[0]) / rate
-    took = sorted(one["took"] for one in told)
+    took = sorted(one["took"] for one in reported)
     spread = (took[-1] - took[0]) / took[-1]
     return f"{used:.1%} of the limit, {refused} of {len(times):,} refused, spread {spread:.1%}"
 

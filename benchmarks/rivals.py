@@ -17,7 +17,7 @@ from attrs import define, field
 from pyrate_limiter import Duration, InMemoryBucket, Limiter, Rate, SingleBucketFactory
 
 from gong_async import Limits, RetryPolicy
-from gong_async.limits.memory import LocalLimiter
+from gong_async.limits.memory import MemoryLimiter
 from gong_async.testing.algorithms import Algorithm
 
 ONE_WAY = 0.05
@@ -84,20 +84,20 @@ async def ours(server: Server, rate: int) -> None:
     """Call through the limiter of a client."""
     workers = in_flight(rate)
     limits = Limits(per_second=rate, per_day=None, max_in_flight=workers)
-    await paced_by(LocalLimiter(limits), server, workers)
+    await paced_by(MemoryLimiter(limits), server, workers)
 
 
-async def paced_by(limiter: LocalLimiter, server: Server, workers: int) -> None:
+async def paced_by(limiter: MemoryLimiter, server: Server, workers: int) -> None:
     """Call as a client does: its limiter, and its holds at a refusal."""
     policy = RetryPolicy()
 
     async def call() -> None:
-        async with limiter.turn(patience=math.inf) as turn:
+        async with limiter.acquire(max_wait=math.inf) as permit:
             wait = await server.call()
             if wait is None:
-                turn.accepted()
+                permit.accepted()
             else:
-                turn.refused(policy.after_refusal(wait, 1))
+                permit.refused(policy.after_refusal(wait, 1))
 
     await work(workers, call)
 

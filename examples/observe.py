@@ -15,7 +15,13 @@ from datetime import UTC, datetime, timedelta
 from attrs import define, field
 
 from gong_async import GongClient, MeetingUpdate
-from gong_async.hooks.events import AttemptFinished, CallFinished, CallsHeld, Event, RetryPlanned
+from gong_async.hooks.events import (
+    AttemptFinished,
+    CallFinished,
+    Event,
+    LimiterPaused,
+    RetryPlanned,
+)
 
 
 @define
@@ -34,8 +40,8 @@ class Figures:
                 self.statuses[str(event.status or "no answer")] += 1
             case RetryPlanned():
                 self.retries += 1
-            case CallsHeld():
-                self.seconds_held += event.hold
+            case LimiterPaused():
+                self.seconds_held += event.pause
             case CallFinished():
                 self.slowest = max(self.slowest, event.seconds_waited + event.seconds_on_wire)
 

@@ -42,10 +42,10 @@ if TYPE_CHECKING:
         UsageError,
         ValidationError,
     )
-    from gong_async.limits.redis.store import RedisShare
-    from gong_async.limits.sqlite.store import HostShare
+    from gong_async.limits.redis.store import RedisLimitStore
+    from gong_async.limits.sqlite.store import SQLiteLimitStore
     from gong_async.limits.types import Limits, Quota
-    from gong_async.models._shared import Answer, Meta, Result
+    from gong_async.models._shared import Meta, RawResult, Result
     from gong_async.models.meetings import (
         AdditionalInvitee,
         Change,
@@ -71,7 +71,6 @@ __all__ = [
     "APIStatusError",
     "APITimeoutError",
     "AdditionalInvitee",
-    "Answer",
     "Auth",
     "AuthenticationError",
     "BadRequestError",
@@ -95,7 +94,6 @@ __all__ = [
     "Forecast",
     "GongClient",
     "GongError",
-    "HostShare",
     "IntegrationStatus",
     "Invitee",
     "JournalError",
@@ -112,12 +110,14 @@ __all__ = [
     "ProtocolError",
     "Quota",
     "RateLimitError",
+    "RawResult",
     "RedirectError",
-    "RedisShare",
+    "RedisLimitStore",
     "RedisTokenStore",
     "RequestRejectedError",
     "Result",
     "RetryPolicy",
+    "SQLiteLimitStore",
     "Secret",
     "ServerError",
     "TLSError",
@@ -174,10 +174,10 @@ _HOMES = {
         "ValidationError",
     ),
     "gong_async.limits.types": ("Limits", "Quota"),
-    "gong_async.limits.sqlite.store": ("HostShare",),
-    "gong_async.limits.redis.store": ("RedisShare",),
+    "gong_async.limits.sqlite.store": ("SQLiteLimitStore",),
+    "gong_async.limits.redis.store": ("RedisLimitStore",),
     "gong_async.models._shared": (
-        "Answer",
+        "RawResult",
         "Meta",
         "Result",
     ),

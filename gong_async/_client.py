@@ -17,22 +17,22 @@ from attrs import evolve
 from gong_async._base_url import DEFAULT_BASE_URL, origin
 from gong_async._base_url import base_url as checked_base_url
 from gong_async._convert import make_converter
-from gong_async._deadline import Lifeline
+from gong_async._deadline import OpenCalls
 from gong_async._pipeline import Pipeline
 from gong_async._redact import Redactor, Secret, mask_log
 from gong_async._settings import instance_of, kind_of, number
 from gong_async._transport import BaseConnector, ClientSession, SessionPool
 from gong_async._version import __version__
 from gong_async._wire import Endpoint
-from gong_async.auth import Auth, Settling, auth_from_env
+from gong_async.auth import Auth, Closable, auth_from_env
 from gong_async.bulk.engine import Engine, Outcome, wait_until_done
 from gong_async.bulk.sender import PipelineSender
 from gong_async.errors import ConfigurationError, ValidationError
 from gong_async.hooks.check import checked_hooks
 from gong_async.hooks.events import Hook
-from gong_async.limits.memory import IN_THIS_PROCESS
-from gong_async.limits.types import Lane, Limits, Quota, Share
-from gong_async.models._shared import Answer, meeting_id
+from gong_async.limits.memory import PROCESS_LIMITS
+from gong_async.limits.types import Limits, LimitStore, Priority, Quota
+from gong_async.models._shared import RawResult, meeting_id
 from gong_async.models.meetings import Change, MeetingChange, UpdatedMeeting
 from gong_async.resources.meetings import Meetings
 from gong_async.retry import RetryPolicy
@@ -64,7 +64,7 @@ class ClientOptions(TypedDict, total=False):
     connector: BaseConnector | None
     user_agent: str | None
     hooks: Iterable[Hook]
-    share: Share | None
+    limit_store: LimitStore | None
 
 
 class GongClient:
@@ -86,8 +86,8 @@ class GongClient:
         connector: an aiohttp connector of your own, for a private CA or a proxy. Never closed.
         user_agent: replaces the name that this library gives itself.
         hooks: called with the events of `gong_async.hooks.events`.
-        share: where the company's limits are kept. None keeps them in this process, for all its
-            clients of the same company together.
+        limit_store: where the company's limits are kept. None keeps them in this process, for all
+            its clients of the same company together.
 
     Raises:
         ConfigurationError: one of these cannot work.
@@ -108,7 +108,7 @@ class GongClient:
         connector: BaseConnector | None = None,
         user_agent: str | None = None,
         hooks: Iterable[Hook] = (),
-        share: Share | None = None,
+        limit_store: LimitStore | None = None,
     ) -> None:
         if session is not None and connector is not None:
             msg = "session and connector are both given; a session has its connector already"
@@ -122,31 +122,31 @@ class GongClient:
         _check_own("connector", connector, BaseConnector)
         _check_auth(auth)
         company = f"{origin(url)} {auth.fingerprint}"
-        limiter = _share(share).limiter(company, limits)
+        limiter = _limit_store(limit_store).limiter(company, limits)
         self._limits, self._company = limits, company
         self._pool = SessionPool(
             max_connections=limits.max_in_flight, session=session, connector=connector
         )
         self._owner = True
         self._jobs: WeakSet[JobTask] = WeakSet()
-        self._jobs_lifeline = Lifeline()
+        self._open_job_calls = OpenCalls()
         self._closing: asyncio.Task[None] | None = None
         redact = Redactor(lambda: auth.secrets)
         mask_log(redact)
-        self._wear(
+        self._attach_resources(
             Pipeline(
                 base_url=url,
                 user_agent=named,
                 auth=auth,
                 limiter=limiter,
-                lane="interactive",
+                priority="interactive",
                 transport=self._pool,
                 retry=retry,
                 timeout=timeout,
                 converter=make_converter(),
                 redact=redact,
                 follows_credential=base_url is None,
-                lifeline=Lifeline(),
+                open_calls=OpenCalls(),
                 hooks=called,
             )
         )
@@ -185,28 +185,28 @@ class GongClient:
         *,
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
-        lane: Lane | None = None,
+        priority: Priority | None = None,
     ) -> GongClient:
         """Return a client with other options, on the same connections and limits.
 
-        In the lane "bulk" calls let those of the lane "interactive" go first, and leave the
+        With the priority "bulk", calls let those with "interactive" go first, and leave the
         reserve of the limits alone.
 
         It lives as long as this one: closing it does nothing, closing this one closes both.
         """
-        twin = object.__new__(type(self))
-        twin._limits, twin._company = self._limits, self._company
-        twin._pool, twin._owner = self._pool, False
-        twin._jobs, twin._jobs_lifeline = self._jobs, self._jobs_lifeline
+        derived = object.__new__(type(self))
+        derived._limits, derived._company = self._limits, self._company
+        derived._pool, derived._owner = self._pool, False
+        derived._jobs, derived._open_job_calls = self._jobs, self._open_job_calls
         changes: dict[str, Any] = {}
         if timeout is not None:
             changes["timeout"] = _timeout(timeout)
         if retry is not None:
             changes["retry"] = instance_of("retry", retry, RetryPolicy)
-        if lane is not None:
-            changes["lane"] = _lane(lane)
-        twin._wear(evolve(self._call, **changes))
-        return twin
+        if priority is not None:
+            changes["priority"] = _priority(priority)
+        derived._attach_resources(evolve(self._call, **changes))
+        return derived
 
     @overload
     async def request(
@@ -216,7 +216,7 @@ class GongClient:
         path: Mapping[str, str | int] | None = None,
         query: Mapping[str, str | int | float | bool] | None = None,
         body: object = None,
-    ) -> Answer: ...
+    ) -> RawResult: ...
 
     @overload
     async def request(
@@ -246,7 +246,7 @@ class GongClient:
         """
         if isinstance(endpoint, str):
             method, _, route = endpoint.partition(" ")
-            endpoint = Endpoint(method, route, Answer)
+            endpoint = Endpoint(method, route, RawResult)
         plain = {name: str(value) for name, value in (path or {}).items()}
         return await self._call(endpoint, path=plain, query=query, body=body)
 
@@ -279,7 +279,7 @@ class GongClient:
             max_in_flight = int(number("max_in_flight", max_in_flight, whole=True, least=1))
         engine: Engine[Change, UpdatedMeeting] = Engine(
             source=changes,
-            operation=self.with_options(lane="bulk")._update_one,  # noqa: SLF001 - our own
+            operation=self.with_options(priority="bulk")._update_one,  # noqa: SLF001 - our own
             key=_meeting_key,
             attempts=_attempts,
             max_in_flight=max_in_flight or self._limits.max_in_flight,
@@ -343,7 +343,7 @@ class GongClient:
         """
         if not self._owner:
             return
-        self._call.lifeline.closed = True
+        self._call.open_calls.closed = True
         loop = asyncio.get_running_loop()
         closing = self._closing
         if closing is None or closing.done() or closing.get_loop() is not loop:
@@ -362,10 +362,10 @@ class GongClient:
     async def _close(self) -> None:
         jobs = [job for job in self._jobs if not job.task.done()]
         try:
-            await self._call.lifeline.cut()
+            await self._call.open_calls.cut()
             if jobs:
                 await _job_tasks().close_all(jobs)
-            if isinstance(self._call.auth, Settling):
+            if isinstance(self._call.auth, Closable):
                 await self._call.auth.settle()
         except asyncio.CancelledError:
             if jobs:
@@ -373,13 +373,13 @@ class GongClient:
             raise
         finally:
             try:
-                await self._jobs_lifeline.cut()
+                await self._open_job_calls.cut()
             finally:
-                self._call.limiter.leave()
+                self._call.limiter.detach()
                 await self._pool.close()
 
     async def __aenter__(self) -> Self:
-        self._call.lifeline.check()
+        self._call.open_calls.check()
         return self
 
     async def __aexit__(
@@ -393,17 +393,17 @@ class GongClient:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._call.base_url}>"
 
-    def _wear(self, call: Pipeline) -> None:
+    def _attach_resources(self, call: Pipeline) -> None:
         self._call = call
         self.meetings = Meetings(call)
 
     def _sender(self, run: Run | None) -> PipelineSender:
         # Calls of jobs may come to their end when the client is closed; see `close`.
-        call = evolve(self._call, lane="bulk", witness=run, lifeline=self._jobs_lifeline)
+        call = evolve(self._call, priority="bulk", observer=run, open_calls=self._open_job_calls)
         return PipelineSender(call, call.limiter, self._limits)
 
     def _register_job(self, job: JobTask) -> None:
-        self._call.lifeline.check()
+        self._call.open_calls.check()
         self._jobs.add(job)
 
     async def _update_one(self, change: Change) -> UpdatedMeeting:
@@ -457,9 +457,9 @@ def _user_agent(value: str | None) -> str:
     return text
 
 
-def _lane(value: Lane) -> Lane:
-    if value not in get_args(Lane):
-        raise ConfigurationError(f"lane must be one of {', '.join(get_args(Lane))}")
+def _priority(value: Priority) -> Priority:
+    if value not in get_args(Priority):
+        raise ConfigurationError(f"priority must be one of {', '.join(get_args(Priority))}")
     return value
 
 
@@ -469,11 +469,13 @@ def _check_own(name: str, own: object, cls: type[ClientSession | BaseConnector])
         raise ConfigurationError(f"the {name} that was passed in is closed; pass an open one")
 
 
-def _share(value: Share | None) -> Share:
+def _limit_store(value: LimitStore | None) -> LimitStore:
     if value is None:
-        return IN_THIS_PROCESS
+        return PROCESS_LIMITS
     if isinstance(value, type) or not callable(getattr(value, "limiter", None)):
-        raise ConfigurationError(f"share must be HostShare(), for example; got {kind_of(value)}")
+        raise ConfigurationError(
+            f"limit_store must be a limit store such as SQLiteLimitStore(); got {kind_of(value)}"
+        )
     return value
 
 

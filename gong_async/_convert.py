@@ -24,7 +24,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from gong_async._json import FASTEST, Json
 from gong_async.errors import DecodeError, ValidationError
 from gong_async.models._shared import (
-    Answer,
+    RawResult,
     Result,
     isoformat,
     meeting_id,
@@ -86,7 +86,7 @@ def make_converter() -> Converter:
     converter.register_structure_hook(datetime, _exactly(datetime, _structure_datetime))
     converter.register_structure_hook_func(_is_enum, _structure_enum)
     converter.register_structure_hook_func(_is_literal, _structure_literal)
-    converter.register_structure_hook(Answer, _structure_answer)
+    converter.register_structure_hook(RawResult, _structure_answer)
     converter.register_unstructure_hook_factory(attrs.has, lambda cls: _writer(cls, converter))
     converter.register_structure_hook_factory(_is_model, lambda cls: _reader(cls, converter))
     converter.register_structure_hook_factory(_is_optional_str, lambda _: _structure_optional_str)
@@ -258,9 +258,9 @@ def _reader(cls: type[Any], converter: Converter) -> Callable[[Any, Any], Any]:
     return structure_model
 
 
-def _structure_answer(payload: Any, _: Any) -> Answer:
+def _structure_answer(payload: Any, _: Any) -> RawResult:
     request_id = payload.get("requestId")
-    return Answer(request_id=request_id if isinstance(request_id, str) else None, data=payload)
+    return RawResult(request_id=request_id if isinstance(request_id, str) else None, data=payload)
 
 
 def _structure_str(value: Any, _: Any) -> str:

@@ -13,11 +13,11 @@ from gong_async.errors import UsageError
 
 
 @define(eq=False)
-class Lifeline:
+class OpenCalls:
     """Shared by a client and all its `with_options` copies."""
 
     closed: bool = False
-    _spans: set[Span] = field(factory=set, init=False)
+    _scopes: set[DeadlineScope] = field(factory=set, init=False)
 
     def check(self) -> None:
         """Refuse to begin anything once the client is closed."""
@@ -25,22 +25,22 @@ class Lifeline:
             msg = "this client is closed; make a new one"
             raise UsageError(msg)
 
-    def span(self, seconds: float | None) -> Span:
+    def scope(self, seconds: float | None) -> DeadlineScope:
         """Return a block that is cut off after `seconds`, or when the client is closed."""
-        return Span(self._spans, seconds)
+        return DeadlineScope(self._scopes, seconds)
 
     async def cut(self) -> None:
         """Close: end every call that is under way, in whatever loop it runs."""
         self.closed = True
-        for span in list(self._spans):
-            if not span.loop.is_closed():
-                span.loop.call_soon_threadsafe(span.cut_off)
+        for scope in list(self._scopes):
+            if not scope.loop.is_closed():
+                scope.loop.call_soon_threadsafe(scope.expire)
         # Two turns of the loop: one for the cancellations, one for what they set free.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
 
-class Span:
+class DeadlineScope:
     """A block of one task that raises `TimeoutError` when it is cut off.
 
     As `asyncio.timeout`, which takes five times as long to enter and to leave.
@@ -53,16 +53,16 @@ class Span:
         "_seconds",
         "_task",
         "_timer",
-        "is_cut_off",
+        "expired",
         "loop",
         "until",
     )
 
-    def __init__(self, others: set[Span], seconds: float | None) -> None:
+    def __init__(self, others: set[DeadlineScope], seconds: float | None) -> None:
         self.loop: asyncio.AbstractEventLoop
         self.until = math.inf
         """On the loop's clock."""
-        self.is_cut_off = False
+        self.expired = False
         self._others = others
         self._seconds = seconds
         self._left: float | None = None
@@ -70,17 +70,17 @@ class Span:
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def cut_off(self) -> None:
+    def expire(self) -> None:
         """End the block, if it has not ended."""
-        if self in self._others and not self.is_cut_off and self._task is not None:
-            self.is_cut_off = True
+        if self in self._others and not self.expired and self._task is not None:
+            self.expired = True
             self._task.cancel()
 
     def count_time(self, seconds: float) -> None:
         """Count time from now on: cut off after `seconds`, less those counted before."""
         if self._timer is None:
             self.until = self.loop.time() + (seconds if self._left is None else self._left)
-            self._timer = self.loop.call_at(self.until, self.cut_off)
+            self._timer = self.loop.call_at(self.until, self.expire)
 
     def stop_time(self) -> None:
         """Count no time until `count_time`; closing the client still cuts the block off."""
@@ -94,7 +94,7 @@ class Span:
         self._cancelling = 0 if self._task is None else self._task.cancelling()
         if self._seconds is not None:
             self.until = self.loop.time() + self._seconds
-            self._timer = self.loop.call_at(self.until, self.cut_off)
+            self._timer = self.loop.call_at(self.until, self.expire)
         self._others.add(self)
         return self
 
@@ -107,7 +107,7 @@ class Span:
         self._others.remove(self)
         if self._timer is not None:
             self._timer.cancel()
-        if not self.is_cut_off or self._task is None:
+        if not self.expired or self._task is None:
             return
         # Somebody else may have cancelled the task as well: then it stays cancelled.
         ours_alone = self._task.uncancel() <= self._cancelling

@@ -15,11 +15,11 @@ from urllib.parse import quote, urlencode
 from attrs import Factory, define, evolve, field, frozen
 
 from gong_async._convert import Converter, structure, to_json
-from gong_async._deadline import Lifeline, Span
+from gong_async._deadline import DeadlineScope, OpenCalls
 from gong_async._redact import PinnedSecret, Redactor, Secret
 from gong_async._response import request_id, retry_after, status_error, success_payload
 from gong_async._transport import Transport
-from gong_async._wire import Encoded, Endpoint, Progress, Request, Response, Witness
+from gong_async._wire import AttemptObserver, AttemptProgress, Encoded, Endpoint, Request, Response
 from gong_async.auth import Auth
 from gong_async.errors import (
     APITimeoutError,
@@ -34,15 +34,15 @@ from gong_async.errors import (
 from gong_async.hooks.events import (
     AttemptFinished,
     CallFinished,
-    CallsHeld,
     CallStarted,
     Event,
     Hook,
+    LimiterPaused,
+    PermitAcquired,
     RetryPlanned,
-    TurnWaited,
 )
 from gong_async.hooks.log import log_event
-from gong_async.limits.types import Lane, Limiter, Turn
+from gong_async.limits.types import Limiter, Permit, Priority
 from gong_async.models._shared import Meta, Result, meeting_id, utc_now
 from gong_async.retry import Action, Again, RetryBudget, RetryPolicy, decide
 
@@ -65,7 +65,7 @@ def _headers(pipeline: Pipeline) -> tuple[Mapping[str, str], Mapping[str, str]]:
 
 def _deadlines(pipeline: Pipeline) -> tuple[float | None, float | None]:
     deadline = pipeline.retry.deadline
-    return (None, deadline) if pipeline.lane == "bulk" else (deadline, None)
+    return (None, deadline) if pipeline.priority == "bulk" else (deadline, None)
 
 
 @frozen(kw_only=True, eq=False)
@@ -76,18 +76,18 @@ class Pipeline:
     user_agent: str
     auth: Auth
     limiter: Limiter
-    lane: Lane
+    priority: Priority
     transport: Transport
     retry: RetryPolicy
     timeout: float
     converter: Converter
     redact: Redactor
-    lifeline: Lifeline
+    open_calls: OpenCalls
     follows_credential: bool = True
     """Whether a credential that belongs to a base URL is sent there, and not to `base_url`."""
     budget: RetryBudget = field(factory=RetryBudget)
     hooks: tuple[Hook, ...] = ()
-    witness: Witness | None = None
+    observer: AttemptObserver | None = None
     _headers: tuple[Mapping[str, str], Mapping[str, str]] = field(
         init=False, default=Factory(_headers, takes_self=True)
     )
@@ -107,9 +107,9 @@ class Pipeline:
     ) -> T:
         """Make one call and return its typed answer."""
         request = self._prepare(endpoint, path or {}, query, body)
-        self.lifeline.check()
+        self.open_calls.check()
         self.budget.earn()
-        return await _Course(self, endpoint, request).run()
+        return await _CallState(self, endpoint, request).run()
 
     def _prepare(
         self,
@@ -145,7 +145,7 @@ class Pipeline:
             problem = f"has no JSON form: {self.redact(str(error))}"
         raise ValidationError("body", problem)
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Tell every hook; what a hook raises must not change what becomes of the call."""
         for hook in self.hooks:
             call: Callable[[Event], object] = hook
@@ -160,22 +160,22 @@ class Pipeline:
                     "a hook failed at %s", type(event).__name__
                 )
 
-    def warn(self, event: RetryPlanned | CallsHeld) -> None:
+    def warn(self, event: RetryPlanned | LimiterPaused) -> None:
         """Tell what an operator wants to read in the log even if nobody listens."""
         if log_event not in self.hooks:
             log_event(event)
-        self.tell(event)
+        self.emit(event)
 
 
 @define(eq=False)
-class _Course(Generic[T]):
+class _CallState(Generic[T]):
     """One call on its way: what has happened to it so far."""
 
-    road: Pipeline
+    pipeline: Pipeline
     endpoint: Endpoint[T]
     request: Request
-    span: Span | None = None
-    progress: Progress = field(factory=Progress)
+    scope: DeadlineScope | None = None
+    progress: AttemptProgress = field(factory=AttemptProgress)
     attempts: int = 0
     failures: int = 0
     refusals: int = 0
@@ -187,33 +187,33 @@ class _Course(Generic[T]):
 
     async def run(self) -> T:
         """Attempt until there is a result, an error that stays, or no time left."""
-        road = self.road
+        pipeline = self.pipeline
         error: GongError | None = None
         finished = False
-        if road.hooks:
-            road.tell(CallStarted(**self._subject()))
+        if pipeline.hooks:
+            pipeline.emit(CallStarted(**self._subject()))
         try:
-            with road.lifeline.span(road._deadlines[0]) as self.span:  # noqa: SLF001 - one module
-                result = await road.retry.run(self._attempt)
+            with pipeline.open_calls.scope(pipeline._deadlines[0]) as self.scope:  # noqa: SLF001 - one module
+                result = await pipeline.retry.run(self._attempt)
             finished = True
             return result
         except GongError as failed:
             error = failed
             raise
         except TimeoutError:
-            if self.span is None or not self.span.is_cut_off:
+            if self.scope is None or not self.scope.expired:
                 raise
-            error = cut_off = self._cut_off()
+            error = expire = self._expired()
         finally:
-            if road.hooks:
+            if pipeline.hooks:
                 cancelled = not finished and error is None
-                road.tell(self._finished(error, cancelled=cancelled))
-        raise cut_off
+                pipeline.emit(self._finished(error, cancelled=cancelled))
+        raise expire
 
     async def _attempt(self) -> T:
         """Sign, take a turn, send, read: once."""
-        road = self.road
-        road.lifeline.check()
+        pipeline = self.pipeline
+        pipeline.open_calls.check()
         authorization = await self._sign()
         error: GongError | None = None
         response: Response | None = None
@@ -222,16 +222,16 @@ class _Course(Generic[T]):
             response = await self._send(authorization)
             return self._read(response)
         except GongError as failed:
-            error = failure = self._locate(failed)
+            error = failure = self._annotate(failed)
         finally:
-            if self.attempts > before[0] and (road.hooks or road.witness is not None):
-                self._tell_attempt(response, error, before)
-        raise await self._judge(failure, authorization)
+            if self.attempts > before[0] and (pipeline.hooks or pipeline.observer is not None):
+                self._emit_attempt(response, error, before)
+        raise await self._next_step(failure, authorization)
 
     async def _sign(self) -> Secret:
         """Return the credential; it may have to be fetched, or renewed, which may fail."""
         try:
-            return await self.road.auth.authorization()
+            return await self.pipeline.auth.authorization()
         except GongError as failed:
             failure = self._without_credential(failed)
         raise failure
@@ -239,7 +239,7 @@ class _Course(Generic[T]):
     async def _renew(self, refused: Secret) -> bool:
         """Replace the credential that Gong refused; say whether there is a new one."""
         try:
-            return await self.road.auth.renew(refused)
+            return await self.pipeline.auth.renew(refused)
         except GongError as failed:
             failure = self._without_credential(failed)
         raise failure
@@ -249,78 +249,84 @@ class _Course(Generic[T]):
         error = copy.copy(error)  # others may wait for the same credential, and get the same error
         error.delivery = Delivery.ANSWERED if self.attempts else Delivery.NOT_SENT
         error.outcome_unknown = self.doubtful
-        return self._locate(error)
+        return self._annotate(error)
 
     def _addressed(self, authorization: Secret) -> Request:
         """Return the request, on its way to where the credential belongs."""
-        road, request = self.road, self.request
-        if not (road.follows_credential and isinstance(authorization, PinnedSecret)):
+        pipeline, request = self.pipeline, self.request
+        if not (pipeline.follows_credential and isinstance(authorization, PinnedSecret)):
             return request
-        if authorization.base_url == road.base_url:
+        if authorization.base_url == pipeline.base_url:
             return request
-        target = request.url.removeprefix(road.base_url)
+        target = request.url.removeprefix(pipeline.base_url)
         return evolve(request, url=authorization.base_url + target)
 
     async def _send(self, authorization: Secret) -> Response:
         """Wait for a turn and send. The turn is given back before anything else is done."""
-        road, loop = self.road, asyncio.get_running_loop()
+        pipeline, loop = self.pipeline, asyncio.get_running_loop()
         request = self._addressed(authorization)
-        span, deadline = self.span, road._deadlines[1]  # noqa: SLF001 - one module
-        if deadline is not None and span is not None:
-            span.stop_time()
-        patience = road.retry.patience
-        if span is not None and span.until != math.inf:
-            patience = min(patience, self._time_left())
-        async with road.limiter.turn(patience=patience, lane=road.lane) as turn:
-            self.waited += turn.waited
-            if road.witness is not None:
-                await self._announce(road.witness, turn)
-            if deadline is not None and span is not None:
-                span.count_time(deadline)
+        scope, deadline = self.scope, pipeline._deadlines[1]  # noqa: SLF001 - one module
+        if deadline is not None and scope is not None:
+            scope.stop_time()
+        max_wait = pipeline.retry.longest_pause
+        if scope is not None and scope.until != math.inf:
+            max_wait = min(max_wait, self._time_left())
+        async with pipeline.limiter.acquire(
+            max_wait=max_wait, priority=pipeline.priority
+        ) as permit:
+            self.waited += permit.waited
+            if pipeline.observer is not None:
+                await self._announce(pipeline.observer, permit)
+            if deadline is not None and scope is not None:
+                scope.count_time(deadline)
             self.attempts += 1
-            if road.hooks and turn.waited > 0:
-                waited = turn.waited
-                road.tell(TurnWaited(**self._subject(), lane=road.lane, seconds=waited))
+            if pipeline.hooks and permit.waited > 0:
+                waited = permit.waited
+                pipeline.emit(
+                    PermitAcquired(**self._subject(), priority=pipeline.priority, seconds=waited)
+                )
             sent_at = loop.time()
             try:
-                response = await road.transport.send(
-                    request, authorization, timeout=road.timeout, progress=self.progress
+                response = await pipeline.transport.send(
+                    request, authorization, timeout=pipeline.timeout, progress=self.progress
                 )
             finally:
                 self.on_wire += loop.time() - sent_at
             if response.status == _TOO_MANY_REQUESTS:
                 asked = retry_after(response, utc_now())
-                hold = road.retry.after_refusal(asked, self.refusals + 1)
-                turn.refused(hold)
-                road.warn(CallsHeld(hold=hold, request_id=request_id(response, road.redact)))
+                pause = pipeline.retry.after_refusal(asked, self.refusals + 1)
+                permit.refused(pause)
+                pipeline.warn(
+                    LimiterPaused(pause=pause, request_id=request_id(response, pipeline.redact))
+                )
             else:
-                turn.accepted()
+                permit.accepted()
         return response
 
-    async def _announce(self, witness: Witness, turn: Turn) -> None:
+    async def _announce(self, observer: AttemptObserver, permit: Permit) -> None:
         """Let the witness take note of the request; if it does not, the turn is given back."""
         announced = False
         try:
-            await witness.about_to_send(self.request.meeting_id)
+            await observer.about_to_send(self.request.meeting_id)
             announced = True
         finally:
             if not announced:
-                turn.unused()
+                permit.unused()
 
     def _read(self, response: Response) -> T:
         """Return what the answer says, or raise what it stands for."""
-        road = self.road
+        pipeline = self.pipeline
         if not 200 <= response.status < 300:  # noqa: PLR2004
-            raise status_error(response, road.redact, utc_now())
-        payload = success_payload(self.request, response, road.redact)
-        given = request_id(response, road.redact, payload)
-        failure = self._contradiction(payload)
+            raise status_error(response, pipeline.redact, utc_now())
+        payload = success_payload(self.request, response, pipeline.redact)
+        given = request_id(response, pipeline.redact, payload)
+        failure = self._check_echo(payload)
         if failure is None:
             try:
-                result = structure(road.converter, payload, self.endpoint.returns)
+                result = structure(pipeline.converter, payload, self.endpoint.returns)
             except DecodeError as error:
-                paths = tuple(map(road.redact, error.paths))  # they may hold keys of the answer
-                failure = DecodeError(road.redact(error.message), paths=paths)
+                paths = tuple(map(pipeline.redact, error.paths))  # they may hold keys of the answer
+                failure = DecodeError(pipeline.redact(error.message), paths=paths)
             else:
                 if isinstance(result, Result):
                     self._stamp(result, response, given)
@@ -329,9 +335,9 @@ class _Course(Generic[T]):
         del payload  # tracebacks may be shown with the locals of their frames
         raise failure
 
-    def _contradiction(self, payload: dict[str, Any]) -> ProtocolError | None:
+    def _check_echo(self, payload: dict[str, Any]) -> ProtocolError | None:
         """Return what to raise for an answer that is not about what was asked for."""
-        echo, redact = self.endpoint.echo, self.road.redact
+        echo, redact = self.endpoint.echo, self.pipeline.redact
         if echo is None:
             return None
         value, wanted = payload.get(echo), self.request.echo
@@ -345,7 +351,7 @@ class _Course(Generic[T]):
         # Gong's ids are strings in some answers and integers in others; Python keeps every digit.
         if type(value) is int and str(value) == wanted:
             return None
-        self.road.transport.distrust()
+        self.pipeline.transport.discard_connections()
         other = redact(str(value), 40)
         msg = f"Gong's answer is about {echo} {other}, not about this one"
         return ProtocolError(msg, flaw="mismatch")
@@ -362,11 +368,11 @@ class _Course(Generic[T]):
         object.__setattr__(result, "meta", meta)
         object.__setattr__(result, "request_id", given)
 
-    async def _judge(self, error: GongError, authorization: Secret) -> Again | GongError:
+    async def _next_step(self, error: GongError, authorization: Secret) -> Again | GongError:
         """Return what to raise after `error`: itself, or the order to go on."""
-        policy = self.road.retry
+        policy = self.pipeline.retry
         # The attempt is over: whatever ends the call from here on does not cut it short.
-        self.progress = Progress()
+        self.progress = AttemptProgress()
         decision = decide(error, self.request.effect, resend_creates=policy.resend_creates)
         error.outcome_unknown = self.doubtful = self.doubtful or decision.outcome_unknown
         wait: float | None = None
@@ -375,7 +381,7 @@ class _Course(Generic[T]):
                 self.refusals += 1
                 asked = getattr(error, "retry_after", None) or 0.0
                 # A bulk call waits for its next permit, and no time is counted meanwhile.
-                in_time = self.road.lane == "bulk" or not self._too_late(asked)
+                in_time = self.pipeline.priority == "bulk" or not self._too_late(asked)
                 patient = asked <= policy.max_wait and in_time
                 if self.refusals <= policy.max_refusals and patient:
                     wait = 0.0  # the limiter holds everybody, this call too
@@ -391,7 +397,7 @@ class _Course(Generic[T]):
                 pass
         if wait is None or self._too_late(wait):
             return error
-        self.road.warn(
+        self.pipeline.warn(
             RetryPlanned(**self._subject(), attempt=self.attempts, wait=wait, error=error)
         )
         self.waited += wait
@@ -399,7 +405,7 @@ class _Course(Generic[T]):
 
     def _pause(self, error: GongError) -> float | None:
         """Return the seconds before a repetition; None if there shall be none."""
-        policy = self.road.retry
+        policy = self.pipeline.retry
         wait = policy.backoff(self.failures)
         if error.status == _GATEWAY_TIMEOUT:
             wait = max(wait, 1.0)  # the change may still be on its way behind the gateway
@@ -407,7 +413,7 @@ class _Course(Generic[T]):
             if error.retry_after > policy.max_wait:
                 return None
             wait = max(wait, policy.after_refusal(error.retry_after, self.failures))
-        if not self.road.budget.spend(error):
+        if not self.pipeline.budget.spend(error):
             error.message += " (not repeated: too many calls of this client fail at present)"
             return None
         return wait
@@ -416,29 +422,30 @@ class _Course(Generic[T]):
         return wait >= self._time_left()
 
     def _time_left(self) -> float:
-        if self.span is None or self.span.until == math.inf:
+        if self.scope is None or self.scope.until == math.inf:
             return math.inf
-        return self.span.until - asyncio.get_running_loop().time()
+        return self.scope.until - asyncio.get_running_loop().time()
 
-    def _cut_off(self) -> GongError:
+    def _expired(self) -> GongError:
         """Return the error of a call that the lifeline ended, at whatever point it was."""
         unsent = self.progress.phase in _UNSENT
         delivery = Delivery.NOT_SENT if unsent else Delivery.MAYBE
         maybe_applied = not unsent and self.request.effect != "read"
         error: GongError
-        if self.road.lifeline.closed:
+        if self.pipeline.open_calls.closed:
             error = UsageError("the client was closed while the call was under way")
         elif self.attempts == 0:
-            msg = f"no turn within the deadline of {self.road.retry.deadline:g} s; nothing was sent"
+            seconds = self.pipeline.retry.deadline
+            msg = f"no permit within the deadline of {seconds:g} s; nothing was sent"
             error = APITimeoutError(msg, phase="queue")
         else:
-            msg = f"no result within the deadline of {self.road.retry.deadline:g} s"
+            msg = f"no result within the deadline of {self.pipeline.retry.deadline:g} s"
             error = APITimeoutError(msg, phase="total")
         error.delivery = delivery
         error.outcome_unknown = self.doubtful or maybe_applied
-        return self._locate(error)
+        return self._annotate(error)
 
-    def _locate(self, error: GongError) -> GongError:
+    def _annotate(self, error: GongError) -> GongError:
         """Say in the error which call it ended."""
         error.method, error.route = self.request.method, self.request.route
         error.meeting_id, error.attempts = self.request.meeting_id, self.attempts
@@ -454,23 +461,23 @@ class _Course(Generic[T]):
             "meeting_id": request.meeting_id,
         }
 
-    def _tell_attempt(
+    def _emit_attempt(
         self,
         response: Response | None,
         error: GongError | None,
         before: tuple[int, float, float],
     ) -> None:
-        road, status = self.road, response.status if response else None
-        if road.witness is not None:
-            road.witness.attempt_ended(self.request.meeting_id, status, error)
-        if not road.hooks:
+        pipeline, status = self.pipeline, response.status if response else None
+        if pipeline.observer is not None:
+            pipeline.observer.attempt_ended(self.request.meeting_id, status, error)
+        if not pipeline.hooks:
             return
-        road.tell(
+        pipeline.emit(
             AttemptFinished(
                 **self._subject(),
                 attempt=self.attempts,
                 status=status,
-                request_id=request_id(response, road.redact) if response else None,
+                request_id=request_id(response, pipeline.redact) if response else None,
                 seconds_waited=self.waited - before[1],
                 seconds_on_wire=self.on_wire - before[2],
                 error=error,

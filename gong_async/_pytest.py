@@ -54,9 +54,9 @@ async def gong(fake_gong: FakeGong) -> AsyncIterator[GongClient]:
     """Make a GongClient that talks to `fake_gong`."""
     from gong_async._client import GongClient  # noqa: PLC0415 - see above
     from gong_async.auth import BasicAuth  # noqa: PLC0415 - see above
-    from gong_async.limits.memory import ProcessShare  # noqa: PLC0415
+    from gong_async.limits.memory import MemoryLimitStore  # noqa: PLC0415
 
     auth = BasicAuth(fake_gong.access_key, fake_gong.access_key_secret)
     # Ports come again: what one test has used up is not to be held against another.
-    async with GongClient(auth, base_url=fake_gong.url, share=ProcessShare()) as client:
+    async with GongClient(auth, base_url=fake_gong.url, limit_store=MemoryLimitStore()) as client:
         yield client

@@ -199,12 +199,12 @@ class Redactor:
 
     __slots__ = (
         "__weakref__",
+        "_known",
         "_longest",
         "_pattern",
         "_remembered",
         "_secrets",
         "_shortest",
-        "_told",
     )
 
     def __init__(self, secrets: Iterable[Secret] | Callable[[], Iterable[Secret]] = ()) -> None:
@@ -212,7 +212,7 @@ class Redactor:
         self._secrets: Callable[[], Iterable[Secret]] = (
             secrets if callable(secrets) else lambda: fixed
         )
-        self._told: tuple[Secret, ...] = ()
+        self._known: tuple[Secret, ...] = ()
         self._remembered: list[Secret] = []
         self._pattern: re.Pattern[str] | None = None
         self._longest = self._shortest = 1
@@ -268,12 +268,12 @@ class Redactor:
         return "".join(masked) + text[done : max(done, len(text) - surplus)]
 
     def _compile(self) -> re.Pattern[str]:
-        told = tuple(self._secrets())
-        if self._pattern is None or not (told is self._told or told == self._told):
-            self._told = told
-            before = [secret for secret in self._remembered if secret not in told]
+        reported = tuple(self._secrets())
+        if self._pattern is None or not (reported is self._known or reported == self._known):
+            self._known = reported
+            before = [secret for secret in self._remembered if secret not in reported]
             # The newest last; what is told now is always kept.
-            self._remembered = [*before[-_MOST_REMEMBERED:], *told]
+            self._remembered = [*before[-_MOST_REMEMBERED:], *reported]
             found = {
                 spelling
                 for secret in self._remembered

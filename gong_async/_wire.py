@@ -127,13 +127,13 @@ class Response:
 
 
 @define
-class Progress:
+class AttemptProgress:
     """How far the current attempt has come; the transport writes it while it goes."""
 
     phase: Phase = "queue"
 
 
-class Witness(Protocol):
+class AttemptObserver(Protocol):
     """Is told of every request before it leaves and after it has come to its end."""
 
     async def about_to_send(self, meeting_id: str | None) -> None:

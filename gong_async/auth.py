@@ -47,7 +47,7 @@ class Auth(Protocol):
 
 
 @runtime_checkable
-class Settling(Protocol):
+class Closable(Protocol):
     """A credential that may be in the middle of something when its client is closed."""
 
     async def settle(self) -> None:

@@ -118,7 +118,7 @@ class Again(Exception):  # noqa: N818 - a signal to the loop below, never seen b
         self.wait = wait
 
 
-def _wait_as_told() -> Generator[float, Any, None]:
+def _given_wait() -> Generator[float, Any, None]:
     """Yield the wait that each `Again` carries; `backoff` sends us the exception."""
     again = yield 0.0
     while True:
@@ -179,7 +179,7 @@ class RetryPolicy:
         return retry_after + random.uniform(0.0, min(0.25 * retry_after, _MOST_ON_TOP))  # noqa: S311
 
     @property
-    def patience(self) -> float:
+    def longest_pause(self) -> float:
         """Seconds that a refusal by Gong's limit may hold a call: `max_wait`, and what we add."""
         return self.max_wait + _MOST_ON_TOP
 
@@ -206,7 +206,7 @@ def _repeating(once: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[A
     Done once per policy, because wrapping costs more than a call. No jitter: a wait that Gong
     demanded must not become shorter, and ours is drawn in `RetryPolicy.backoff`.
     """
-    return backoff.on_exception(_wait_as_told, Again, jitter=None, logger=None)(once)
+    return backoff.on_exception(_given_wait, Again, jitter=None, logger=None)(once)
 
 
 @define

@@ -25,7 +25,7 @@ from blockbuster import BlockBuster
 
 from gong_async import BasicAuth, GongClient, Invitee, Limits, MeetingUpdate
 from gong_async.hooks.events import Hook
-from gong_async.limits.memory import ProcessShare
+from gong_async.limits.memory import MemoryLimitStore
 from gong_async.testing import FakeGong
 from gong_async.testing.oauth import FAKE_CLIENT_SECRET, FAKE_TOKENS
 from gong_async.testing.server import (
@@ -214,7 +214,7 @@ def state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 @pytest.fixture(autouse=True)
 def limits_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test limits of its own: ports come again, and with them another test's company."""
-    monkeypatch.setattr("gong_async._client.IN_THIS_PROCESS", ProcessShare())
+    monkeypatch.setattr("gong_async._client.PROCESS_LIMITS", MemoryLimitStore())
 
 
 @pytest.fixture(autouse=True)

@@ -52,7 +52,7 @@ async def test_interactive_calls_beside_a_bulk_job_keep_the_whole_deadline(
 ) -> None:
     """One client, both priorities: of ten clicks at once the last ones end in the queue."""
     async with client(fake, limits=paced(1), retry=RetryPolicy(deadline=3.5)) as gong:
-        bulk = gong.with_options(lane="bulk")
+        bulk = gong.with_options(priority="bulk")
         job = [asyncio.ensure_future(bulk.meetings.update(f"1{n}", update)) for n in range(5)]
         await asyncio.sleep(0.1)
         clicks = [asyncio.ensure_future(gong.meetings.update(f"2{n}", update)) for n in range(10)]
@@ -70,7 +70,7 @@ async def test_the_deadline_ends_a_bulk_attempt_on_the_wire(
 ) -> None:
     """After a minute in the queue, an answer that never comes is waited for as long as allowed."""
     async with client(fake, limits=paced(1 / 60), retry=RetryPolicy(deadline=7)) as gong:
-        bulk = gong.with_options(lane="bulk")
+        bulk = gong.with_options(priority="bulk")
         await bulk.meetings.update("1", update)
         fake.script(Fault.stall(apply=True))
         start = asyncio.get_running_loop().time()
@@ -92,7 +92,7 @@ async def test_a_retry_of_a_bulk_call_waits_for_its_permit_without_counting(
     """The second attempt gets its permit a minute later, far beyond the deadline."""
     fake.script(Fault.status(503))
     async with client(fake, limits=paced(1 / 60), retry=RetryPolicy(deadline=5)) as gong:
-        updated = await gong.with_options(lane="bulk").meetings.update("1", update)
+        updated = await gong.with_options(priority="bulk").meetings.update("1", update)
 
     assert updated.meta.attempts == 2
     assert updated.meta.seconds_waited > 50
@@ -109,7 +109,7 @@ async def test_the_attempts_of_a_bulk_call_share_one_deadline(
         start = asyncio.get_running_loop().time()
 
         with pytest.raises(APITimeoutError) as caught:
-            await gong.with_options(lane="bulk").meetings.update("1", update)
+            await gong.with_options(priority="bulk").meetings.update("1", update)
         spent = asyncio.get_running_loop().time() - start
 
     assert (caught.value.phase, caught.value.attempts) == ("total", 2)
@@ -124,7 +124,7 @@ async def test_no_back_off_of_a_bulk_call_goes_past_its_deadline(
     fake.script(Fault.status(503))
     async with client(fake, retry=RetryPolicy(deadline=5, backoff_floor=10)) as gong:
         with pytest.raises(ServerError):
-            await gong.with_options(lane="bulk").meetings.update("1", update)
+            await gong.with_options(priority="bulk").meetings.update("1", update)
 
     assert fake.received_count == 1
 
@@ -136,7 +136,7 @@ async def test_a_bulk_call_sits_out_a_refusal_beyond_its_deadline(
     """Gong asks for 30 s: that is a wait for the next permit. `max_wait` bounds it as ever."""
     fake.script(Fault.rate_limited("30"))
     async with client(fake, retry=RetryPolicy(deadline=5)) as gong:
-        bulk = gong.with_options(lane="bulk")
+        bulk = gong.with_options(priority="bulk")
         updated = await bulk.meetings.update("1", update)
         fake.script(Fault.rate_limited("61"))
         with pytest.raises(RateLimitError):
@@ -151,7 +151,7 @@ async def test_closing_the_client_ends_bulk_calls_in_the_queue(
 ) -> None:
     """No deadline runs there, and none is needed."""
     gong = client(fake, limits=paced(1 / 600), retry=RetryPolicy(deadline=5))
-    bulk = gong.with_options(lane="bulk")
+    bulk = gong.with_options(priority="bulk")
     await bulk.meetings.update("1", update)
     waiting = [asyncio.ensure_future(bulk.meetings.update(str(n), update)) for n in range(2, 5)]
     await asyncio.sleep(60)

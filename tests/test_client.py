@@ -352,12 +352,12 @@ async def test_a_closed_client_refuses_every_use(
 ) -> None:
     """Calls, copies with other options and entering it: all say that it is closed."""
     gong = client(fake)
-    twin = gong.with_options(timeout=5)
+    derived = gong.with_options(timeout=5)
     await gong.close()
 
     errors = [
         await failure(gong.meetings.update("1", update)),
-        await failure(twin.meetings.update("1", update)),
+        await failure(derived.meetings.update("1", update)),
         await failure(gong.request("GET /v2/users")),
         await failure(gong.__aenter__()),
     ]
@@ -453,14 +453,14 @@ async def test_a_copy_with_other_options_shares_connections_and_limits(
     """One pace and one connection for both, and each its own timeout."""
     limits = Limits(per_second=1, per_day=None, headroom=0, learns=False)
     async with client(fake, limits=limits, retry=RetryPolicy(max_attempts=1)) as gong:
-        twin = gong.with_options(timeout=3)
+        derived = gong.with_options(timeout=3)
         for number in range(3):
             await gong.meetings.update(number, update)
-            await twin.meetings.update(number, update)
+            await derived.meetings.update(number, update)
         at = [request.at for request in fake.received]
         total = fake.connections_total
         fake.script(Fault.stall(), times=2)
-        errors = [await failure(each.meetings.update("1", update)) for each in (gong, twin)]
+        errors = [await failure(each.meetings.update("1", update)) for each in (gong, derived)]
 
     assert total == 1
     assert min(later - now for now, later in pairwise(at)) >= 0.999
@@ -473,8 +473,8 @@ async def test_closing_a_copy_does_nothing(
 ) -> None:
     """A copy lives as long as its original."""
     async with client(fake) as gong:
-        async with gong.with_options(timeout=5) as twin:
-            await twin.meetings.update("1", update)
+        async with gong.with_options(timeout=5) as derived:
+            await derived.meetings.update("1", update)
 
         updated = await gong.meetings.update("1", update)
 

@@ -13,7 +13,6 @@ import pytest
 from attrs import field, frozen
 
 from gong_async import (
-    Answer,
     CreatedMeeting,
     DecodeError,
     Endpoint,
@@ -23,6 +22,7 @@ from gong_async import (
     MeetingUpdate,
     NewMeeting,
     ProtocolError,
+    RawResult,
     Result,
     UserIntegration,
     ValidationError,
@@ -291,7 +291,7 @@ async def test_the_whole_answer_of_an_operation_that_is_not_modelled(
 
     answer = await gong.request("GET /v2/users")
 
-    assert answer == Answer(data={"requestId": "r", "users": [{"id": 10**19}]}, request_id="r")
+    assert answer == RawResult(data={"requestId": "r", "users": [{"id": 10**19}]}, request_id="r")
 
 
 class Loop(list["Loop"]):

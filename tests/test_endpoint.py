@@ -10,7 +10,6 @@ import pytest
 from attrs import frozen
 
 from gong_async import (
-    Answer,
     ConfigurationError,
     Endpoint,
     GongClient,
@@ -18,6 +17,7 @@ from gong_async import (
     MeetingUpdate,
     NotFoundError,
     ProtocolError,
+    RawResult,
     Result,
     RetryPolicy,
 )
@@ -60,7 +60,7 @@ async def test_echo_is_that_of_its_own_variable(
     variable: str, value: object, gong: GongClient, fake_gong: FakeGong
 ) -> None:
     """Other variables of the route do not matter, and a number is the same as its digits."""
-    endpoint = Endpoint("PUT", f"/v2/x/{{meetingId}}/y/{{{variable}}}", Answer, echo=variable)
+    endpoint = Endpoint("PUT", f"/v2/x/{{meetingId}}/y/{{{variable}}}", RawResult, echo=variable)
     fake_gong.script(answering({variable: value, "meetingId": "8"}))
 
     answer = await gong.request(endpoint, path={"meetingId": "7", variable: "42"})
@@ -81,7 +81,7 @@ async def test_echo_is_that_of_its_own_variable(
     ],
     ids=str,
 )
-@pytest.mark.parametrize("returns", [User, Answer])
+@pytest.mark.parametrize("returns", [User, RawResult])
 async def test_another_echo_is_refused(
     payload: object, returns: type[Any], gong: GongClient, fake_gong: FakeGong
 ) -> None:
@@ -118,7 +118,7 @@ def test_echo_names_a_variable_of_the_route(echo: str) -> None:
 def test_requires_is_a_tuple_of_names(requires: Any) -> None:
     """A single text would be taken letter by letter."""
     with pytest.raises(ConfigurationError, match="requires"):
-        Endpoint("GET", "/v2/users", Answer, requires=requires)
+        Endpoint("GET", "/v2/users", RawResult, requires=requires)
 
 
 @pytest.mark.parametrize("endpoint", ["GET /v2/users", Endpoint("GET", "/v2/users", Page)])
@@ -162,7 +162,7 @@ async def test_a_replacement_without_any_answer_is_a_choice(
     gong: GongClient, fake_gong: FakeGong
 ) -> None:
     """An operation that answers nothing says so by requiring nothing."""
-    endpoint = Endpoint("PUT", "/v2/things", Answer, requires=())
+    endpoint = Endpoint("PUT", "/v2/things", RawResult, requires=())
     fake_gong.script(answering(b""))
     fake_gong.script(answering(b""))
 
@@ -172,7 +172,7 @@ async def test_a_replacement_without_any_answer_is_a_choice(
     assert caught.value.outcome_unknown
 
 
-@pytest.mark.parametrize("returns", [User, Page, Answer])
+@pytest.mark.parametrize("returns", [User, Page, RawResult])
 async def test_errors_in_a_success_are_errors_of_any_class(
     returns: type[Any], gong: GongClient, fake_gong: FakeGong
 ) -> None:
@@ -227,7 +227,7 @@ async def test_advice_on_meetings_speaks_of_them(
 
 async def test_an_endpoint_brings_its_own_advice(gong: GongClient, fake_gong: FakeGong) -> None:
     """In place of that of the class."""
-    endpoint = Endpoint("GET", "/v2/users", Answer, hints={NotFoundError: "Look at the cursor"})
+    endpoint = Endpoint("GET", "/v2/users", RawResult, hints={NotFoundError: "Look at the cursor"})
     fake_gong.script(Fault.status(404))
 
     with pytest.raises(NotFoundError, match="Look at the cursor"):

@@ -27,7 +27,7 @@ class Work:
         return self.begun
 
 
-async def turn() -> None:
+async def yield_once() -> None:
     """Let everything begin that can."""
     for _ in range(3):
         await asyncio.sleep(0)
@@ -37,7 +37,7 @@ async def test_all_share_one() -> None:
     """Whoever comes while it is under way gets the same result; later it is done again."""
     flight, work = SingleFlight[int](), Work()
     waiting = [asyncio.ensure_future(flight(work)) for _ in range(5)]
-    await turn()
+    await yield_once()
     work.go_on.set()
 
     assert await asyncio.gather(*waiting) == [1] * 5
@@ -48,7 +48,7 @@ async def test_an_error_is_everybodys() -> None:
     """And the next one tries again."""
     flight, work = SingleFlight[int](), Work(LookupError("no"))
     waiting = [asyncio.ensure_future(flight(work)) for _ in range(3)]
-    await turn()
+    await yield_once()
     work.go_on.set()
     ended = await asyncio.gather(*waiting, return_exceptions=True)
     with pytest.raises(LookupError):
@@ -65,7 +65,7 @@ async def test_it_goes_on_when_nobody_waits(error: Exception | None) -> None:
     asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
     flight, work = SingleFlight[int](), Work(error)
     waiting = [asyncio.ensure_future(flight(work)) for _ in range(3)]
-    await turn()
+    await yield_once()
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)

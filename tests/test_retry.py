@@ -356,9 +356,10 @@ async def test_clients_with_other_options_share_the_budget(
     """`with_options` gives no second budget to multiply an outage with."""
     fake.script(Fault.status(503), times=None)
     async with client(fake) as gong:
-        twin = gong.with_options(retry=RetryPolicy(max_attempts=6))
+        derived = gong.with_options(retry=RetryPolicy(max_attempts=6))
         calls = [
-            (gong, twin)[number % 2].meetings.update(str(number), update) for number in range(100)
+            (gong, derived)[number % 2].meetings.update(str(number), update)
+            for number in range(100)
         ]
 
         await asyncio.gather(*calls, return_exceptions=True)

@@ -37,7 +37,7 @@ from gong_async.hooks.log import log_event
 from gong_async.testing import FakeGong, Fault
 
 Leaks = Callable[[dict[str, str]], Callable[..., list[str]]]
-Shown = Callable[[BaseException], str]
+KnownSecrets = Callable[[BaseException], str]
 
 # Different in each of its spellings, and unlike the secrets that the whole run is watched for.
 KEY = 'K3Y/of+the "test"&co'
@@ -183,7 +183,7 @@ async def client(fake: FakeGong, auth: str, **options: Any) -> AsyncIterator[Gon
         yield gong
 
 
-def written(gong: GongClient, error: BaseException, shown: Shown) -> str:
+def written(gong: GongClient, error: BaseException, shown: KnownSecrets) -> str:
     """Return everything that could come to light of a failed call."""
     texts = [str(error), repr(error), repr(error.args), repr(vars(error)), shown(error)]
     texts += [repr(pickle.dumps(error)), repr(copy.deepcopy(error))]
@@ -195,7 +195,13 @@ def written(gong: GongClient, error: BaseException, shown: Shown) -> str:
 @pytest.mark.parametrize("auth", AUTHS)
 @pytest.mark.parametrize("fault", faults("basic"))
 async def test_nothing_of_a_failed_call_shows_a_secret(
-    *, fault: str, auth: str, fake: FakeGong, log: Eavesdropper, leaks_of: Leaks, shown: Shown
+    *,
+    fault: str,
+    auth: str,
+    fake: FakeGong,
+    log: Eavesdropper,
+    leaks_of: Leaks,
+    shown: KnownSecrets,
 ) -> None:
     """Whatever goes wrong, and whatever the server repeats, nothing shows what we sent."""
     fake.script(faults(auth)[fault], times=None)
@@ -219,7 +225,7 @@ async def test_nothing_of_a_failed_call_shows_a_secret(
 
 @pytest.mark.parametrize("auth", AUTHS)
 async def test_a_refused_connection_shows_no_secret(
-    auth: str, unused_tcp_port: int, log: Eavesdropper, leaks_of: Leaks, shown: Shown
+    auth: str, unused_tcp_port: int, log: Eavesdropper, leaks_of: Leaks, shown: KnownSecrets
 ) -> None:
     """The error of a server that is not there is as silent."""
     url = f"http://127.0.0.1:{unused_tcp_port}"
@@ -250,7 +256,7 @@ async def test_a_failing_hook_shows_no_secret(
 
 @pytest.mark.parametrize("auth", AUTHS)
 async def test_an_error_of_the_callers_own_session_shows_no_secret(
-    auth: str, fake: FakeGong, log: Eavesdropper, leaks_of: Leaks, shown: Shown
+    auth: str, fake: FakeGong, log: Eavesdropper, leaks_of: Leaks, shown: KnownSecrets
 ) -> None:
     """What a foreign part raises inside aiohttp passes our frames, with their locals."""
 
@@ -270,7 +276,7 @@ async def test_an_error_of_the_callers_own_session_shows_no_secret(
 
 
 def test_a_bad_environment_shows_no_secret(
-    monkeypatch: pytest.MonkeyPatch, leaks_of: Leaks, shown: Shown
+    monkeypatch: pytest.MonkeyPatch, leaks_of: Leaks, shown: KnownSecrets
 ) -> None:
     """A client that cannot be built from the environment does not show the environment."""
     monkeypatch.setenv("GONG_ACCESS_KEY", KEY)
@@ -300,7 +306,7 @@ def test_the_search_finds_every_spelling(name: str, way: str, leaks_of: Leaks) -
 
 
 async def test_the_search_would_find_what_aiohttp_itself_shows(
-    fake: FakeGong, leaks_of: Leaks, shown: Shown
+    fake: FakeGong, leaks_of: Leaks, shown: KnownSecrets
 ) -> None:
     """The control: the same failure without this library shows the secret in its traceback."""
     pair = base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()

@@ -25,13 +25,13 @@ from gong_async import (
     ConfigurationError,
     FileTokenStore,
     GongClient,
-    HostShare,
     Limits,
     MeetingUpdate,
     OAuth,
-    RedisShare,
+    RedisLimitStore,
     RetryPolicy,
     Secret,
+    SQLiteLimitStore,
 )
 from gong_async.hooks.events import Event
 from gong_async.testing import FakeGong
@@ -77,7 +77,7 @@ WRONG: list[tuple[str, Any]] = [
     *each("connector", ["x", False, object(), aiohttp.TCPConnector]),
     *each("user_agent", [5, b"x", ["x"]]),
     *each("base_url", [5, b"https://api.gong.io"]),
-    *each("share", ["x", 5, False, object(), HostShare]),
+    *each("limit_store", ["x", 5, False, object(), SQLiteLimitStore]),
     *each("hooks", [None, 5, "x", print, {"x": 1}, [5], ["x"], [None]]),
 ]
 
@@ -99,7 +99,7 @@ def test_an_option_of_a_wrong_type_is_refused_by_name(name: str, value: Any) -> 
 @pytest.mark.parametrize(
     ("name", "value"),
     [(name, value) for name, value in WRONG if name in {"retry", "timeout"} and value is not None]
-    + [("lane", "fast"), ("lane", 5), ("lane", []), ("lane", "Bulk")],
+    + [("priority", "fast"), ("priority", 5), ("priority", []), ("priority", "Bulk")],
     ids=named,
 )
 def test_a_copy_refuses_the_same(name: str, value: Any) -> None:
@@ -127,13 +127,13 @@ def test_a_login_refuses_a_timeout_that_is_no_number(timeout: Any, tmp_path: Pat
 def test_a_share_refuses_what_is_no_number(name: str, value: Any) -> None:
     """As the client does."""
     with pytest.raises(ConfigurationError, match=rf"^{name} must be"):
-        RedisShare("redis://127.0.0.1", **{name: value})
+        RedisLimitStore("redis://127.0.0.1", **{name: value})
 
 
 def test_an_unknown_option_is_a_type_error() -> None:
     """As with any Python function; type checkers say it before."""
     with pytest.raises(TypeError, match="sharee"):
-        GongClient.from_env(ENVIRON, sharee=HostShare())  # type: ignore[call-arg]
+        GongClient.from_env(ENVIRON, sharee=SQLiteLimitStore())  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("environ", ["x", 5, [("GONG_BEARER_TOKEN", "t")]])

@@ -59,7 +59,7 @@ class Story:
         """Return the id of the meeting at a place of the file."""
         return self.rows[place]["meeting_id"]
 
-    def tell(self) -> None:
+    def emit(self) -> None:
         """Say what will happen. The first row stands in line 2."""
         minutes = len(self.rows) / 3 / 60
         print(
@@ -110,8 +110,10 @@ class Terminal:
         print("\033[?25h" if sys.stderr.isatty() else "", f"\n$ kill -9 {process.pid}", sep="")
 
     def _start(self, *words: object) -> subprocess.Popen[bytes]:
-        told = [os.path.relpath(word, HOME) if isinstance(word, Path) else word for word in words]
-        arguments = [str(word) for word in told]
+        reported = [
+            os.path.relpath(word, HOME) if isinstance(word, Path) else word for word in words
+        ]
+        arguments = [str(word) for word in reported]
         print("\n$ gong-async", *arguments, flush=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("GONG_")} | {
             "GONG_BASE_URL": self.fake.url,
@@ -130,7 +132,7 @@ def main() -> int:
     shutil.rmtree(STATE, ignore_errors=True)
     with FakeGong.serve_in_thread(per_second=ALLOWED, latency=0.05) as fake:
         story.play(fake)
-        story.tell()
+        story.emit()
         began = time.monotonic()
         terminal = Terminal(fake)
         pace = ("--per-second", USED)
@@ -156,13 +158,15 @@ def check_items(story: Story, file: Path) -> list[str]:
     if not file.exists():
         return ["no report was written"]
     lines = file.read_text(encoding="utf-8").splitlines()
-    items: dict[str, Any] = {told["meeting_id"]: told for told in map(json.loads, lines)}
+    items: dict[str, Any] = {
+        reported["meeting_id"]: reported for reported in map(json.loads, lines)
+    }
     states = {story.meeting(DELETED): "failed", story.meeting(story.broken): "skipped"}
     wrong: list[str] = []
     for place, row in enumerate(story.rows):
-        told = items.get(row["meeting_id"], {"state": "missing"})
-        if told["state"] != states.get(row["meeting_id"], "done"):
-            wrong.append(f"line {place + 2} is {told['state']}")
+        reported = items.get(row["meeting_id"], {"state": "missing"})
+        if reported["state"] != states.get(row["meeting_id"], "done"):
+            wrong.append(f"line {place + 2} is {reported['state']}")
     return wrong
 
 

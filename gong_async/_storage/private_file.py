@@ -193,8 +193,8 @@ def _users_directory() -> Path:
     folder = Path()
     with suppress(RuntimeError):  # of newer versions of platformdirs
         folder = Path(user_state_dir("gong_async"))
-    told = os.environ.get("XDG_STATE_HOME", "").strip() if os.name == "posix" else ""
-    if folder.is_absolute() and (told.startswith("/") or (not told and _has_home())):
+    reported = os.environ.get("XDG_STATE_HOME", "").strip() if os.name == "posix" else ""
+    if folder.is_absolute() and (reported.startswith("/") or (not reported and _has_home())):
         return folder
     raise ConfigurationError(
         "there is no home directory to keep state in: HOME or XDG_STATE_HOME is missing, empty or "

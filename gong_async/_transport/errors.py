@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from gong_async._wire import Progress, Request
+from gong_async._wire import AttemptProgress, Request
 from gong_async.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -29,7 +29,7 @@ _TIMEOUTS: dict[str, str] = {
 }
 
 
-class Lost(aiohttp.ClientError):
+class ConnectionLost(aiohttp.ClientError):
     """A connection error under a name that aiohttp does not know.
 
     aiohttp repeats PUT, DELETE and GET once by itself when it sees its own connection errors:
@@ -41,9 +41,11 @@ class Lost(aiohttp.ClientError):
         self.original = original
 
 
-def explain(error: Exception, request: Request, *, timeout: float, progress: Progress) -> GongError:
+def explain(
+    error: Exception, request: Request, *, timeout: float, progress: AttemptProgress
+) -> GongError:
     """Say in our words what aiohttp's exception means, and whether the request got away."""
-    if isinstance(error, Lost):
+    if isinstance(error, ConnectionLost):
         error = error.original
     phase = progress.phase
     unconnected = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)

@@ -23,11 +23,11 @@ from gong_async._transport.body import (
     read,
 )
 from gong_async._transport.tls import connecting
-from gong_async._wire import Progress, Request, Response
+from gong_async._wire import AttemptProgress, Request, Response
 
 
 @frozen(kw_only=True)
-class Facts:
+class AiohttpInfo:
     """Which aiohttp sends the requests."""
 
     version: str
@@ -35,10 +35,10 @@ class Facts:
     """Whether answers are read by the compiled parser."""
 
 
-def facts() -> Facts:
+def facts() -> AiohttpInfo:
     """Return what is loaded."""
     compiled = http_parser.HttpResponseParser is not http_parser.HttpResponseParserPy
-    return Facts(version=aiohttp.__version__, compiled=compiled)
+    return AiohttpInfo(version=aiohttp.__version__, compiled=compiled)
 
 
 CONNECT_SECONDS = 10.0
@@ -73,7 +73,7 @@ class Origin:
     def __attrs_post_init__(self) -> None:
         self._place = _Place("GET", URL(self.url, encoded=True))
 
-    async def connect(self, timeout: float, progress: Progress) -> Connection:
+    async def connect(self, timeout: float, progress: AttemptProgress) -> Connection:
         """Return a connection on which nothing waits that nobody asked for.
 
         aiohttp would take it for the answer to the next request, whatever that asks.
@@ -142,12 +142,12 @@ def origin_of(url: str) -> str:
 _INFORMATIONAL = frozenset({*range(100, 200)} - {101})
 
 
-class Exchange:
+class Http1Exchange:
     """A connection while it serves one request."""
 
     __slots__ = ("connection", "content", "progress", "protocol", "transport")
 
-    def __init__(self, connection: Connection, progress: Progress) -> None:
+    def __init__(self, connection: Connection, progress: AttemptProgress) -> None:
         assert connection.protocol is not None  # noqa: S101 - it was just found connected
         assert connection.protocol.transport is not None  # noqa: S101
         self.connection = connection

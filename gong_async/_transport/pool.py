@@ -14,11 +14,11 @@ from attrs import define, field
 
 from gong_async._redact import Secret
 from gong_async._transport.errors import explain
-from gong_async._transport.http1 import Exchange, Origin, facts, origin_of
+from gong_async._transport.http1 import Http1Exchange, Origin, facts, origin_of
 from gong_async._transport.loops import Loop, Loops
-from gong_async._transport.session_send import send_through
+from gong_async._transport.session_send import session_send
 from gong_async._transport.tls import tls_context
-from gong_async._wire import Progress, Request, Response
+from gong_async._wire import AttemptProgress, Request, Response
 from gong_async.errors import GongError, UsageError
 
 _KEEPALIVE_SECONDS = 15.0  # below the idle time of the usual load balancers (60 s and more)
@@ -40,7 +40,7 @@ class SessionPool:
     _tls: ssl.SSLContext | None = field(default=None, init=False, repr=False)
 
     async def send(
-        self, request: Request, authorization: Secret, *, timeout: float, progress: Progress
+        self, request: Request, authorization: Secret, *, timeout: float, progress: AttemptProgress
     ) -> Response:
         """Send `request` once and return the whole answer, whatever its status.
 
@@ -52,7 +52,7 @@ class SessionPool:
         failure: GongError
         try:
             if self.session is not None:
-                return await send_through(
+                return await session_send(
                     self.session, request, authorization, timeout=timeout, progress=progress
                 )
             return await self._send(request, authorization, timeout, progress)
@@ -66,7 +66,7 @@ class SessionPool:
         raise failure
 
     async def _send(
-        self, request: Request, authorization: Secret, timeout: float, progress: Progress
+        self, request: Request, authorization: Secret, timeout: float, progress: AttemptProgress
     ) -> Response:
         here = self._loops.here()
         if here.guard is None:
@@ -77,14 +77,14 @@ class SessionPool:
         connection = await origin.connect(timeout, progress)
         if connection.protocol is not None and connection.protocol not in here.connections:
             here.connections.add(connection.protocol)
-        exchange = Exchange(connection, progress)
+        exchange = Http1Exchange(connection, progress)
         here.deadlines.add(exchange, until)
         try:
             return await exchange.run(origin, request, authorization)
         finally:
             here.deadlines.remove(exchange)
 
-    def distrust(self) -> None:
+    def discard_connections(self) -> None:
         """Let no later request use a connection that is open now.
 
         An answer that belongs to another request may leave its own behind on the connection.

@@ -15,18 +15,18 @@ from gong_async._transport.body import (
     check_head,
     read,
 )
-from gong_async._transport.errors import Lost
+from gong_async._transport.errors import ConnectionLost
 from gong_async._transport.http1 import CONNECT_SECONDS
-from gong_async._wire import Progress, Request, Response
+from gong_async._wire import AttemptProgress, Request, Response
 
 
-async def send_through(
+async def session_send(
     session: ClientSession,
     request: Request,
     authorization: Secret,
     *,
     timeout: float,
-    progress: Progress,
+    progress: AttemptProgress,
 ) -> Response:
     """Send `request` once and return the whole answer."""
     # Without a body nothing tells when the request leaves.
@@ -74,13 +74,13 @@ async def _no_resend(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
     """Give every connection error that aiohttp would answer with a repetition another name."""
-    lost: Lost | None = None
+    lost: ConnectionLost | None = None
     try:
         return await handler(request)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        lost = Lost(error)
+        lost = ConnectionLost(error)
     raise lost
 
 
@@ -89,7 +89,7 @@ class _Body(aiohttp.Payload):
 
     _value: bytes
 
-    def __init__(self, value: bytes, progress: Progress) -> None:
+    def __init__(self, value: bytes, progress: AttemptProgress) -> None:
         super().__init__(value)
         self._size = len(value)
         self._progress = progress

@@ -6,9 +6,9 @@ import ssl
 from contextvars import ContextVar
 from typing import Any
 
-from gong_async._wire import Progress
+from gong_async._wire import AttemptProgress
 
-connecting: ContextVar[Progress | None] = ContextVar("gong_async_connecting", default=None)
+connecting: ContextVar[AttemptProgress | None] = ContextVar("gong_async_connecting", default=None)
 """The attempt that a new connection is made for."""
 
 

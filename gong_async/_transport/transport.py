@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Protocol
 
 from gong_async._redact import Secret
-from gong_async._wire import Progress, Request, Response
+from gong_async._wire import AttemptProgress, Request, Response
 
 
 class Transport(Protocol):
     """Sends one request once."""
 
     async def send(
-        self, request: Request, authorization: Secret, *, timeout: float, progress: Progress
+        self, request: Request, authorization: Secret, *, timeout: float, progress: AttemptProgress
     ) -> Response:
         """Send `request` once and return the whole answer, whatever its status."""
         ...
 
-    def distrust(self) -> None:
+    def discard_connections(self) -> None:
         """Let no later request use a connection that is open now."""
         ...

@@ -106,7 +106,7 @@ async def cancel_and_wait(*tasks: asyncio.Future[Any]) -> None:
 
 
 async def _close_source(source: AsyncGenerator[Any, Any]) -> None:
-    """Close the source, unless the loop does it: at its end it closes all generators in a turn."""
+    """Close the source, unless the loop does: at its end it closes all generators."""
     try:
         await asyncio.sleep(0)
     finally:
@@ -119,7 +119,7 @@ class EngineRun(Generic[ItemT, ResultT]):
 
     def __init__(self, engine: Engine[ItemT, ResultT]) -> None:
         self.engine = engine
-        self._told: deque[Outcome[ItemT, ResultT] | asyncio.Task[None]] = deque()
+        self._describe: deque[Outcome[ItemT, ResultT] | asyncio.Task[None]] = deque()
         self._source_error: Exception | None = None
         self._loop = asyncio.get_running_loop()
         self._reader: asyncio.Future[None] | None = None
@@ -144,7 +144,7 @@ class EngineRun(Generic[ItemT, ResultT]):
         self._workers = [self._loop.create_task(self._work()) for _ in range(engine.max_in_flight)]
         self._working = engine.max_in_flight
         for worker in self._workers:
-            worker.add_done_callback(self._tell)
+            worker.add_done_callback(self._emit)
 
     async def next(self) -> Outcome[ItemT, ResultT] | None:
         """Return the next outcome; None when there are no more.
@@ -153,11 +153,11 @@ class EngineRun(Generic[ItemT, ResultT]):
             Exception: what the source raised, after everything pulled before has finished.
         """
         while self._working:
-            told = self._told.popleft() if self._told else await self._next_told()
-            if isinstance(told, Outcome):
-                return told
+            delivered = self._describe.popleft() if self._describe else await self._next_told()
+            if isinstance(delivered, Outcome):
+                return delivered
             self._working -= 1
-            told.result()  # an error that is not Gong's is a bug: it ends the run
+            delivered.result()  # an error that is not Gong's is a bug: it ends the run
         if self._source_error is not None:
             raise self._source_error
         return None
@@ -185,18 +185,18 @@ class EngineRun(Generic[ItemT, ResultT]):
                 try:
                     result = await self.engine.operation(item)
                 except GongError as error:
-                    self._tell_failure(key, index, item, error)
+                    self._report_failure(key, index, item, error)
                 else:
-                    self._tell_result(key, index, item, result)
+                    self._report_result(key, index, item, result)
                 waiting = self._busy[key]
                 if not waiting:
                     del self._busy[key]
                     break
                 index, item = waiting.popleft()
 
-    def _tell(self, told: Outcome[ItemT, ResultT] | asyncio.Task[None]) -> None:
+    def _emit(self, delivered: Outcome[ItemT, ResultT] | asyncio.Task[None]) -> None:
         """Tell whoever reads the outcomes of one, or of a worker that has come to its end."""
-        self._told.append(told)
+        self._describe.append(delivered)
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
@@ -204,13 +204,13 @@ class EngineRun(Generic[ItemT, ResultT]):
         """Wait until there is something to tell."""
         self._reader = self._loop.create_future()
         await self._reader
-        return self._told.popleft()
+        return self._describe.popleft()
 
     async def _take(self) -> tuple[Hashable, int, ItemT] | None:
         """Pull until an item's key is free; the others wait behind the one that is at work."""
         while True:
             if self._pulling or not self._room:
-                await self._stand_in_line()
+                await self._wait_for_room()
             if self._exhausted:
                 return None
             self._room -= 1
@@ -234,12 +234,12 @@ class EngineRun(Generic[ItemT, ResultT]):
         self._wake(len(self._idle))
         return None
 
-    async def _stand_in_line(self) -> None:
+    async def _wait_for_room(self) -> None:
         """Wait until something may be pulled, or nothing is left."""
         while (self._pulling or not self._room) and not self._exhausted:
-            turn = self._loop.create_future()
-            self._idle.append(turn)
-            await turn
+            waiter = self._loop.create_future()
+            self._idle.append(waiter)
+            await waiter
 
     async def _anext(self) -> ItemT:
         """Pull from an asynchronous source, which gives one item at a time."""
@@ -255,20 +255,20 @@ class EngineRun(Generic[ItemT, ResultT]):
     def _wake(self, workers: int) -> None:
         """Call workers out of the line."""
         for _ in range(min(workers, len(self._idle))):
-            turn = self._idle.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            waiter = self._idle.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
 
-    def _tell_result(self, key: Hashable, index: int, item: ItemT, result: ResultT) -> None:
+    def _report_result(self, key: Hashable, index: int, item: ItemT, result: ResultT) -> None:
         attempts = self.engine.attempts(result)
         if attempts > 1:
             self._doubt(key)  # an attempt before the last may still be on its way
-        self._tell(Outcome(index=index, change=item, result=result, attempts=attempts))
+        self._emit(Outcome(index=index, change=item, result=result, attempts=attempts))
 
-    def _tell_failure(self, key: Hashable, index: int, item: ItemT, error: GongError) -> None:
+    def _report_failure(self, key: Hashable, index: int, item: ItemT, error: GongError) -> None:
         if error.outcome_unknown:
             self._doubt(key)
-        self._tell(Outcome(index=index, change=item, error=error, attempts=error.attempts))
+        self._emit(Outcome(index=index, change=item, error=error, attempts=error.attempts))
 
     async def _settle(self, key: Hashable) -> None:
         until = self._doubts.pop(key, None)

@@ -41,7 +41,7 @@ class Scope(Enum):
     """No calls are left for now: the job waits for a time that is known."""
     COMPANY = "company"
     """Every further call would end the same way, until somebody acts."""
-    SILENCE = "silence"
+    OUTAGE = "silence"
     """No usable answer: of no account alone, but of some in a row."""
 
 
@@ -75,7 +75,7 @@ def scope_of(error: GongError) -> Scope:
             # A login that cannot be stored, limits that cannot be counted: no fault of the item.
             return Scope.COMPANY
         case APIConnectionError() | APITimeoutError() | ProtocolError() | ServerError():
-            return Scope.SILENCE
+            return Scope.OUTAGE
         case _:
             return Scope.ITEM
 
@@ -104,7 +104,7 @@ def stop_for(error: GongError) -> Stop | None:
 
 
 @define
-class Health:
+class CircuitBreaker:
     """How the last updates went: says when to stop although each error is its item's own."""
 
     max_failure_ratio: float | None
@@ -114,7 +114,7 @@ class Health:
 
     def note(self, error: GongError | None) -> None:
         """Take note of how an update ended."""
-        if error is not None and scope_of(error) is Scope.SILENCE:
+        if error is not None and scope_of(error) is Scope.OUTAGE:
             self._silences += 1
             return
         self._silences = self._waits = 0

@@ -16,7 +16,7 @@ def forecast(requests: int, *, quota: Quota, limits: Limits) -> Forecast:
     pace = None if quota.per_second is None else quota.per_second * (1 - limits.reserved_share)
     left = None if quota.left_today is None else max(0, quota.left_today - limits.reserve)
     until_reset = _seconds_to(quota.resets_at, now)
-    held = _seconds_to(quota.held_until, now)
+    held = _seconds_to(quota.paused_until, now)
     seconds = 0.0
     if requests:
         seconds = held + _seconds(requests, pace, left, until_reset=until_reset, limits=limits)

@@ -17,7 +17,7 @@ from gong_async.bulk.engine import wait_until_done
 from gong_async.bulk.error_scope import Stop, as_asked
 from gong_async.bulk.forecast import forecast
 from gong_async.bulk.job_task import JobTask
-from gong_async.bulk.planner import Changes, digest_of, take_in
+from gong_async.bulk.planner import Changes, digest_of, write_plan
 from gong_async.bulk.records import BulkItem, BulkOptions, BulkPlan, BulkStatus, ItemState
 from gong_async.bulk.runner import Run
 from gong_async.bulk.sender import Sender
@@ -194,7 +194,7 @@ class BulkJob:
         journal = task.journal
         self._occupy(task)  # it has the lock, and so no other task of this job goes on
         if not again:
-            await self._take_in(journal)
+            await self._write_plan(journal)
         await asyncio.to_thread(self._file.require)
         header = await journal.open()
         await self._check(header, again=again)
@@ -219,20 +219,20 @@ class BulkJob:
     async def _plan(self, task: JobTask) -> BulkPlan:
         journal = task.journal
         self._occupy(task)  # it has the lock, and so no other task of this job goes on
-        await self._take_in(journal)
+        await self._write_plan(journal)
         asked = await journal.asked()
         stop = as_asked("cancel") if asked == "cancel" else task.last_stop()
         if stop is not None and stop.state == "cancelled":
             await journal.end_run(stop)
         elif stop is not None and stop.state == "paused":
             await journal.keep_request("pause")
-        return await self._told(journal)
+        return await self._describe(journal)
 
     def _occupy(self, task: JobTask) -> None:
         """Let the task hear of `pause` and `cancel`."""
         self._task = task
 
-    async def _take_in(self, journal: Journal) -> None:
+    async def _write_plan(self, journal: Journal) -> None:
         """Plan into the journal, unless that was done before."""
         if await asyncio.to_thread(self._file.exists):
             found = await asyncio.to_thread(self._file.header)
@@ -254,7 +254,7 @@ class BulkJob:
         )
         try:
             await journal.create(header)
-            digest = await take_in(journal, self._changes or ())
+            digest = await write_plan(journal, self._changes or ())
             await journal.seal(digest, self._options or BulkOptions())
             self._changes = None  # they are in the journal now, and may be used up
         except (Exception, asyncio.CancelledError):
@@ -265,7 +265,7 @@ class BulkJob:
                 await wait_until_done(loop.run_in_executor(None, self._remove, ".lock"))
             raise
 
-    async def _told(self, journal: Journal) -> BulkPlan:
+    async def _describe(self, journal: Journal) -> BulkPlan:
         status = await self.status()
         header = await asyncio.to_thread(self._file.header)
         options = _options_of(header)

@@ -75,7 +75,7 @@ class JobTask:
         self.loop = asyncio.get_running_loop()
         self.task = self.loop.create_task(self._carry_out(work))
         self.task.add_done_callback(self._done)
-        IN_THIS_PROCESS.tasks.add(self)
+        PROCESS_LIMITS.tasks.add(self)
 
     def begin(self, run: Run) -> None:
         """Hand over to the run, with what was asked before there was one."""
@@ -205,7 +205,7 @@ class JobTask:
             await wait_until_done(taking)
             if taking.result():
                 return
-            IN_THIS_PROCESS.release_ended(self.file.path)
+            PROCESS_LIMITS.release_ended(self.file.path)
             if not self._is_ending_elsewhere():
                 refusals += 1
             await asyncio.sleep(LOCK_STEP)
@@ -213,7 +213,7 @@ class JobTask:
 
     def _is_ending_elsewhere(self) -> bool:
         """Whether another task of this process is about to release the job."""
-        return any(task.is_ending for task in IN_THIS_PROCESS.of(self.file.path))
+        return any(task.is_ending for task in PROCESS_LIMITS.of(self.file.path))
 
     def _cancel(self, stop: Stop) -> None:
         self._stop(stop)
@@ -226,7 +226,7 @@ class JobTask:
             self.stopped = stop
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        IN_THIS_PROCESS.tasks.discard(self)
+        PROCESS_LIMITS.tasks.discard(self)
         self.outbox.close()
         if not task.cancelled():
             task.exception()  # whoever reads on gets it
@@ -267,7 +267,7 @@ class JobTasks:
                 task.release()
 
 
-IN_THIS_PROCESS = JobTasks()
+PROCESS_LIMITS = JobTasks()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

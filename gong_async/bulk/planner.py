@@ -18,7 +18,7 @@ Changes = Iterable[Change] | AsyncIterable[Change]
 _CHUNK = 500
 
 
-async def take_in(journal: Journal, changes: Changes) -> str:
+async def write_plan(journal: Journal, changes: Changes) -> str:
     """Write all changes into the journal; return the digest of them all.
 
     Raises:

@@ -14,7 +14,7 @@ from attrs import define, evolve, field
 
 from gong_async.bulk.engine import Engine, EngineRun, cancel_and_wait
 from gong_async.bulk.error_scope import (
-    Health,
+    CircuitBreaker,
     Scope,
     Stop,
     as_asked,
@@ -76,7 +76,7 @@ class _Ended:
     written: asyncio.Future[None]
 
 
-class Stopping(GongError):  # noqa: N818 - a signal to the run itself, never seen by callers
+class StopRequested(GongError):  # noqa: N818 - a signal to the run itself, never seen by callers
     """The job is about to stop: this request is not sent any more."""
 
 
@@ -114,7 +114,7 @@ class Run:
     failure: GongError | None = field(default=None, init=False)
     """What made it impossible to go on at all."""
     _sender: Sender = field(init=False)
-    _health: Health = field(init=False)
+    _breaker: CircuitBreaker = field(init=False)
     _calls: dict[str, _Call] = field(factory=dict, init=False)
     _organizers: set[int] = field(factory=set, init=False)
     """Those whose meetings are not sent any more."""
@@ -133,10 +133,10 @@ class Run:
     """Items that came to an end in this run, written or not."""
     _ending: Stop | None = field(default=None, init=False)
     """Why the source ended early; what was pulled before is still sent."""
-    _stirred: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _wakeup: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._health = Health(self.options.max_failure_ratio)
+        self._breaker = CircuitBreaker(self.options.max_failure_ratio)
 
     async def send_all(self, sender: Sender) -> None:
         """Send until nothing is left or the job stops; put into the outbox what is durable."""
@@ -165,7 +165,7 @@ class Run:
             self._held_until = time.time() + stop.wait
         if self.stopped is None or self.stopped.wait is not None or stop.state == "cancelled":
             self.stopped = stop
-        self._stirred.set()
+        self._wakeup.set()
         if self._engine_run is not None:
             # Whoever waits for the reader learns that there is nothing more to be pulled.
             self._engine_run.give_room()
@@ -196,11 +196,11 @@ class Run:
         if call is None:
             return
         if self.stopped is not None or call.item.organizer in self._organizers:
-            raise Stopping("the job stops", delivery=Delivery.NOT_SENT)
+            raise StopRequested("the job stops", delivery=Delivery.NOT_SENT)
         call.announced = True
         await self.journal.intent(call.item)
         if self.stopped is not None:
-            raise Stopping("the job stops", delivery=Delivery.NOT_SENT)
+            raise StopRequested("the job stops", delivery=Delivery.NOT_SENT)
         call.announced, call.sent = False, True
 
     def attempt_ended(
@@ -254,15 +254,15 @@ class Run:
                 self.journal,
                 self._sender,
                 may_go_on=lambda: self.stopped is None,
-                next_wait=self._health.next_wait,
+                next_wait=self._breaker.next_wait,
             )
         )
-        stirred = asyncio.create_task(self._stirred.wait())
+        wakeup = asyncio.create_task(self._wakeup.wait())
         try:
-            await asyncio.wait([asking, stirred], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([asking, wakeup], return_when=asyncio.FIRST_COMPLETED)
             stop = asking.result() if asking.done() else None
         finally:
-            await cancel_and_wait(asking, stirred)
+            await cancel_and_wait(asking, wakeup)
         if stop is not None:
             self.stop(stop)
 
@@ -359,10 +359,10 @@ class Run:
         item = call.item
         stops = self.stopped is not None or item.organizer in self._organizers
         if stops or item.meeting_id in self._held:
-            raise Stopping("the job stops", delivery=Delivery.NOT_SENT)
+            raise StopRequested("the job stops", delivery=Delivery.NOT_SENT)
         await self._settle(item)
         result = await self._sender.update(item.meeting_id, item.body)
-        self._health.note(None)
+        self._breaker.note(None)
         return BulkItem(
             place=item.place,
             line=item.line,
@@ -377,19 +377,19 @@ class Run:
 
     async def _draw_conclusions(self, item: PlannedItem, error: GongError) -> None:
         """Stop what would end like this item."""
-        if isinstance(error, Stopping):
+        if isinstance(error, StopRequested):
             return
         if isinstance(error, JournalError | UsageError | ConfigurationError):
             self._give_up(error)
             return
-        self._health.note(error)
+        self._breaker.note(error)
         if (stop := stop_for(error)) is not None:
             self.stop(stop)
         elif scope_of(error) is Scope.ORGANIZER:
-            await self._set_aside(item.organizer, error)
-        elif self.stopped is None and (wait := self._health.silence()) is not None:
+            await self._skip_organizer(item.organizer, error)
+        elif self.stopped is None and (wait := self._breaker.silence()) is not None:
             self.stop(Stop("parked", f"no usable answer from Gong: {error.message}", wait))
-        elif self._health.fails:
+        elif self._breaker.fails:
             self.stop(Stop("paused", f"too many of the last updates failed: {error.message}"))
 
     def _give_up(self, error: GongError) -> None:
@@ -397,7 +397,7 @@ class Run:
         state: JobState = "paused" if isinstance(error, ConfigurationError) else "interrupted"
         self.stop(Stop(state, error.message))
 
-    async def _set_aside(self, organizer: int, error: GongError) -> None:
+    async def _skip_organizer(self, organizer: int, error: GongError) -> None:
         if organizer in self._organizers:
             return
         self._organizers.add(organizer)
@@ -408,8 +408,8 @@ class Run:
     async def _drain(self) -> None:
         """Once the job stops, let requests on the wire come to their end, and nothing begin."""
         while self.stopped is None:
-            await self._stirred.wait()
-            self._stirred.clear()
+            await self._wakeup.wait()
+            self._wakeup.clear()
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self.options.drain_seconds
         while True:
@@ -422,12 +422,12 @@ class Run:
     async def _parked(self, stop: Stop) -> bool:
         """Wait until the job can go on; return False if it was stopped meanwhile."""
         await self.journal.note_parked(stop)
-        self._stirred.clear()
+        self._wakeup.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(stop.wait):
                 while self.stopped is stop:
-                    await self._stirred.wait()
-                    self._stirred.clear()
+                    await self._wakeup.wait()
+                    self._wakeup.clear()
         if self.stopped is not stop:
             return False
         self.stopped = None
@@ -443,19 +443,19 @@ class Run:
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        foretell_at = loop.time()
+        forecast_at = loop.time()
         while True:
             finishes_at = None
-            if self.stopped is None and loop.time() >= foretell_at:
-                foretell_at = loop.time() + _FORECAST_SECONDS
-                finishes_at = await self._foretell()
+            if self.stopped is None and loop.time() >= forecast_at:
+                forecast_at = loop.time() + _FORECAST_SECONDS
+                finishes_at = await self._update_forecast()
             asked = await self.journal.note_progress(finishes_at)
             if asked is not None:
                 self.stop(as_asked(asked))
             parked = self.stopped is not None
             await asyncio.sleep(_PARKED_LOOK_SECONDS if parked else _LOOK_SECONDS)
 
-    async def _foretell(self) -> datetime | None:
+    async def _update_forecast(self) -> datetime | None:
         left = await self.journal.left()
         quota = await self._sender.quota()
         return forecast(left, quota=quota, limits=self._sender.limits).finishes_at
@@ -474,7 +474,7 @@ def _record(item: PlannedItem, state: ItemState) -> BulkItem:
 def _failed(call: _Call, error: GongError) -> BulkItem:
     """Return what an error leaves of an item."""
     item = call.item
-    if isinstance(error, Stopping):
+    if isinstance(error, StopRequested):
         return _record(item, "in_doubt" if call.doubtful else "planned")
     doubtful = item.doubtful or error.outcome_unknown
     answered = call.status if error is call.last_error else None

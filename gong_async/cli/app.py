@@ -16,19 +16,19 @@ import click
 
 from gong_async.cli.diagnostics import Diagnostics, LogLines
 from gong_async.cli.exits import EPILOG, Exit
-from gong_async.cli.lazy import Entry, LazyGroup
+from gong_async.cli.lazy import CommandSpec, LazyGroup
 
 _COMMANDS = {
-    "meetings": Entry("meetings", "Update, create or delete one meeting; ask for status."),
-    "bulk": Entry(
+    "meetings": CommandSpec("meetings", "Update, create or delete one meeting; ask for status."),
+    "bulk": CommandSpec(
         "bulk.group", "Update many meetings from a file, in a job that survives a crash."
     ),
-    "login": Entry("login", "Log in to Gong as an application, approved in the browser."),
-    "logout": Entry("logout", "Forget the login of this machine."),
-    "whoami": Entry("whoami", "Tell which credential the commands use."),
-    "quota": Entry("quota", "Tell what is used and left of the company's calls."),
-    "doctor": Entry("doctor.command", "Look for what stands between this machine and Gong."),
-    "fake": Entry("fake", "Run a make-believe Gong on this machine, to try things out."),
+    "login": CommandSpec("login", "Log in to Gong as an application, approved in the browser."),
+    "logout": CommandSpec("logout", "Forget the login of this machine."),
+    "whoami": CommandSpec("whoami", "Tell which credential the commands use."),
+    "quota": CommandSpec("quota", "Tell what is used and left of the company's calls."),
+    "doctor": CommandSpec("doctor.command", "Look for what stands between this machine and Gong."),
+    "fake": CommandSpec("fake", "Run a make-believe Gong on this machine, to try things out."),
 }
 _CREDENTIAL = re.compile(r"key|secret|token|password|auth|user|credential", re.IGNORECASE)
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from gong_async._client import GongClient
-from gong_async.limits.sqlite.store import HostShare
+from gong_async.limits.sqlite.store import SQLiteLimitStore
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -30,7 +30,7 @@ def connect(**options: Any) -> GongClient:
     Commands that run at the same time together keep the pace of one, and the next one knows what
     was used today.
     """
-    return GongClient.from_env(share=HostShare(), **options)
+    return GongClient.from_env(limit_store=SQLiteLimitStore(), **options)
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 
 from gong_async.auth import BasicAuth, auth_from_env
 from gong_async.cli.bulk.wording import moment
-from gong_async.cli.findings import Finding, advised, note, ok, problem
+from gong_async.cli.findings import Diagnosis, advised, note, ok, problem
 from gong_async.errors import ConfigurationError
 from gong_async.oauth.environment import CLIENT_ID, CLIENT_SECRET, login_from_env
 from gong_async.oauth.tokens import Tokens
@@ -15,7 +15,7 @@ from gong_async.oauth.tokens import Tokens
 _UNUSED = frozenset({CLIENT_ID, CLIENT_SECRET})
 
 
-def find_credential() -> tuple[Finding, str | None]:
+def find_credential() -> tuple[Diagnosis, str | None]:
     """Return what is to be thought of the credential, and the base URL that came with it."""
     try:
         login = login_from_env(os.environ)
@@ -29,7 +29,7 @@ def find_credential() -> tuple[Finding, str | None]:
     return _of_login(tokens), tokens.base_url
 
 
-def _of_environment() -> Finding:
+def _of_environment() -> Diagnosis:
     kind = "access key" if isinstance(auth_from_env(os.environ), BasicAuth) else "bearer token"
     if unused := [name for name in sorted(_UNUSED) if os.environ.get(name)]:
         do = "unset the credential that is not meant"
@@ -37,7 +37,7 @@ def _of_environment() -> Finding:
     return ok("credential", kind)
 
 
-def _of_login(tokens: Tokens) -> Finding:
+def _of_login(tokens: Tokens) -> Diagnosis:
     ends = "" if tokens.expires_at is None else f", access until {moment(tokens.expires_at)}"
     if tokens.refresh_token is None:
         return note(

@@ -35,13 +35,13 @@ class Diagnostics:
 
     def error(self, kind: str, message: str | Sequence[str], **facts: object) -> None:
         """Write what went wrong, in one line or several; `kind` and `facts` are for programs."""
-        self._tell("error", kind, message, facts)
+        self._print("error", kind, message, facts)
 
     def note(self, kind: str, message: str | Sequence[str], **facts: object) -> None:
         """Write something worth knowing."""
-        self._tell("note", kind, message, facts)
+        self._print("note", kind, message, facts)
 
-    def _tell(
+    def _print(
         self, level: str, kind: str, message: str | Sequence[str], facts: dict[str, object]
     ) -> None:
         # A line break within a line is of something foreign: a file's name, or words of Gong's.

@@ -17,7 +17,7 @@ _WIDTH = 15
 
 
 @frozen
-class Finding:
+class Diagnosis:
     """What one look has shown."""
 
     check: str
@@ -27,10 +27,10 @@ class Finding:
     do: str = ""
     """What to do about it; empty if all is well."""
 
-    def clean(self, redact: Redactor) -> Finding:
+    def clean(self, redact: Redactor) -> Diagnosis:
         """Return it without secrets, and without anything that could steer a terminal."""
         seen, do = redact(self.seen, _MOST_SHOWN), redact(self.do, _MOST_SHOWN)
-        return Finding(self.check, self.level, seen, do)
+        return Diagnosis(self.check, self.level, seen, do)
 
     def lines(self, *, marks: bool) -> str:
         """Write it for people."""
@@ -40,22 +40,22 @@ class Finding:
         return f"{shown}\n{indent}-> {self.do}" if self.do else shown
 
 
-def ok(check: str, seen: str) -> Finding:
+def ok(check: str, seen: str) -> Diagnosis:
     """Return that all is well."""
-    return Finding(check, "ok", seen)
+    return Diagnosis(check, "ok", seen)
 
 
-def note(check: str, seen: str, do: str) -> Finding:
+def note(check: str, seen: str, do: str) -> Diagnosis:
     """Return what is worth knowing, and may be meant."""
-    return Finding(check, "note", seen, do)
+    return Diagnosis(check, "note", seen, do)
 
 
-def problem(check: str, seen: str, do: str) -> Finding:
+def problem(check: str, seen: str, do: str) -> Diagnosis:
     """Return what is wrong."""
-    return Finding(check, "problem", seen, do)
+    return Diagnosis(check, "problem", seen, do)
 
 
-def advised(check: str, message: str, otherwise: str) -> Finding:
+def advised(check: str, message: str, otherwise: str) -> Diagnosis:
     """Return a problem of an error, whose message mostly ends with what to do."""
     seen, _, do = message.partition("; ")
     return problem(check, seen, do or otherwise)

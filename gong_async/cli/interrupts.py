@@ -17,12 +17,12 @@ _HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
 
 @contextmanager
 def interrupts(
-    told: Callable[[], object], *, hung_up: Callable[[], object] | None = None
+    reported: Callable[[], object], *, hung_up: Callable[[], object] | None = None
 ) -> Iterator[None]:
-    """Call `told` in the running loop for each SIGINT and SIGTERM, in place of what they do.
+    """Call `reported` in the running loop for each SIGINT and SIGTERM, in place of what they do.
 
-    For a SIGHUP it calls `hung_up`, or `told`, once: a terminal that is closed sends several. One
-    that is ignored, as by nohup, stays so.
+    For a SIGHUP it calls `hung_up`, or `reported`, once: a terminal that is closed sends several.
+    A SIGHUP that is ignored, as by nohup, stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's
@@ -35,12 +35,12 @@ def interrupts(
         nonlocal hangups
         hangups += 1
         if hangups == 1:
-            (hung_up or told)()
+            (hung_up or reported)()
 
     def received(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(told)
+        loop.call_soon_threadsafe(reported)
 
-    calls: dict[int, Callable[[], object]] = {signal.SIGINT: told, signal.SIGTERM: told}
+    calls: dict[int, Callable[[], object]] = {signal.SIGINT: reported, signal.SIGTERM: reported}
     if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
         calls[_HANGUP] = hang_up
     before = [(number, signal.getsignal(number)) for number in calls]

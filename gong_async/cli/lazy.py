@@ -11,7 +11,7 @@ from attrs import frozen
 
 
 @frozen
-class Entry:
+class CommandSpec:
     """Where a command stands, and what it does."""
 
     file: str
@@ -24,7 +24,7 @@ class Entry:
 class LazyGroup(click.Group):
     """Lists its commands without importing them."""
 
-    def __init__(self, *given: Any, entries: Mapping[str, Entry], **named: Any) -> None:
+    def __init__(self, *given: Any, entries: Mapping[str, CommandSpec], **named: Any) -> None:
         super().__init__(*given, **named)
         self.entries = entries
 

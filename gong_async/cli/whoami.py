@@ -19,10 +19,10 @@ from gong_async.oauth.environment import login_from_env
 def whoami() -> None:
     """Tell which credential the commands use, and where their calls go. Asks nothing of Gong."""
     login = login_from_env(os.environ)
-    told = asyncio.run(_of_login(login)) if login else _of_environment()
+    reported = asyncio.run(_of_login(login)) if login else _of_environment()
     given = os.environ.get("GONG_BASE_URL")
-    told["base_url"] = given or told.get("base_url") or DEFAULT_BASE_URL
-    click.echo(json.dumps(told, indent=2))
+    reported["base_url"] = given or reported.get("base_url") or DEFAULT_BASE_URL
+    click.echo(json.dumps(reported, indent=2))
 
 
 def _of_environment() -> dict[str, object]:
@@ -33,12 +33,12 @@ def _of_environment() -> dict[str, object]:
 
 async def _of_login(login: OAuth) -> dict[str, object]:
     tokens = await login.load()
-    told: dict[str, object] = {"credential": "login", "fingerprint": login.fingerprint}
+    reported: dict[str, object] = {"credential": "login", "fingerprint": login.fingerprint}
     if tokens is None:
-        return {**told, "logged_in": False}
+        return {**reported, "logged_in": False}
     ends = tokens.expires_at
     return {
-        **told,
+        **reported,
         "logged_in": True,
         "base_url": tokens.base_url,
         "scopes": list(tokens.scopes),

@@ -19,13 +19,13 @@ class CallStarted:
 
 
 @frozen(kw_only=True)
-class TurnWaited:
+class PermitAcquired:
     """A call has waited for its turn; its request goes out now."""
 
     method: str
     route: str
     meeting_id: str | None
-    lane: str
+    priority: str
     seconds: float
 
 
@@ -60,10 +60,10 @@ class RetryPlanned:
 
 
 @frozen(kw_only=True)
-class CallsHeld:
+class LimiterPaused:
     """Gong's limit refused a request: every call waits, then one probes."""
 
-    hold: float
+    pause: float
     """Seconds that nothing is sent."""
     request_id: str | None
 
@@ -83,7 +83,7 @@ class CallFinished:
     """The caller gave up; neither a result nor an error."""
 
 
-Event = CallStarted | TurnWaited | AttemptFinished | RetryPlanned | CallsHeld | CallFinished
+Event = CallStarted | PermitAcquired | AttemptFinished | RetryPlanned | LimiterPaused | CallFinished
 
 
 class Hook(Protocol):

@@ -7,11 +7,11 @@ import logging
 from gong_async.hooks.events import (
     AttemptFinished,
     CallFinished,
-    CallsHeld,
     CallStarted,
     Event,
+    LimiterPaused,
+    PermitAcquired,
     RetryPlanned,
-    TurnWaited,
 )
 
 
@@ -19,11 +19,11 @@ def log_event(event: Event) -> None:
     """Write `event` to the logger `gong_async`: holds as warnings, retries as infos, else debug."""
     logger = logging.getLogger("gong_async")
     match event:
-        case CallsHeld():
+        case LimiterPaused():
             logger.warning(
                 "Gong's limit refused a call (request id %s); all calls wait %.1f s",
                 event.request_id,
-                event.hold,
+                event.pause,
             )
         case RetryPlanned():
             logger.info(
@@ -47,14 +47,14 @@ def log_event(event: Event) -> None:
                 event.seconds_waited,
                 event.seconds_on_wire,
             )
-        case TurnWaited():
+        case PermitAcquired():
             logger.debug(
                 "%s %s meeting=%s waited %.3f s for its turn in the lane %s",
                 event.method,
                 event.route,
                 event.meeting_id,
                 event.seconds,
-                event.lane,
+                event.priority,
             )
         case CallStarted():
             logger.debug("%s %s meeting=%s", event.method, event.route, event.meeting_id)

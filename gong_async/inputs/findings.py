@@ -69,9 +69,9 @@ class InputError(ValidationError):
         self, name: str = "", findings: Sequence[Finding] = (), total: int | None = None
     ) -> None:
         total = len(findings) if total is None else total
-        told = "; ".join(str(finding) for finding in findings[:_MOST_TOLD])
+        reported = "; ".join(str(finding) for finding in findings[:_MOST_TOLD])
         more = total - min(len(findings), _MOST_TOLD)
         count = "1 fault" if total == 1 else f"{total:,} faults"
-        super().__init__(name, f"{count}: {told}{f'; and {more:,} more' if more > 0 else ''}")
+        super().__init__(name, f"{count}: {reported}{f'; and {more:,} more' if more > 0 else ''}")
         self.findings: tuple[Finding, ...] = tuple(findings)
         self.total = total

@@ -130,8 +130,8 @@ class Ids:
     def _repeated(self) -> Iterator[Note]:
         for line, meeting_id, first in self.connection.execute(_REPEATED):
             problem = f"meeting {meeting_id} stands in line {first} already"
-            told = f"{problem}; a job sends its last row only, unless it keeps their order"
-            yield Note(line, "meeting_id", told)
+            reported = f"{problem}; a job sends its last row only, unless it keeps their order"
+            yield Note(line, "meeting_id", reported)
 
 
 def chance_of(count: int, among: int, probability: float) -> float:

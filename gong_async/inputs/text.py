@@ -368,6 +368,7 @@ def _not_text(head: bytes, encoding: str | None) -> str | None:
     if head.startswith(_COMPRESSED):
         return "compressed; unpack it first"
     if encoding is not None:
+        marks: dict[str, bytes | tuple[bytes, ...]]
         marks = {"UTF-8": codecs.BOM_UTF8, "UTF-16": _UTF_16}
         if "utf" not in encoding.lower():
             for name, mark in marks.items():

@@ -56,7 +56,7 @@ _FORGET_SECONDS = 1800.0
 
 
 @define
-class Pace:
+class AdaptiveRate:
     """The learned space between two calls of one company. `ceiling` is in calls per second."""
 
     ceiling: float

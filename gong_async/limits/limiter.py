@@ -11,17 +11,17 @@ from typing import Protocol, Self
 from attrs import define, field
 
 from gong_async.limits.queue import Queue
-from gong_async.limits.types import Lane, Limits, Quota, Settlement
+from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 
 
-class Keeper(Protocol):
+class LimitBackend(Protocol):
     """Keeps one company's limits for the queue of one event loop."""
 
     def now(self) -> float:
         """Return the keeper's steady time, in seconds."""
         ...
 
-    def begin(self, now: float, lane: Lane, patience: float, *, free: bool) -> bool | None:
+    def begin(self, now: float, priority: Priority, max_wait: float, *, free: bool) -> bool | None:
         """Raise at once, ahead of any queue, what the queue could only lead to.
 
         If the way is `free`, a turn that needs no waiting may be taken at once: returned is
@@ -29,7 +29,7 @@ class Keeper(Protocol):
         """
         ...
 
-    async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
+    async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
         """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
         ...
 
@@ -37,7 +37,7 @@ class Keeper(Protocol):
         """Take back a turn that was granted to a call that was cancelled: nothing goes out."""
         ...
 
-    async def settle(self, settlement: Settlement) -> None:
+    async def settle(self, settlement: PermitOutcome) -> None:
         """Take note of how a turn ended."""
         ...
 
@@ -51,58 +51,58 @@ class QueuedLimiter(ABC):
     """Enforces one company's limits over any number of clients, threads and event loops."""
 
     limits: Limits = field(factory=Limits)
-    _desks: dict[asyncio.AbstractEventLoop, tuple[Queue, Keeper]] = field(
+    _by_loop: dict[asyncio.AbstractEventLoop, tuple[Queue, LimitBackend]] = field(
         factory=dict, init=False, repr=False
     )
     _pid: int = field(factory=os.getpid, init=False, repr=False)
 
-    def turn(self, *, patience: float, lane: Lane = "interactive") -> QueuedTurn:
-        """Wait for the right to send one request: see `Limiter.turn`."""
-        return QueuedTurn(*self._desk(), lane, patience)
+    def acquire(self, *, max_wait: float, priority: Priority = "interactive") -> QueuedPermit:
+        """Wait for the right to send one request: see `Limiter.permit`."""
+        return QueuedPermit(*self._queue_here(), priority, max_wait)
 
     async def quota(self) -> Quota:
         """Return what is used, what is left, and who waits."""
-        _, keeper = self._desk()
-        return await keeper.quota()
+        _, backend = self._queue_here()
+        return await backend.quota()
 
-    def leave(self) -> None:  # noqa: B027 - a limiter that belongs to nobody has nothing to do
+    def detach(self) -> None:  # noqa: B027 - a limiter that belongs to nobody has nothing to do
         """Tell that a client is closed; this limiter belongs to nobody in particular."""
 
     @abstractmethod
-    def make_keeper(self, queue: Queue) -> Keeper:
+    def make_backend(self, queue: Queue) -> LimitBackend:
         """Return a keeper for the running loop; it lets `queue` look again when that may help."""
 
-    def leave_parent(self) -> None:
+    def after_fork(self) -> None:
         """After a fork: what the parent has under way is the parent's."""
-        self._desks = {}
+        self._by_loop = {}
 
     def queues(self) -> list[tuple[asyncio.AbstractEventLoop, Queue]]:
         """Return the queue of every loop."""
-        return [(loop, queue) for loop, (queue, _) in list(self._desks.items())]
+        return [(loop, queue) for loop, (queue, _) in list(self._by_loop.items())]
 
-    def _desk(self) -> tuple[Queue, Keeper]:
+    def _queue_here(self) -> tuple[Queue, LimitBackend]:
         if self._pid != os.getpid():
-            self.leave_parent()
+            self.after_fork()
             self._pid = os.getpid()
         loop = asyncio.get_running_loop()
-        desk = self._desks.get(loop)
-        if desk is None:
-            for gone in [known for known in list(self._desks) if known.is_closed()]:
-                self._desks.pop(gone, None)
+        known_queue = self._by_loop.get(loop)
+        if known_queue is None:
+            for gone in [known for known in list(self._by_loop) if known.is_closed()]:
+                self._by_loop.pop(gone, None)
             queue = Queue(self.limits.max_in_flight)
-            desk = self._desks[loop] = (queue, self.make_keeper(queue))
-        return desk
+            known_queue = self._by_loop[loop] = (queue, self.make_backend(queue))
+        return known_queue
 
 
-class QueuedTurn:
-    """One turn: `async with limiter.turn(patience=60) as turn`."""
+class QueuedPermit:
+    """One turn: `async with limiter.acquire(max_wait=60) as permit`."""
 
     __slots__ = (
         "_accepted",
-        "_hold",
-        "_keeper",
-        "_lane",
-        "_patience",
+        "_backend",
+        "_max_wait",
+        "_pause",
+        "_priority",
         "_probes",
         "_queue",
         "_sent_at",
@@ -110,15 +110,17 @@ class QueuedTurn:
         "waited",
     )
 
-    def __init__(self, queue: Queue, keeper: Keeper, lane: Lane, patience: float) -> None:
+    def __init__(
+        self, queue: Queue, backend: LimitBackend, priority: Priority, max_wait: float
+    ) -> None:
         self._queue = queue
-        self._keeper = keeper
-        self._lane: Lane = lane
-        self._patience = patience
+        self._backend = backend
+        self._priority: Priority = priority
+        self._max_wait = max_wait
         self._probes = False
         self._accepted = False
         self._unused = False
-        self._hold: float | None = None
+        self._pause: float | None = None
         self._sent_at = 0.0
         self.waited: float = 0.0
 
@@ -126,24 +128,24 @@ class QueuedTurn:
         """Tell that the request was not refused by Gong's limit."""
         self._accepted = True
 
-    def refused(self, hold: float) -> None:
-        """Tell that Gong's limit refused the request: hold everybody for `hold` seconds."""
-        self._hold = hold
+    def refused(self, pause: float) -> None:
+        """Tell that Gong's limit refused the request: hold everybody for `pause` seconds."""
+        self._pause = pause
 
     def unused(self) -> None:
         """Tell that no request went out after all."""
         self._unused = True
 
     async def __aenter__(self) -> Self:
-        keeper, queue, lane = self._keeper, self._queue, self._lane
-        asked = self._sent_at = keeper.now()
-        probes = keeper.begin(asked, lane, self._patience, free=queue.is_free)
+        backend, queue, priority = self._backend, self._queue, self._priority
+        asked = self._sent_at = backend.now()
+        probes = backend.begin(asked, priority, self._max_wait, free=queue.is_free)
         if probes is None:
-            probes = await queue.enter(keeper, lane, self._patience)
-            self._sent_at = keeper.now()
+            probes = await queue.enter(backend, priority, self._max_wait)
+            self._sent_at = backend.now()
             self.waited = self._sent_at - asked
         else:
-            await queue.walk_in()
+            await queue.acquire_nowait()
         self._probes = probes
         return self
 
@@ -153,10 +155,10 @@ class QueuedTurn:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._queue.leave()
+        self._queue.release()
         if self._unused:
-            self._keeper.undo(probes=self._probes)
+            self._backend.undo(probes=self._probes)
             return
-        await self._keeper.settle(
-            Settlement(self._sent_at, self._probes, self._accepted, self._hold)
+        await self._backend.settle(
+            PermitOutcome(self._sent_at, self._probes, self._accepted, self._pause)
         )

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from attrs import define, field, frozen
 
-from gong_async.limits.types import Lane
+from gong_async.limits.types import Priority
 
 EVERY = 1.0
 """Seconds between two reports of numbers that change."""
@@ -22,7 +22,7 @@ FORGOTTEN = 10.0
 
 
 @frozen
-class Crowd:
+class Load:
     """The calls of one company that wait for a turn, by lane, and those that have one."""
 
     interactive: int = 0
@@ -30,19 +30,19 @@ class Crowd:
     in_flight: int = 0
 
     @property
-    def waiting(self) -> dict[Lane, int]:
+    def waiting(self) -> dict[Priority, int]:
         """Calls that wait for a turn, by lane."""
         return {"interactive": self.interactive, "bulk": self.bulk}
 
-    def __add__(self, other: Crowd) -> Crowd:
-        return Crowd(
+    def __add__(self, other: Load) -> Load:
+        return Load(
             self.interactive + other.interactive,
             self.bulk + other.bulk,
             self.in_flight + other.in_flight,
         )
 
 
-NOBODY = Crowd()
+NO_LOAD = Load()
 
 
 @define
@@ -52,62 +52,62 @@ class Report:
     One thread counts, another may tell.
     """
 
-    crowd: Crowd = NOBODY
+    load: Load = NO_LOAD
     name: str = field(factory=lambda: uuid4().hex[:16], init=False)
     """Under which the numbers are kept beside those of other queues."""
-    _told: Crowd = field(default=NOBODY, init=False)
-    _told_at: float = field(default=float("-inf"), init=False)
+    _describe: Load = field(default=NO_LOAD, init=False)
+    _reported_at: float = field(default=float("-inf"), init=False)
 
     @property
     def is_over(self) -> bool:
         """Whether nobody is here, and the others know it."""
-        return self.crowd == self._told == NOBODY
+        return self.load == self._describe == NO_LOAD
 
     def begin(self, now: float) -> None:
         """Note that calls come after a silence: those of a moment are not worth a report."""
-        if self._told == NOBODY:
-            self._told_at = now
+        if self._describe == NO_LOAD:
+            self._reported_at = now
 
     def is_due(self, now: float) -> bool:
         """Tell whether the others must hear of it now."""
         if self.is_over:
             return False
-        return now - self._told_at >= (RENEWED if self.crowd == self._told else EVERY)
+        return now - self._reported_at >= (RENEWED if self.load == self._describe else EVERY)
 
-    def take(self, now: float) -> Crowd | None:
+    def take(self, now: float) -> Load | None:
         """Return the numbers if they are due. They count as told, even if they get lost."""
         if not self.is_due(now):
             return None
-        self._told, self._told_at = self.crowd, now
-        return self._told
+        self._describe, self._reported_at = self.load, now
+        return self._describe
 
 
 class Counted(Protocol):
     """What has a crowd."""
 
     @property
-    def crowd(self) -> Crowd:
+    def load(self) -> Load:
         """How many calls are here."""
         ...
 
 
 @define(eq=False)
-class Pulse:
+class Heartbeat:
     """Sees to it that others are told while calls are here, also when none of them moves.
 
     Whatever is sent to the others anyway takes the report along. In a hold, behind calls without an
-    answer, and when the last call has left, nothing is sent: then `tell` is called.
+    answer, and when the last call has left, nothing is sent: then `publish` is called.
     """
 
     source: Counted
     report: Report
     now: Callable[[], float]
-    tell: Callable[[], object]
+    publish: Callable[[], object]
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def count(self) -> None:
         """Bring the report up to date; there is a call, so go on doing it."""
-        self.report.crowd = self.source.crowd
+        self.report.load = self.source.load
         if self._timer is None:
             self.report.begin(self.now())
             self._wait()
@@ -117,8 +117,8 @@ class Pulse:
 
     def _beat(self) -> None:
         self._timer = None
-        self.report.crowd = self.source.crowd
+        self.report.load = self.source.load
         if self.report.is_due(self.now()):
-            self.tell()
+            self.publish()
         if not self.report.is_over:
             self._wait()

@@ -11,19 +11,19 @@ from weakref import WeakSet
 
 from attrs import Factory, define, evolve, field, frozen
 
-from gong_async.limits.limiter import Keeper, QueuedLimiter, QueuedTurn
-from gong_async.limits.load import NOBODY, Crowd
+from gong_async.limits.limiter import LimitBackend, QueuedLimiter, QueuedPermit
+from gong_async.limits.load import NO_LOAD, Load
 from gong_async.limits.queue import Queue
-from gong_async.limits.state import Gate
-from gong_async.limits.types import Lane, Limits, Quota, Settlement
+from gong_async.limits.state import LimiterState
+from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 
 
-def _gate(limiter: LocalLimiter) -> Gate:
-    return Gate(limiter.limits)
+def _state(limiter: MemoryLimiter) -> LimiterState:
+    return LimiterState(limiter.limits)
 
 
 @define(eq=False)
-class LocalLimiter(QueuedLimiter):
+class MemoryLimiter(QueuedLimiter):
     """Enforces `Limits` in one process, over any number of clients, threads and loops.
 
     Calls in flight are counted by a semaphore for each loop; pace, day and hold are one gate for
@@ -32,17 +32,17 @@ class LocalLimiter(QueuedLimiter):
     probes, and when it is accepted, the others follow at the pace.
     """
 
-    gate: Gate = field(init=False, default=Factory(_gate, takes_self=True), repr=False)
+    state: LimiterState = field(init=False, default=Factory(_state, takes_self=True), repr=False)
     mutex: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     wall_offset: float = field(factory=lambda: time.time() - time.monotonic(), init=False)
     """Added to steady time it is the time of day, as of the start: later steps of the wall clock
     neither free calls of the day nor take them."""
 
-    def make_keeper(self, queue: Queue) -> Keeper:
+    def make_backend(self, queue: Queue) -> LimitBackend:
         """Return a keeper for the running loop."""
         # Clocks of loops may start anywhere (virtual time does); one scale serves them all.
         loop = asyncio.get_running_loop()
-        return LocalKeeper(self, loop, loop.time() - time.monotonic())
+        return MemoryBackend(self, loop, loop.time() - time.monotonic())
 
     def keep_to(self, limits: Limits) -> None:
         """Go on with other limits; what was counted and learned stays."""
@@ -50,54 +50,56 @@ class LocalLimiter(QueuedLimiter):
             return
         with self.mutex:
             self.limits = limits
-            self.gate.keep_to(limits)
-        self._tell_queues(lambda queue: queue.resize(limits.max_in_flight))
+            self.state.keep_to(limits)
+        self._for_each_queue(lambda queue: queue.resize(limits.max_in_flight))
 
     def is_idle(self) -> bool:
         """Whether nobody waits, nothing is under way, and nothing is left to remember."""
         now = time.monotonic()
         with self.mutex:
-            counted = self.gate.day.used(now + self.wall_offset)
-            held = self.gate.held_until is not None and self.gate.held_until > now
-            return self.crowd == NOBODY and not counted and not held
+            counted = self.state.day.used(now + self.wall_offset)
+            held = self.state.paused_until is not None and self.state.paused_until > now
+            return self.load == NO_LOAD and not counted and not held
 
     @property
-    def crowd(self) -> Crowd:
+    def load(self) -> Load:
         """How many calls this process has, in all its loops."""
-        return sum((queue.crowd for loop, queue in self.queues() if not loop.is_closed()), NOBODY)
+        return sum((queue.load for loop, queue in self.queues() if not loop.is_closed()), NO_LOAD)
 
-    def take(self, now: float, wall: float, lane: Lane) -> bool:
+    def take(self, now: float, wall: float, priority: Priority) -> bool:
         """Take a turn, which may be late; return whether it probes. The mutex is ours."""
-        gate, since = self.gate, None
-        if gate.pace is not None and gate.next_slot < now:
+        state, since = self.state, None
+        if state.rate is not None and state.next_slot < now:
             queues = [queue for loop, queue in self.queues() if not loop.is_closed()]
-            since = min((one.since[lane] for one in queues if one.waiting[lane]), default=None)
-        return gate.take(now, wall, lane, since)
+            since = min(
+                (one.since[priority] for one in queues if one.waiting[priority]), default=None
+            )
+        return state.take(now, wall, priority, since)
 
-    def leave_parent(self) -> None:
+    def after_fork(self) -> None:
         """After a fork: what the parent has under way is the parent's, the probe too."""
-        super().leave_parent()
+        super().after_fork()
         self.mutex = threading.Lock()  # another thread of the parent may have held the old one
-        self.gate.probe_until = None
+        self.state.probe_until = None
 
-    def look_again(self) -> None:
+    def wake(self) -> None:
         """Let the head of every queue ask again, in whatever thread it waits."""
-        self._tell_queues(Queue.look_again)
+        self._for_each_queue(Queue.wake)
 
-    def _tell_queues(self, tell: Callable[[Queue], None]) -> None:
+    def _for_each_queue(self, publish: Callable[[Queue], None]) -> None:
         """Tell every queue in the thread of its own loop."""
         for loop, queue in self.queues():
             try:
-                loop.call_soon_threadsafe(tell, queue)
+                loop.call_soon_threadsafe(publish, queue)
             except RuntimeError:
                 continue  # that loop is closed, and so nobody waits in it
 
 
 @define(eq=False)
-class LocalKeeper:
-    """Asks the gate of a `LocalLimiter` by the clock of one loop."""
+class MemoryBackend:
+    """Asks the gate of a `MemoryLimiter` by the clock of one loop."""
 
-    limiter: LocalLimiter
+    limiter: MemoryLimiter
     loop: asyncio.AbstractEventLoop
     offset: float
 
@@ -105,44 +107,44 @@ class LocalKeeper:
         """Return the loop's time on the scale that all loops share."""
         return self.loop.time() - self.offset
 
-    def begin(self, now: float, lane: Lane, patience: float, *, free: bool) -> bool | None:
+    def begin(self, now: float, priority: Priority, max_wait: float, *, free: bool) -> bool | None:
         """Raise at once what the queue could only lead to; take a turn if one is there."""
         limiter = self.limiter
         wall = now + limiter.wall_offset
         with limiter.mutex:
-            if limiter.gate.wait(now, wall, lane, patience) or not free:
+            if limiter.state.wait(now, wall, priority, max_wait) or not free:
                 return None
-            return limiter.take(now, wall, lane)
+            return limiter.take(now, wall, priority)
 
-    async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
+    async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
         """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
         now, limiter = self.now(), self.limiter
         wall = now + limiter.wall_offset
         with limiter.mutex:
-            if wait := limiter.gate.wait(now, wall, lane, patience):
+            if wait := limiter.state.wait(now, wall, priority, max_wait):
                 return wait, False
-            return 0.0, limiter.take(now, wall, lane)
+            return 0.0, limiter.take(now, wall, priority)
 
     def undo(self, *, probes: bool) -> None:
         """Take back a turn that was granted to a call that was cancelled; its slot stays unused."""
         limiter = self.limiter
         with limiter.mutex:
-            limiter.gate.undo(self.now() + limiter.wall_offset, probes=probes)
-        limiter.look_again()
+            limiter.state.undo(self.now() + limiter.wall_offset, probes=probes)
+        limiter.wake()
 
-    async def settle(self, settlement: Settlement) -> None:
+    async def settle(self, settlement: PermitOutcome) -> None:
         """Take note of how a turn ended; let everybody look again if it matters to them."""
         now, limiter = self.now(), self.limiter
         with limiter.mutex:
-            limiter.gate.settle(now, settlement)
-        if settlement.probed or settlement.hold is not None:
-            limiter.look_again()
+            limiter.state.settle(now, settlement)
+        if settlement.probed or settlement.pause is not None:
+            limiter.wake()
 
     async def quota(self) -> Quota:
         """Return what is used, what is left, and who waits."""
         now, limiter = self.now(), self.limiter
         with limiter.mutex:
-            return limiter.gate.quota(now, now + limiter.wall_offset, limiter.crowd)
+            return limiter.state.quota(now, now + limiter.wall_offset, limiter.load)
 
 
 NumberT = TypeVar("NumberT", int, float)
@@ -151,46 +153,46 @@ _FIRST_SWEEP = 256
 
 
 @define(eq=False)
-class _Company:
+class _CompanyLimits:
     """A company's limiter, and the clients that use it now."""
 
-    limiter: LocalLimiter
-    seats: WeakSet[Seat] = field(factory=WeakSet)
+    limiter: MemoryLimiter
+    clients: WeakSet[ClientLimiter] = field(factory=WeakSet)
 
     def agree(self) -> None:
         """Keep to limits that break those of no client."""
-        wanted = [seat.limits for seat in self.seats]
+        wanted = [client.limits for client in self.clients]
         if not wanted:
             return
         agreed = wanted[0]
         for limits in wanted[1:]:
-            agreed = careful(agreed, limits)
+            agreed = strictest(agreed, limits)
         self.limiter.keep_to(agreed)
 
 
 @frozen(eq=False)
-class Seat:
+class ClientLimiter:
     """One client's part in its company's limiter."""
 
     limits: Limits
-    _company: _Company
+    _company: _CompanyLimits
 
-    def turn(self, *, patience: float, lane: Lane = "interactive") -> QueuedTurn:
-        """Wait for the right to send one request: see `Limiter.turn`."""
-        return self._company.limiter.turn(patience=patience, lane=lane)
+    def acquire(self, *, max_wait: float, priority: Priority = "interactive") -> QueuedPermit:
+        """Wait for the right to send one request: see `Limiter.permit`."""
+        return self._company.limiter.acquire(max_wait=max_wait, priority=priority)
 
     async def quota(self) -> Quota:
         """Return what is used, what is left, and who waits."""
         return await self._company.limiter.quota()
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """The client is closed: its limits bind nobody any more."""
-        self._company.seats.discard(self)
+        self._company.clients.discard(self)
         self._company.agree()
 
 
 @define(eq=False)
-class ProcessShare:
+class MemoryLimitStore:
     """Keeps the limits in the memory of this process.
 
     All clients of a company share one limiter, whatever object they are. Where the clients that
@@ -198,21 +200,21 @@ class ProcessShare:
     left to remember is forgotten.
     """
 
-    _companies: dict[str, _Company] = field(factory=dict, init=False, repr=False)
+    _companies: dict[str, _CompanyLimits] = field(factory=dict, init=False, repr=False)
     _mutex: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     _sweep_at: int = field(default=_FIRST_SWEEP, init=False)
 
-    def limiter(self, company: str, limits: Limits) -> Seat:
+    def limiter(self, company: str, limits: Limits) -> ClientLimiter:
         """Return a seat at the limiter of `company`."""
         with self._mutex:
             known = self._companies.get(company)
             if known is None:
                 self._sweep()
-                known = self._companies[company] = _Company(LocalLimiter(limits))
-            seat = Seat(limits, known)
-            known.seats.add(seat)
+                known = self._companies[company] = _CompanyLimits(MemoryLimiter(limits))
+            client = ClientLimiter(limits, known)
+            known.clients.add(client)
             known.agree()
-            return seat
+            return client
 
     def __len__(self) -> int:
         return len(self._companies)
@@ -224,18 +226,18 @@ class ProcessShare:
         self._companies = {
             name: company
             for name, company in self._companies.items()
-            if company.seats or not company.limiter.is_idle()
+            if company.clients or not company.limiter.is_idle()
         }
         self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._companies))
 
 
-IN_THIS_PROCESS = ProcessShare()
+PROCESS_LIMITS = MemoryLimitStore()
 """What clients use that name no other share. The one state of this package that belongs to no
 object: Gong's limits are the company's, and two clients that know nothing of each other share
 them all the same."""
 
 
-def careful(one: Limits, other: Limits) -> Limits:
+def strictest(one: Limits, other: Limits) -> Limits:
     """Return limits that break neither `one` nor `other`."""
     if one == other:
         return one

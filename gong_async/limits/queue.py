@@ -7,29 +7,29 @@ from typing import Protocol
 
 from attrs import Factory, define, field
 
-from gong_async.limits.load import Crowd
-from gong_async.limits.types import Lane
+from gong_async.limits.load import Load
+from gong_async.limits.types import Priority
 
 _TICK = 1e-6
 
 
-class Keeper(Protocol):
-    """What a queue asks for the next turn."""
+class SlotSource(Protocol):
+    """What a queue asks for the next permit."""
 
     def now(self) -> float:
         """Return the keeper's steady time, in seconds."""
         ...
 
-    async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
-        """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
+    async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
+        """Take the next permit: 0 and whether it probes; or the seconds until the next try."""
         ...
 
     def undo(self, *, probes: bool) -> None:
-        """Take back a turn that was granted to a call that was cancelled: nothing goes out."""
+        """Take back a permit that was granted to a call that was cancelled: nothing goes out."""
         ...
 
 
-def _places(queue: Queue) -> asyncio.Semaphore:
+def _new_semaphore(queue: Queue) -> asyncio.Semaphore:
     return asyncio.Semaphore(queue.max_in_flight)
 
 
@@ -43,58 +43,62 @@ class Queue:
     """
 
     max_in_flight: int
-    places: asyncio.Semaphore = field(init=False, default=Factory(_places, takes_self=True))
-    waiting: dict[Lane, int] = field(factory=lambda: {"interactive": 0, "bulk": 0}, init=False)
-    since: dict[Lane, float] = field(factory=lambda: {"interactive": 0.0, "bulk": 0.0}, init=False)
+    semaphore: asyncio.Semaphore = field(
+        init=False, default=Factory(_new_semaphore, takes_self=True)
+    )
+    waiting: dict[Priority, int] = field(factory=lambda: {"interactive": 0, "bulk": 0}, init=False)
+    since: dict[Priority, float] = field(
+        factory=lambda: {"interactive": 0.0, "bulk": 0.0}, init=False
+    )
     """While calls of a lane wait: from when on only the pace has kept them waiting."""
     in_flight: int = field(default=0, init=False)
     _taken: int = field(default=0, init=False)
     _surplus: int = field(default=0, init=False)
     """Places too many: they are taken away when they are free."""
     _head: asyncio.Lock = field(factory=asyncio.Lock, init=False)
-    _in_line: int = field(default=0, init=False)
-    _urgent: list[tuple[asyncio.Future[bool | None], float]] = field(factory=list, init=False)
+    _queued: int = field(default=0, init=False)
+    _interactive: list[tuple[asyncio.Future[bool | None], float]] = field(factory=list, init=False)
     _changed: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     @property
-    def crowd(self) -> Crowd:
+    def load(self) -> Load:
         """How many calls are here."""
-        return Crowd(self.waiting["interactive"], self.waiting["bulk"], self.in_flight)
+        return Load(self.waiting["interactive"], self.waiting["bulk"], self.in_flight)
 
     @property
     def is_free(self) -> bool:
         """Whether nobody is in line and a place is left."""
         left = self._taken < self.max_in_flight
-        return left and not (self._in_line or self._urgent or self._surplus)
+        return left and not (self._queued or self._interactive or self._surplus)
 
-    async def walk_in(self) -> None:
+    async def acquire_nowait(self) -> None:
         """Take a place while the queue is free; nothing is waited for."""
         self._taken += 1
-        await self.places.acquire()
+        await self.semaphore.acquire()
         self.in_flight += 1
 
-    async def enter(self, keeper: Keeper, lane: Lane, patience: float) -> bool:
-        """Wait for a turn; return whether it probes. `leave` gives the place back."""
-        if not self.waiting[lane]:
-            self.since[lane] = keeper.now()
-        self.waiting[lane] += 1
+    async def enter(self, backend: SlotSource, priority: Priority, max_wait: float) -> bool:
+        """Wait for a permit; return whether it probes. `release` gives the place back."""
+        if not self.waiting[priority]:
+            self.since[priority] = backend.now()
+        self.waiting[priority] += 1
         try:
             probes = None
-            if lane == "interactive" and self._in_line:
-                probes = await self._overtake(keeper, patience)
+            if priority == "interactive" and self._queued:
+                probes = await self._wait_ahead(backend, max_wait)
                 if probes is None:
-                    self._in_line -= 1  # counted when it was called up, to keep its place
+                    self._queued -= 1  # counted when it was called up, to keep its place
             if probes is None:
-                probes = await self._line_up(keeper, lane, patience)
+                probes = await self._wait_in_order(backend, priority, max_wait)
         finally:
-            self.waiting[lane] -= 1
+            self.waiting[priority] -= 1
         self.in_flight += 1
         return probes
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give the place among the calls in flight back."""
         self.in_flight -= 1
-        self._free_place()
+        self._release_slot()
 
     def resize(self, max_in_flight: int) -> None:
         """Have more places or fewer from now on; calls in flight keep theirs until they end."""
@@ -102,101 +106,105 @@ class Queue:
         self.max_in_flight = max_in_flight
         self._surplus += max(0, -more)
         for _ in range(more):
-            self._give_place()
+            self._return_slot()
 
-    async def _take_place(self, keeper: Keeper) -> None:
-        while self._surplus and not self.places.locked():
+    async def _acquire_slot(self, backend: SlotSource) -> None:
+        while self._surplus and not self.semaphore.locked():
             self._surplus -= 1
-            await self.places.acquire()
-        if self.places.locked():
+            await self.semaphore.acquire()
+        if self.semaphore.locked():
             self.since["interactive"] = self.since["bulk"] = float("inf")
             try:
-                await self.places.acquire()
+                await self.semaphore.acquire()
             finally:
-                self.since["interactive"] = self.since["bulk"] = keeper.now()
+                self.since["interactive"] = self.since["bulk"] = backend.now()
         else:
-            await self.places.acquire()
+            await self.semaphore.acquire()
         self._taken += 1
 
-    def _free_place(self) -> None:
+    def _release_slot(self) -> None:
         self._taken -= 1
-        self._give_place()
+        self._return_slot()
 
-    def _give_place(self) -> None:
+    def _return_slot(self) -> None:
         if self._surplus:
             self._surplus -= 1
         else:
-            self.places.release()
+            self.semaphore.release()
 
-    def look_again(self) -> None:
+    def wake(self) -> None:
         """Let the head ask again: something has changed."""
         self._changed.set()
 
-    async def _overtake(self, keeper: Keeper, patience: float) -> bool | None:
+    async def _wait_ahead(self, backend: SlotSource, max_wait: float) -> bool | None:
         """Wait beside the line; None means that there is no line any more to stand beside."""
-        turn: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
-        self._urgent.append((turn, patience))
+        waiter: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
+        self._interactive.append((waiter, max_wait))
         self._changed.set()  # its slot may come sooner than that of the bulk call at the head
         try:
-            return await turn
+            return await waiter
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._give_back(keeper, turn.result())
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._give_back(backend, waiter.result())
             raise
 
-    def _give_back(self, keeper: Keeper, granted: bool | None) -> None:  # noqa: FBT001
+    def _give_back(self, backend: SlotSource, granted: bool | None) -> None:  # noqa: FBT001
         """Granted, or called up, and cancelled at the same moment."""
         if granted is None:
-            self._in_line -= 1
-            self._call_up()
+            self._queued -= 1
+            self._promote_next()
             return
-        self._free_place()
-        keeper.undo(probes=granted)
+        self._release_slot()
+        backend.undo(probes=granted)
 
-    async def _line_up(self, keeper: Keeper, lane: Lane, patience: float) -> bool:
-        self._in_line += 1
+    async def _wait_in_order(
+        self, backend: SlotSource, priority: Priority, max_wait: float
+    ) -> bool:
+        self._queued += 1
         try:
             async with self._head:
-                return await self._lead(keeper, lane, patience)
+                return await self._serve_from_head(backend, priority, max_wait)
         finally:
-            self._in_line -= 1
-            self._call_up()
+            self._queued -= 1
+            self._promote_next()
 
-    def _call_up(self) -> None:
+    def _promote_next(self) -> None:
         """Let an interactive call line up if nobody is left who would hand it a slot."""
-        while self._urgent and not self._in_line:
-            turn, _ = self._urgent.pop(0)
-            if not turn.done():
-                self._in_line += 1
-                turn.set_result(None)
+        while self._interactive and not self._queued:
+            waiter, _ = self._interactive.pop(0)
+            if not waiter.done():
+                self._queued += 1
+                waiter.set_result(None)
 
-    async def _lead(self, keeper: Keeper, lane: Lane, patience: float) -> bool:
+    async def _serve_from_head(
+        self, backend: SlotSource, priority: Priority, max_wait: float
+    ) -> bool:
         """Stand at the head: hand slots to interactive calls until one is left for this call."""
         while True:
-            await self._take_place(keeper)
+            await self._acquire_slot(backend)
             try:
-                probes, turn = await self._slot(keeper, lane, patience)
+                probes, waiter = await self._slot(backend, priority, max_wait)
             except BaseException:
-                self._free_place()
+                self._release_slot()
                 raise
-            if turn is None:
+            if waiter is None:
                 return probes
-            turn.set_result(probes)
+            waiter.set_result(probes)
 
     async def _slot(
-        self, keeper: Keeper, lane: Lane, patience: float
+        self, backend: SlotSource, priority: Priority, max_wait: float
     ) -> tuple[bool, asyncio.Future[bool | None] | None]:
         """Wait for the next slot; return it with the interactive call that it is for, if any."""
         while True:
             self._changed.clear()
-            urgent = self._next_urgent() if lane == "bulk" else None
+            urgent = self._next_interactive() if priority == "bulk" else None
             if urgent is None:
-                wait, probes = await keeper.ask(lane, patience)
+                wait, probes = await backend.ask(priority, max_wait)
                 if not wait:
                     return probes, None
             else:
                 try:
-                    wait, probes = await keeper.ask("interactive", urgent[1])
+                    wait, probes = await backend.ask("interactive", urgent[1])
                 except Exception as error:  # noqa: BLE001 - it is that call's to raise
                     self._drop(urgent[0], error)
                     continue
@@ -205,23 +213,23 @@ class Queue:
             await self._sleep(wait)
 
     def _granted(
-        self, turn: asyncio.Future[bool | None], *, probes: bool
+        self, waiter: asyncio.Future[bool | None], *, probes: bool
     ) -> tuple[bool, asyncio.Future[bool | None] | None]:
         # While the keeper was asked the call may have been cancelled; the slot is then ours.
-        if turn.done():
+        if waiter.done():
             return probes, None
-        self._urgent.pop(0)
-        return probes, turn
+        self._interactive.pop(0)
+        return probes, waiter
 
-    def _drop(self, turn: asyncio.Future[bool | None], error: Exception) -> None:
-        if not turn.done():
-            self._urgent.pop(0)
-            turn.set_exception(error)
+    def _drop(self, waiter: asyncio.Future[bool | None], error: Exception) -> None:
+        if not waiter.done():
+            self._interactive.pop(0)
+            waiter.set_exception(error)
 
-    def _next_urgent(self) -> tuple[asyncio.Future[bool | None], float] | None:
-        while self._urgent and self._urgent[0][0].done():
-            self._urgent.pop(0)
-        return self._urgent[0] if self._urgent else None
+    def _next_interactive(self) -> tuple[asyncio.Future[bool | None], float] | None:
+        while self._interactive and self._interactive[0][0].done():
+            self._interactive.pop(0)
+        return self._interactive[0] if self._interactive else None
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but no longer than until something changes."""

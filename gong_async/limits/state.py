@@ -9,10 +9,10 @@ from typing import Protocol
 from attrs import Factory, define, field
 
 from gong_async.errors import DailyQuotaExceededError, Delivery, RateLimitError
-from gong_async.limits.adaptive_rate import Pace
+from gong_async.limits.adaptive_rate import AdaptiveRate
 from gong_async.limits.day import DayCount, DayRule
-from gong_async.limits.load import NOBODY, Crowd
-from gong_async.limits.types import Lane, Limits, Quota, Settlement
+from gong_async.limits.load import NO_LOAD, Load
+from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 
 PROBE_LEASE = 120.0
 """Seconds after which a probe that never reported back is given up."""
@@ -25,19 +25,19 @@ _LEAST_GAP = 0.5
 _WHEN = "%Y-%m-%d %H:%M:%SZ"
 
 
-def new_pace(limits: Limits) -> Pace | None:
+def new_rate(limits: Limits) -> AdaptiveRate | None:
     """Return the pace that `limits` begin with; None for none."""
     if limits.per_second is None:
         return None
-    return Pace(limits.per_second, slack=limits.interval - 1.0 / limits.per_second)
+    return AdaptiveRate(limits.per_second, slack=limits.interval - 1.0 / limits.per_second)
 
 
-def _new_pace(gate: Gate) -> Pace | None:
-    return new_pace(gate.limits)
+def _new_rate(state: LimiterState) -> AdaptiveRate | None:
+    return new_rate(state.limits)
 
 
-def _new_day(gate: Gate) -> Day:
-    return DayCount(DayRule(gate.limits.day_resets))
+def _new_day(state: LimiterState) -> Day:
+    return DayCount(DayRule(state.limits.day_resets))
 
 
 class Day(Protocol):
@@ -61,15 +61,15 @@ class Day(Protocol):
 
 
 @define(eq=False)
-class Gate:
+class LimiterState:
     """Says when the next call may go. `now` is steady time, `wall` seconds since the epoch."""
 
     limits: Limits
-    pace: Pace | None = field(default=Factory(_new_pace, takes_self=True))
+    rate: AdaptiveRate | None = field(default=Factory(_new_rate, takes_self=True))
     day: Day = field(default=Factory(_new_day, takes_self=True))
     next_slot: float = float("-inf")
     next_bulk_slot: float = float("-inf")
-    held_until: float | None = None
+    paused_until: float | None = None
     probe_until: float | None = None
     """Until when a probe is out; nobody else goes before it has come back."""
     earliest: float = field(default=float("-inf"), init=False)
@@ -77,54 +77,54 @@ class Gate:
     _grants: deque[float] = field(factory=deque, init=False, repr=False)
     """When the last grants were, as many as the ceiling allows in a second."""
 
-    def wait(self, now: float, wall: float, lane: Lane, patience: float) -> float:
-        """Return the seconds until a call of `lane` may go, 0 if it may.
+    def wait(self, now: float, wall: float, priority: Priority, max_wait: float) -> float:
+        """Return the seconds until a call of `priority` may go, 0 if it may.
 
         Raises:
             DailyQuotaExceededError: the day's calls are used up, or what the lane may use of them.
-            RateLimitError: a refusal holds everybody for longer than `patience`.
+            RateLimitError: a refusal holds everybody for longer than `max_wait`.
         """
-        self.check(now, wall, lane, patience)
-        if self.held_until is not None and now < self.held_until:
-            return self.held_until - now
+        self.check(now, wall, priority, max_wait)
+        if self.paused_until is not None and now < self.paused_until:
+            return self.paused_until - now
         if self.probe_until is not None and now < self.probe_until:
             return self.probe_until - now
         due = max(self.next_slot, self.earliest)
-        if lane == "bulk":
+        if priority == "bulk":
             due = max(due, self.next_bulk_slot)
         return max(0.0, due - now)
 
-    def check(self, now: float, wall: float, lane: Lane, patience: float) -> None:
+    def check(self, now: float, wall: float, priority: Priority, max_wait: float) -> None:
         """Raise what waiting could only lead to: see `wait`."""
-        hold = 0.0 if self.held_until is None else self.held_until - now
-        if hold > 0 and hold > patience:
-            raise self._hold_is_too_long(hold, wall)
+        pause = 0.0 if self.paused_until is None else self.paused_until - now
+        if pause > 0 and pause > max_wait:
+            raise self._hold_is_too_long(pause, wall)
         per_day = self.limits.per_day
-        reserve = self.limits.reserve if lane == "bulk" else 0
+        reserve = self.limits.reserve if priority == "bulk" else 0
         if per_day is not None and self.day.used(wall) >= per_day - reserve:
             raise self._day_is_over(per_day, reserve, wall)
 
-    def take(self, now: float, wall: float, lane: Lane, since: float | None = None) -> bool:
+    def take(self, now: float, wall: float, priority: Priority, since: float | None = None) -> bool:
         """Count a call that goes now; return whether it is a probe.
 
         The next slot follows from the slot of this call, not from `now`: a late wake-up is made up
         for. `since` is from when on calls of the lane have waited for a permit without a break;
         slots before that, or all if it is None, were missed for want of a call and are gone.
         """
-        if self.pace is not None:
-            interval, slot = self.pace.interval, now
-            if since is not None and self.held_until is None:
+        if self.rate is not None:
+            interval, slot = self.rate.interval, now
+            if since is not None and self.paused_until is None:
                 slot = max(self.next_slot, since, now - _MOST_BEHIND)
-                if lane == "bulk":
+                if priority == "bulk":
                     slot = max(slot, self.next_bulk_slot)
                 slot = min(slot, now)
             self.next_slot = slot + interval
-            if lane == "bulk" and self.limits.reserved_share:
+            if priority == "bulk" and self.limits.reserved_share:
                 self.next_bulk_slot = slot + interval / (1 - self.limits.reserved_share)
             self._grants.append(now)
             self._set_earliest()
         self.day.add(wall)
-        if self.held_until is None:
+        if self.paused_until is None:
             return False
         self.probe_until = now + PROBE_LEASE
         return True
@@ -132,8 +132,8 @@ class Gate:
     def keep_to(self, limits: Limits) -> None:
         """Go on with other limits; what was counted and learned stays."""
         self.limits = limits
-        if self.pace is None or self.pace.ceiling != limits.per_second:
-            self.pace = new_pace(limits)
+        if self.rate is None or self.rate.ceiling != limits.per_second:
+            self.rate = new_rate(limits)
             self._set_earliest()
 
     def _set_earliest(self) -> None:
@@ -143,7 +143,7 @@ class Gate:
         long as at the learned rate: what was learned against late arrivals at Gong stays.
         """
         grants, rate = self._grants, self.limits.per_second
-        interval = 0.0 if self.pace is None else self.pace.interval
+        interval = 0.0 if self.rate is None else self.rate.interval
         if rate is None or not interval or not grants:
             grants.clear()
             self.earliest = float("-inf")
@@ -161,11 +161,13 @@ class Gate:
         if probes:
             self.probe_until = None
 
-    def settle(self, now: float, settlement: Settlement) -> None:
+    def settle(self, now: float, settlement: PermitOutcome) -> None:
         """Take note of how a turn ended: at a refusal hold everybody, and go slower afterwards."""
-        if settlement.hold is not None:
-            until = now + settlement.hold
-            self.held_until = until if self.held_until is None else max(self.held_until, until)
+        if settlement.pause is not None:
+            until = now + settlement.pause
+            self.paused_until = (
+                until if self.paused_until is None else max(self.paused_until, until)
+            )
             self._learn(now, settlement)
         elif settlement.accepted:
             self._learn(now, settlement)
@@ -173,38 +175,38 @@ class Gate:
             # The probe has come back; if it was accepted, the hold is over.
             self.probe_until = None
             self.next_slot = max(self.next_slot, now)  # no slot was missed meanwhile
-            if settlement.accepted and self.held_until is not None and self.held_until <= now:
-                self.held_until = None
+            if settlement.accepted and self.paused_until is not None and self.paused_until <= now:
+                self.paused_until = None
 
-    def _learn(self, now: float, settlement: Settlement) -> None:
-        if self.pace is None or not self.limits.learns:
+    def _learn(self, now: float, settlement: PermitOutcome) -> None:
+        if self.rate is None or not self.limits.learns:
             return
-        if settlement.hold is not None:
-            self.pace.refused(now, settlement.sent_at)
+        if settlement.pause is not None:
+            self.rate.refused(now, settlement.sent_at)
         else:
-            self.pace.accepted(now, settlement.sent_at)
+            self.rate.accepted(now, settlement.sent_at)
 
-    def quota(self, now: float, wall: float, crowd: Crowd = NOBODY) -> Quota:
+    def quota(self, now: float, wall: float, load: Load = NO_LOAD) -> Quota:
         """Return what is used and left, with those who wait."""
         used, per_day = self.day.used(wall), self.limits.per_day
-        hold = 0.0 if self.held_until is None else self.held_until - now
+        pause = 0.0 if self.paused_until is None else self.paused_until - now
         return Quota(
             used_today=used,
             left_today=None if per_day is None else max(0, per_day - used),
             resets_at=moment(self.day.falls_at(wall)) if used else None,
-            per_second=self.pace.per_second if self.pace else None,
+            per_second=self.rate.per_second if self.rate else None,
             ceiling=self.limits.per_second,
-            held_until=moment(wall + hold) if hold > 0 else None,
-            waiting=crowd.waiting,
-            in_flight=crowd.in_flight,
+            paused_until=moment(wall + pause) if pause > 0 else None,
+            waiting=load.waiting,
+            in_flight=load.in_flight,
         )
 
-    def _hold_is_too_long(self, hold: float, wall: float) -> RateLimitError:
-        retry_at = moment(wall + hold)
+    def _hold_is_too_long(self, pause: float, wall: float) -> RateLimitError:
+        retry_at = moment(wall + pause)
         return RateLimitError(
             f"Gong refused an earlier call and asked to wait until {retry_at:{_WHEN}}",
             status=429,
-            retry_after=hold,
+            retry_after=pause,
             retry_at=retry_at,
             delivery=Delivery.NOT_SENT,
         )

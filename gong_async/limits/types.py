@@ -13,7 +13,7 @@ from gong_async._settings import a_flag, a_number
 from gong_async.errors import ConfigurationError
 from gong_async.models._times import time_problem
 
-Lane = Literal["interactive", "bulk"]
+Priority = Literal["interactive", "bulk"]
 """Who asks: somebody who waits for one answer, or a job that has time."""
 
 
@@ -46,9 +46,9 @@ class Limits:
     """Whether the pace goes closer to the ceiling while nothing is refused, and slower when
     something is. False keeps it where `headroom` puts it."""
     reserve: int = field(default=0, validator=a_number(whole=True, least=0))
-    """Calls of the day that the bulk lane leaves to everyone else."""
+    """Calls of the day that bulk calls leave to interactive ones."""
     reserved_share: float = field(default=0.0, validator=a_number(least=0, below=1))
-    """Share of each second that the bulk lane leaves to everyone else."""
+    """Share of each second that bulk calls leave to interactive ones."""
     day_resets: datetime | None = field(default=None, validator=_aware)
     """An instant at which Gong's day began, if you know it: the count then starts anew every 24
     hours of that zone's wall clock. None counts the last 24 hours, which is right for any day."""
@@ -73,31 +73,32 @@ class Quota:
     """The pace at present, in calls per second; None without one."""
     ceiling: float | None
     """The pace's ceiling, in calls per second."""
-    held_until: datetime | None
+    paused_until: datetime | None
     """Until when a refusal by Gong holds every call; None if none does."""
-    waiting: Mapping[Lane, int] = field(factory=dict, hash=False)
-    """Calls that wait for a turn, by lane: those of everybody whose limits these are.
+    waiting: Mapping[Priority, int] = field(factory=dict, hash=False)
+    """Calls that wait for a permit, by priority, of all that share these limits.
 
-    Limits kept in the process count all its event loops. A `HostShare` or a `RedisShare` counts
-    other processes, too, as they were a second or two ago. One that has died is forgotten: in the
-    file at once, in Redis after ten seconds. While Redis is away, only this loop counts.
+    Limits kept in the process count all its event loops. A `SQLiteLimitStore` or `RedisLimitStore`
+    also counts other processes, as they were a second or two ago. One that has died is forgotten:
+    in the file at once, in Redis after ten seconds. While Redis is unreachable, only this loop
+    counts.
     """
     in_flight: int = 0
     """Calls that are under way, of the same callers."""
 
 
 @frozen
-class Settlement:
+class PermitOutcome:
     """How a turn ended. Times are on the limiter's steady clock."""
 
     sent_at: float
     probed: bool
     accepted: bool
-    hold: float | None
+    pause: float | None
     """Seconds to hold everybody, if Gong's limit refused the request."""
 
 
-class Turn(Protocol):
+class Permit(Protocol):
     """The right to send one request now. Given back when its block is left."""
 
     @property
@@ -109,8 +110,8 @@ class Turn(Protocol):
         """Tell that the request was not refused by Gong's limit."""
         ...
 
-    def refused(self, hold: float) -> None:
-        """Tell that Gong's limit refused the request: hold everybody for `hold` seconds."""
+    def refused(self, pause: float) -> None:
+        """Tell that Gong's limit refused the request: hold everybody for `pause` seconds."""
         ...
 
     def unused(self) -> None:
@@ -121,18 +122,18 @@ class Turn(Protocol):
 class Limiter(Protocol):
     """Whatever enforces the limits: in this process, on this host, or between hosts."""
 
-    def turn(
-        self, *, patience: float, lane: Lane = "interactive"
-    ) -> AbstractAsyncContextManager[Turn]:
+    def acquire(
+        self, *, max_wait: float, priority: Priority = "interactive"
+    ) -> AbstractAsyncContextManager[Permit]:
         """Wait for the right to send one request: interactive calls first, then first come.
 
         Args:
-            patience: seconds that a refusal by Gong may hold this caller; a longer hold raises.
-            lane: who asks.
+            max_wait: seconds that a pause after a 429 may delay this call; a longer pause raises.
+            priority: who asks.
 
         Raises:
-            DailyQuotaExceededError: the day's calls are used up, or what the lane may use of them.
-            RateLimitError: Gong's refusal of another call holds everybody beyond `patience`.
+            DailyQuotaExceededError: the day's calls are used up, or what this priority may use.
+            RateLimitError: a 429 of another call pauses all calls for longer than `max_wait`.
         """
         ...
 
@@ -140,12 +141,12 @@ class Limiter(Protocol):
         """Return what is used, what is left, and who waits."""
         ...
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """Tell that the client is closed: its limits bind nobody any more."""
         ...
 
 
-class Share(Protocol):
+class LimitStore(Protocol):
     """Where limits are kept: hands out the one limiter of a company."""
 
     def limiter(self, company: str, limits: Limits) -> Limiter:

@@ -205,7 +205,7 @@ class Result:
 
 
 @frozen(kw_only=True)
-class Answer(Result):
+class RawResult(Result):
     """The answer to an operation that is not modelled: see `GongClient.request`."""
 
     data: Mapping[str, Any] = field(factory=dict, repr=False, hash=False)

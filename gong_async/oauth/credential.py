@@ -17,7 +17,7 @@ from gong_async.auth import credential_problem
 from gong_async.errors import ConfigurationError, ProtocolError
 from gong_async.oauth.endpoint import AUTHORIZE_ROUTE, TokenEndpoint
 from gong_async.oauth.grant import GrantReader
-from gong_async.oauth.login import Login, Shown
+from gong_async.oauth.login import KnownSecrets, Login
 from gong_async.oauth.store import TokenStore, check_writable
 from gong_async.oauth.tokens import Tokens
 
@@ -75,7 +75,7 @@ class OAuth:
             raise ConfigurationError(msg)
         url = checked_base_url(app_url)
         own = (Secret(f"{client_id}:{client_secret.reveal()}"), client_secret)
-        self._shown = Shown(own)
+        self._shown = KnownSecrets(own)
         redact = Redactor(lambda: self._shown.all)
         self._endpoint = TokenEndpoint(
             url=url,

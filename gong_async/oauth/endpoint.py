@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from gong_async._redact import Redactor, Secret
 from gong_async._response import success_payload
 from gong_async._transport import BaseConnector, SessionPool
-from gong_async._wire import Progress, Request, Response
+from gong_async._wire import AttemptProgress, Request, Response
 from gong_async.errors import GongError, LoginRequiredError
 from gong_async.oauth.grant import Grant, GrantReader
 from gong_async.oauth.refusal import refusal
@@ -109,7 +109,7 @@ class _Question:
             return self._read(await self._send())
         except GongError as error:
             failure = error
-        raise self._judge(failure)
+        raise self._next_step(failure)
 
     async def _send(self) -> Response:
         endpoint = self.endpoint
@@ -117,7 +117,7 @@ class _Question:
             endpoint.request(self.query),
             endpoint.authorization,
             timeout=endpoint.timeout,
-            progress=Progress(),
+            progress=AttemptProgress(),
         )
 
     def _read(self, response: Response) -> Grant:
@@ -134,14 +134,14 @@ class _Question:
         del payload, response
         raise failure.with_traceback(None)
 
-    def _judge(self, error: GongError) -> Again | GongError:
+    def _next_step(self, error: GongError) -> Again | GongError:
         # A pair is created: what decides of creations decides here.
         decision = decide(error, "create")
         wait = 0.0
         if decision.action is Action.WAIT:
             self.refusals += 1
             wait = _POLICY.after_refusal(getattr(error, "retry_after", None), self.refusals)
-            if self.refusals <= _POLICY.max_refusals and wait <= _POLICY.patience:
+            if self.refusals <= _POLICY.max_refusals and wait <= _POLICY.max_wait:
                 return Again(wait)
         self.failures += 1
         if self.failures < _MOST_FAILURES.get(decision.action, 0):

@@ -30,7 +30,7 @@ _log = logging.getLogger("gong_async")
 
 
 @define(eq=False)
-class Shown:
+class KnownSecrets:
     """The secrets that must be masked now: those of the application, and the last tokens."""
 
     own: tuple[Secret, ...]
@@ -52,7 +52,7 @@ class Login:
 
     store: TokenStore
     endpoint: TokenEndpoint
-    shown: Shown
+    shown: KnownSecrets
     clock: Callable[[], float] = time.monotonic
     tokens: Tokens | None = field(default=None, init=False)
     _renew_at: float | None = field(default=None, init=False)

@@ -14,7 +14,7 @@ JSON_TYPE = "application/json;charset=UTF-8"
 
 
 @frozen(kw_only=True)
-class Answer:
+class FakeAnswer:
     """A status, headers and a body."""
 
     status: int
@@ -42,9 +42,9 @@ def make_answer(
     *,
     request_id: str,
     headers: Mapping[str, str] | None = None,
-) -> Answer:
+) -> FakeAnswer:
     """Make an answer of Gong's kind: JSON, and the request's id in the trace header."""
-    return Answer(
+    return FakeAnswer(
         status=status,
         body=json.dumps(payload, ensure_ascii=False).encode(),
         headers={"Content-Type": JSON_TYPE, "x-traceid": request_id, **(headers or {})},
@@ -57,7 +57,7 @@ def make_refusal(
     request_id: str,
     headers: Mapping[str, str] | None = None,
     extra: Mapping[str, str] | None = None,
-) -> Answer:
+) -> FakeAnswer:
     """Make an error answer: the envelope with the id and the texts, and any extra keys."""
     payload = {"requestId": request_id, "errors": list(errors), **(extra or {})}
     return make_answer(status, payload, request_id=request_id, headers=headers)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 from attrs import evolve
 
-from gong_async.testing.answers import Answer
+from gong_async.testing.answers import FakeAnswer
 from gong_async.testing.faults import Fault, Then, Wire
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -18,7 +18,7 @@ _BLOCK = 64 * 1024
 
 
 async def deliver(
-    request: web.BaseRequest, answer: Answer, fault: Fault | None, closed: asyncio.Event
+    request: web.BaseRequest, answer: FakeAnswer, fault: Fault | None, closed: asyncio.Event
 ) -> tuple[web.StreamResponse, int | None]:
     """Send the answer and say which status the caller was told, None for no answer.
 
@@ -36,11 +36,13 @@ async def deliver(
     return _response(answer), answer.status
 
 
-def _response(answer: Answer) -> web.Response:
+def _response(answer: FakeAnswer) -> web.Response:
     return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
 
-async def _stream_padded(request: web.BaseRequest, answer: Answer, size: int) -> web.StreamResponse:
+async def _stream_padded(
+    request: web.BaseRequest, answer: FakeAnswer, size: int
+) -> web.StreamResponse:
     headers = {**answer.headers, "Content-Length": str(max(size, len(answer.body)))}
     response = web.StreamResponse(status=answer.status, headers=headers)
     await response.prepare(request)
@@ -59,7 +61,7 @@ async def _blanks(missing: int) -> AsyncIterator[bytes]:
         missing -= _BLOCK
 
 
-async def _send_twice(request: web.BaseRequest, answer: Answer, fault: Fault) -> web.Response:
+async def _send_twice(request: web.BaseRequest, answer: FakeAnswer, fault: Fault) -> web.Response:
     response = _response(answer)
     await response.prepare(request)
     await response.write_eof()
@@ -70,11 +72,11 @@ async def _send_twice(request: web.BaseRequest, answer: Answer, fault: Fault) ->
 
 
 async def _send_past(
-    request: web.BaseRequest, answer: Answer, wire: Wire, closed: asyncio.Event
+    request: web.BaseRequest, answer: FakeAnswer, wire: Wire, closed: asyncio.Event
 ) -> tuple[web.StreamResponse, int | None]:
-    told = None
+    reported = None
     if wire.data is None:
-        told = answer.status
+        reported = answer.status
         answer = evolve(answer, headers={**answer.headers, "Connection": "close"})
         data = answer.head() + answer.body[: wire.body_bytes]
     else:
@@ -85,7 +87,7 @@ async def _send_past(
     else:
         _hang_up(request.transport, wire.then)
     # Never sent: the server finds the connection closed and lets it be.
-    return web.Response(), told
+    return web.Response(), reported
 
 
 async def _write(transport: asyncio.Transport | None, data: bytes, wire: Wire) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from attrs import define
 
-from gong_async.testing.answers import Answer, make_refusal
+from gong_async.testing.answers import FakeAnswer, make_refusal
 from gong_async.testing.connections import Connection
 from gong_async.testing.faults import Fault, Substitute
 from gong_async.testing.operations import LOGIN, route
@@ -20,7 +20,7 @@ _SECRET_PARAMETERS = frozenset({"code", "refresh_token", "state"})
 
 
 @define(kw_only=True, eq=False)
-class Exchange:
+class FakeExchange:
     """A request, what is known of it by now, and the id that its answer will carry."""
 
     request: web.BaseRequest
@@ -31,7 +31,7 @@ class Exchange:
     fault: Fault | None = None
     status: int | None = None
 
-    async def read_body(self) -> Answer | None:
+    async def read_body(self) -> FakeAnswer | None:
         """Read the request's body and take it into the record; refuse one that is too large."""
         if self.request.headers.get("Expect", "").lower() == "100-continue":
             await self.request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -48,11 +48,11 @@ class Exchange:
             self.fault = fault
             self.received = self.recording.learned(self.received, fault=fault.name)
 
-    def refusal(self, status: int, *errors: str, **headers: str) -> Answer:
+    def refusal(self, status: int, *errors: str, **headers: str) -> FakeAnswer:
         """Make an error answer to this request."""
         return make_refusal(status, *errors, request_id=self.request_id, headers=headers)
 
-    def substitute(self, substitute: Substitute) -> Answer:
+    def substitute(self, substitute: Substitute) -> FakeAnswer:
         """Make the scripted answer to this request."""
         envelope = make_refusal(
             substitute.status,
@@ -63,7 +63,9 @@ class Exchange:
         )
         if substitute.body is None:
             return envelope
-        return Answer(status=substitute.status, body=substitute.body, headers=substitute.headers)
+        return FakeAnswer(
+            status=substitute.status, body=substitute.body, headers=substitute.headers
+        )
 
 
 def receive(

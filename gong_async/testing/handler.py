@@ -13,10 +13,10 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 from attrs import define, evolve, field
 
-from gong_async.testing.answers import Answer
+from gong_async.testing.answers import FakeAnswer
 from gong_async.testing.connections import Connections
 from gong_async.testing.delivery import deliver
-from gong_async.testing.exchange import Exchange, below, receive
+from gong_async.testing.exchange import FakeExchange, below, receive
 from gong_async.testing.oauth import FakeOAuth
 from gong_async.testing.operations import LOGIN, SCOPES, WRITES, Company, knows_path
 from gong_async.testing.quotas import Quota, retry_after
@@ -78,7 +78,7 @@ class Handler:
             self._tasks.discard(task)
             self.recording.finished(exchange.received, exchange.status)
 
-    def _arrive(self, request: web.BaseRequest) -> Exchange:
+    def _arrive(self, request: web.BaseRequest) -> FakeExchange:
         connection = self.connections.of(request)
         received = receive(
             request,
@@ -88,7 +88,7 @@ class Handler:
             connection=connection.number,
         )
         self.recording.arrived(received)
-        return Exchange(
+        return FakeExchange(
             request=request,
             connection=connection,
             recording=self.recording,
@@ -96,7 +96,7 @@ class Handler:
             request_id=f"{self.ids.getrandbits(80):020x}",
         )
 
-    def _refuse_at_door(self, exchange: Exchange) -> Answer | None:
+    def _refuse_at_door(self, exchange: FakeExchange) -> FakeAnswer | None:
         if exchange.received.operation in LOGIN:
             return None
         if not self._authorized(exchange.request.headers.get("Authorization", "")):
@@ -117,7 +117,7 @@ class Handler:
         pair = f"{self.settings.access_key}:{self.settings.access_key_secret}".encode()
         return scheme.lower() == "basic" and credential == base64.b64encode(pair).decode()
 
-    async def _work(self, exchange: Exchange) -> Answer:
+    async def _work(self, exchange: FakeExchange) -> FakeAnswer:
         received = exchange.received
         fault = self.script.pick(received.operation, received.meeting_id)
         exchange.struck(fault)
@@ -137,7 +137,7 @@ class Handler:
             return exchange.substitute(fault.substitute)
         return _renamed(answer, fault.shown_id) if fault.shown_id is not None else answer
 
-    def _carry_out_later(self, exchange: Exchange, seconds: float) -> None:
+    def _carry_out_later(self, exchange: FakeExchange, seconds: float) -> None:
         async def carry_out() -> None:
             await asyncio.sleep(seconds)
             self._carry_out(exchange)
@@ -146,7 +146,7 @@ class Handler:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _carry_out(self, exchange: Exchange) -> Answer:
+    def _carry_out(self, exchange: FakeExchange) -> FakeAnswer:
         received = exchange.received
         operation = received.operation
         if operation in LOGIN:
@@ -172,7 +172,7 @@ class Handler:
             self.recording.applied(received, meeting_id=meeting_id, at=now)
         return answer
 
-    def _refuse_operation(self, exchange: Exchange) -> Answer | None:
+    def _refuse_operation(self, exchange: FakeExchange) -> FakeAnswer | None:
         received = exchange.received
         if received.operation == "unknown":
             if knows_path(below(received.path, self.prefix)):
@@ -187,7 +187,7 @@ class Handler:
         return None
 
 
-def _renamed(answer: Answer, meeting_id: str) -> Answer:
+def _renamed(answer: FakeAnswer, meeting_id: str) -> FakeAnswer:
     payload = json.loads(answer.body)
     if "meetingId" not in payload:
         return answer

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
 
-from gong_async.testing.answers import Answer, make_answer
+from gong_async.testing.answers import FakeAnswer, make_answer
 
 # In the shape of Gong's, and good for nothing: they open this fake alone.
 FAKE_CLIENT_ID = "fakeclientidofthefakegong"
@@ -74,7 +74,7 @@ class FakeOAuth:
         first = self._access[token] = min(self._access[token], now)
         return now < first + self.lifetime
 
-    def answer(self, request: web.BaseRequest, request_id: str, now: float) -> Answer:
+    def answer(self, request: web.BaseRequest, request_id: str, now: float) -> FakeAnswer:
         """Answer a request to one of the two pages."""
         query = dict(parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True))
         if request.method == "GET":
@@ -90,11 +90,11 @@ class FakeOAuth:
             case _:
                 return _refusal(400, "unsupported_grant_type", "Bad grant type", request_id)
 
-    def _authorize(self, query: dict[str, str]) -> Answer:
+    def _authorize(self, query: dict[str, str]) -> FakeAnswer:
         redirect_uri = query.get("redirect_uri", "")
         known = query.get("client_id") == self.client_id and query.get("response_type") == "code"
         if not known or not redirect_uri:
-            return Answer(status=400, body=b"Unknown application")
+            return FakeAnswer(status=400, body=b"Unknown application")
         said = {"error": "access_denied"}
         if self.approves:
             code = self._token("code")
@@ -102,16 +102,16 @@ class FakeOAuth:
             said = {"code": code}
         back = {**said, "state": query.get("state", "")}
         location = f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(back)}"
-        return Answer(status=302, headers={"Location": location})
+        return FakeAnswer(status=302, headers={"Location": location})
 
-    def _exchange(self, query: dict[str, str], request_id: str) -> Answer:
+    def _exchange(self, query: dict[str, str], request_id: str) -> FakeAnswer:
         redirect_uri, scope = self._codes.pop(query.get("code", ""), ("", ""))
         if not redirect_uri or redirect_uri != query.get("redirect_uri"):
             text = "Authorization code is invalid"
             return _refusal(400, "invalid_grant", text, request_id)
         return make_answer(200, self._pair(scope), request_id=request_id)
 
-    def _renew(self, token: str, request_id: str) -> Answer:
+    def _renew(self, token: str, request_id: str) -> FakeAnswer:
         scope = self._refresh.pop(token, None)
         if scope is None:
             self.spent_sent += 1
@@ -142,6 +142,6 @@ class FakeOAuth:
         return token
 
 
-def _refusal(status: int, error: str, description: str, request_id: str) -> Answer:
+def _refusal(status: int, error: str, description: str, request_id: str) -> FakeAnswer:
     payload = {"error": error, "error_description": description}
     return make_answer(status, payload, request_id=request_id)

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from attrs import define, field, frozen
 
-from gong_async.testing.answers import Answer, make_answer, make_refusal
+from gong_async.testing.answers import FakeAnswer, make_answer, make_refusal
 from gong_async.testing.meeting_body import check_meeting
 
 Operation = Literal[
@@ -117,7 +117,7 @@ class Company:
 
     def answer(
         self, operation: Operation, *, meeting_id: str, body: Mapping[str, Any], request_id: str
-    ) -> Answer:
+    ) -> FakeAnswer:
         """Carry out one operation whose request was well-formed JSON."""
         match operation:
             case "addMeeting":
@@ -139,7 +139,7 @@ class Company:
         if organizer_email is not None:
             self.organizers[meeting_id] = organizer_email
 
-    def list_users(self, cursor: str | None, request_id: str) -> Answer:
+    def list_users(self, cursor: str | None, request_id: str) -> FakeAnswer:
         """Answer one page of users; the cursor is opaque to clients."""
         users = list(self.users.values()) or [User(email="first.user@example.com")]
         start = 0
@@ -165,7 +165,7 @@ class Company:
         }
         return make_answer(200, payload, request_id=request_id)
 
-    def _add(self, body: Mapping[str, Any], request_id: str) -> Answer:
+    def _add(self, body: Mapping[str, Any], request_id: str) -> FakeAnswer:
         if faults := check_meeting(body):
             return make_refusal(400, *faults, request_id=request_id)
         organizer = self._user(body["organizerEmail"])
@@ -191,7 +191,7 @@ class Company:
         }
         return make_answer(200, payload, request_id=request_id)
 
-    def _update(self, meeting_id: str, body: Mapping[str, Any], request_id: str) -> Answer:
+    def _update(self, meeting_id: str, body: Mapping[str, Any], request_id: str) -> FakeAnswer:
         if not MEETING_ID.fullmatch(meeting_id):
             return make_refusal(400, "The meeting ID is not a number", request_id=request_id)
         if faults := check_meeting(body):
@@ -204,7 +204,7 @@ class Company:
         payload = {"requestId": request_id, "meetingId": meeting_id}
         return make_answer(200, payload, request_id=request_id)
 
-    def _delete(self, meeting_id: str, body: Mapping[str, Any], request_id: str) -> Answer:
+    def _delete(self, meeting_id: str, body: Mapping[str, Any], request_id: str) -> FakeAnswer:
         if not MEETING_ID.fullmatch(meeting_id):
             return make_refusal(400, "The meeting ID is not a number", request_id=request_id)
         email = body.get("organizerEmail")
@@ -217,7 +217,7 @@ class Company:
         # Gong's answer here is the request's own schema, without an id of the request.
         return make_answer(200, {"organizerEmail": email}, request_id=request_id)
 
-    def _status(self, body: Mapping[str, Any], request_id: str) -> Answer:
+    def _status(self, body: Mapping[str, Any], request_id: str) -> FakeAnswer:
         emails = body.get("emails", [])
         if not isinstance(emails, list) or not all(isinstance(email, str) for email in emails):
             return make_refusal(400, "emails must be a list of strings", request_id=request_id)
@@ -240,7 +240,7 @@ class Company:
             return False
         return self.organizers.get(meeting_id, organizer.email) == organizer.email
 
-    def _conflict(self, organizer: User, request_id: str) -> Answer:
+    def _conflict(self, organizer: User, request_id: str) -> FakeAnswer:
         text = "Provider disconnected"
         return make_refusal(409, text, request_id=request_id, extra=organizer.refusal())
 

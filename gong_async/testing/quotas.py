@@ -19,7 +19,7 @@ DAY = 86_400.0
 
 
 @define(kw_only=True)
-class DayCount:
+class DayCounter:
     """Calls of one day: the last 24 hours, or counted from a fixed instant.
 
     `resets_after` is in seconds from the first call to the first reset; None makes the day roll.
@@ -87,7 +87,7 @@ class Quota:
     ) -> None:
         self._pace: Algorithm = make_algorithm(algorithm, 1.0)
         self._algorithm: AlgorithmName = algorithm
-        self._day = DayCount(resets_after=day_reset)
+        self._day = DayCounter(resets_after=day_reset)
         self.per_second = per_second
         self.per_day = per_day
         self.count_refused = count_refused

@@ -40,9 +40,9 @@ async def test_how_the_job_stands(jobs: Jobs) -> None:
     """Versions, options, counts and runs say what happened where."""
     job = await jobs.run([change(0), change(0), change(1)], options=ONE_BY_ONE, canary=1)
 
-    told = bundle_of(job)
+    reported = bundle_of(job)
 
-    assert told["versions"] == {
+    assert reported["versions"] == {
         "gong_async": version("gong_async"),
         "planned_by": version("gong_async"),
         "python": f"CPython {platform.python_version()}",
@@ -50,7 +50,7 @@ async def test_how_the_job_stands(jobs: Jobs) -> None:
         "sqlite": sqlite3.sqlite_version,
         "platform": platform.platform(),
     }
-    assert told["options"] == {
+    assert reported["options"] == {
         "keep_order": False,
         "skip_unchanged": True,
         "check_organizers": True,
@@ -59,7 +59,7 @@ async def test_how_the_job_stands(jobs: Jobs) -> None:
         "max_in_flight": 1,
         "drain_seconds": 30.0,
     }
-    assert told["counts"] == {
+    assert reported["counts"] == {
         "planned": 1,
         "sent": 0,
         "done": 1,
@@ -67,7 +67,7 @@ async def test_how_the_job_stands(jobs: Jobs) -> None:
         "in_doubt": 0,
         "skipped": 1,
     }
-    header, (run,) = told["job"], told["runs"]
+    header, (run,) = reported["job"], reported["runs"]
     assert (header["state"], header["reason"]) == ("paused", "after the first 1, for a look")
     assert (run["number"], run["ended"]) == (1, 1)
     assert run["began_at"] < run["ended_at"]
@@ -80,9 +80,9 @@ async def test_each_request_that_went_wrong(fake: FakeGong, jobs: Jobs) -> None:
     job = await jobs.run([change(0), change(1), change(2)], options=ONE_BY_ONE)
     failed, in_doubt = job.items(("failed", "in_doubt"))
 
-    told = bundle_of(job)
+    reported = bundle_of(job)
 
-    refused, doubtful = told["items"]
+    refused, doubtful = reported["items"]
     (request,) = refused.pop("requests")
     assert refused == {
         "place": 1,
@@ -97,7 +97,7 @@ async def test_each_request_that_went_wrong(fake: FakeGong, jobs: Jobs) -> None:
     assert (request["number"], request["run"], request["status"]) == (1, 1, 404)
     assert request["request_id"] == failed.request_id is not None
     assert (doubtful["state"], doubtful["meeting_id"]) == ("in_doubt", in_doubt.meeting_id)
-    assert told["items_omitted"] == 0
+    assert reported["items_omitted"] == 0
 
 
 async def test_the_same_groups_as_in_the_report(fake: FakeGong, jobs: Jobs) -> None:
@@ -106,9 +106,9 @@ async def test_the_same_groups_as_in_the_report(fake: FakeGong, jobs: Jobs) -> N
     fake.missing_meetings.add(change(0).meeting_id)
     job = await jobs.run([change(0), change(1, organizer_email="lee@example.com")])
 
-    told = bundle_of(job)["errors"]
+    reported = bundle_of(job)["errors"]
 
-    assert told == [
+    assert reported == [
         {"text": group.text, "items": group.items, "first": group.first, "hint": group.hint}
         for group in error_groups(job)
     ]
@@ -129,12 +129,12 @@ async def test_nothing_personal(fake: FakeGong, jobs: Jobs) -> None:
         why = f"the journal {job.path} cannot be used; {jobs.ledger} neither, /home/ana/x nor"
         connection.execute("UPDATE job SET value = ? WHERE name = 'why'", (why,))
 
-    told = json.dumps(support_bundle(job), ensure_ascii=False)
+    reported = json.dumps(support_bundle(job), ensure_ascii=False)
 
     personal = ["secret plan", "@", "moreau", "zoé", "crm-", "ana/x", fake.access_key.lower()]
-    assert [text for text in [*personal, str(jobs.state).lower()] if text in told.lower()] == []
-    assert "The <title> of <email> with <name> (<name>, <email>) has <id> already" in told
-    assert "the journal <path> cannot be used; <path>" in told
+    assert [text for text in [*personal, str(jobs.state).lower()] if text in reported.lower()] == []
+    assert "The <title> of <email> with <name> (<name>, <email>) has <id> already" in reported
+    assert "the journal <path> cannot be used; <path>" in reported
 
 
 async def test_no_title_that_was_escaped(fake: FakeGong, jobs: Jobs) -> None:
@@ -168,14 +168,14 @@ async def test_it_has_an_end(fake: FakeGong, jobs: Jobs, monkeypatch: pytest.Mon
     fake.missing_meetings.update(change.meeting_id for change in changes)
     job = await jobs.run(changes)
 
-    told = bundle_of(job)
+    reported = bundle_of(job)
 
-    assert [len(told["items"]), told["items_omitted"]] == [3, 2]
+    assert [len(reported["items"]), reported["items_omitted"]] == [3, 2]
 
 
 async def test_it_is_json(fake: FakeGong, jobs: Jobs) -> None:
     """It can be written as JSON and read back as it was."""
     fake.missing_meetings.add(change(0).meeting_id)
-    told = support_bundle(await jobs.run([change(0), change(1)]))
+    reported = support_bundle(await jobs.run([change(0), change(1)]))
 
-    assert json.loads(json.dumps(told)) == told
+    assert json.loads(json.dumps(reported)) == reported

@@ -116,8 +116,8 @@ async def test_every_item_has_exactly_one_outcome(kind: str) -> None:
 
     outcomes = [outcome async for outcome in run(sources[kind], Work())]
 
-    told = sorted((each.index, each.change, each.result, each.attempts) for each in outcomes)
-    assert told == [(item, item, item * 10, 1) for item in range(50)]
+    reported = sorted((each.index, each.change, each.result, each.attempts) for each in outcomes)
+    assert reported == [(item, item, item * 10, 1) for item in range(50)]
     assert all(outcome.ok for outcome in outcomes)
 
 
@@ -268,13 +268,13 @@ async def test_what_the_source_raises_comes_after_the_outcomes(kind: str) -> Non
 
     source: Any = broken() if kind == "generator" else broken_async()
     outcomes = run(source, Work())
-    told = [(await anext(outcomes)).change for _ in range(20)]
+    reported = [(await anext(outcomes)).change for _ in range(20)]
 
     with pytest.raises(OSError, match="the file is gone") as caught:
         await anext(outcomes)
 
     assert caught.value is problem
-    assert sorted(told) == list(range(20))
+    assert sorted(reported) == list(range(20))
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 

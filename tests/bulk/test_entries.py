@@ -10,7 +10,7 @@ from typing import Any
 import pytest_asyncio
 
 from gong_async import BulkOptions, GongClient, MeetingChange
-from gong_async.bulk.planner import take_in
+from gong_async.bulk.planner import write_plan
 from gong_async.bulk.records import BulkItem, ItemState
 from gong_async.bulk.store.journal import Journal, PlannedItem, make_header
 from gong_async.testing import FakeGong
@@ -31,7 +31,7 @@ async def journal(tmp_path: Path, change: Change) -> AsyncIterator[Journal]:
     header = make_header(JOB, origin="here", company=COMPANY, version="0", options=options)
     await journal.create(header)
     changes = [change(number) for number in range(COUNT)]
-    digest = await take_in(journal, [*changes, change(COUNT, "a"), change(COUNT, "b")])
+    digest = await write_plan(journal, [*changes, change(COUNT, "a"), change(COUNT, "b")])
     await journal.seal(digest, options)
     await journal.begin_run()
     yield journal
@@ -96,14 +96,14 @@ async def test_an_end_shares_its_commit_with_the_next_intent(
     async with client(fake) as gong:
         options = BulkOptions(check_organizers=False, max_in_flight=1)
         job = gong.bulk([change(number) for number in range(60)], state_dir=state, options=options)
-        told = 0
+        reported = 0
         async for _ in job.run():
-            told += 1
-            if told == 10:
+            reported += 1
+            if reported == 10:
                 task: Any = job._task
                 connection = task.journal.writer.database._connection
                 connection.set_trace_callback(
                     lambda text: begun.append(text) if text.startswith("BEGIN") else None
                 )
-    assert told == 60
+    assert reported == 60
     assert len(begun) < 75

@@ -138,12 +138,12 @@ async def test_csv_has_the_same_as_json(fake: FakeGong, jobs: Jobs) -> None:
     fake.missing_meetings.add(change(1).meeting_id)
     job = await jobs.run([change(0), change(1)])
 
-    told = [
+    reported = [
         {name: "; ".join(v) if isinstance(v, list) else "" if v is None else str(v) for name, v in
          item.items()}
         for item in objects(job)
     ]  # fmt: skip
-    assert rows(job) == told
+    assert rows(job) == reported
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def quota(**known: Any) -> Quota:
         "resets_at": None,
         "per_second": 2.0,
         "ceiling": 3.0,
-        "held_until": None,
+        "paused_until": None,
     }
     return Quota(**{**plain, **known})
 
@@ -34,25 +34,25 @@ def in_hours(hours: float) -> datetime:
 
 def test_nothing_takes_no_time() -> None:
     """Also while a refusal holds everybody."""
-    told = forecast(0, quota=quota(held_until=in_hours(1)), limits=Limits())
+    reported = forecast(0, quota=quota(paused_until=in_hours(1)), limits=Limits())
 
-    assert (told.requests, told.seconds) == (0, 0.0)
+    assert (reported.requests, reported.seconds) == (0, 0.0)
 
 
 def test_within_the_day_the_pace_counts() -> None:
     """10,000 at 2 a second: 5,000 seconds."""
-    told = forecast(10_000, quota=quota(), limits=Limits())
+    reported = forecast(10_000, quota=quota(), limits=Limits())
 
-    assert told.seconds == 5_000
-    assert abs(told.finishes_at - datetime.now(UTC) - timedelta(seconds=5_000)).seconds < 5
+    assert reported.seconds == 5_000
+    assert abs(reported.finishes_at - datetime.now(UTC) - timedelta(seconds=5_000)).seconds < 5
 
 
 def test_each_further_day_begins_a_day_after_the_last() -> None:
     """50,000 are five days: four full ones, and the time that the last 10,000 take."""
-    told = forecast(50_000, quota=quota(), limits=Limits())
+    reported = forecast(50_000, quota=quota(), limits=Limits())
 
-    assert told.seconds == 4 * DAY + 5_000
-    assert told.days == pytest.approx(4.058, abs=0.001)
+    assert reported.seconds == 4 * DAY + 5_000
+    assert reported.days == pytest.approx(4.058, abs=0.001)
 
 
 def test_what_was_used_comes_back_a_day_after_it_was_used() -> None:
@@ -75,24 +75,24 @@ def test_a_spent_day_is_waited_for() -> None:
 def test_the_reserve_is_not_the_jobs() -> None:
     """Of 10,000 calls 4,000 are reserved: 12,000 take two days."""
     limits = Limits(reserve=4_000)
-    told = forecast(12_000, quota=quota(), limits=limits)
+    reported = forecast(12_000, quota=quota(), limits=limits)
 
-    assert told.left_today == 6_000
-    assert told.seconds == DAY + 3_000
+    assert reported.left_today == 6_000
+    assert reported.seconds == DAY + 3_000
 
 
 def test_the_reserved_share_slows_the_job() -> None:
     """Half of each second is for others."""
-    told = forecast(1_000, quota=quota(), limits=Limits(reserved_share=0.5))
+    reported = forecast(1_000, quota=quota(), limits=Limits(reserved_share=0.5))
 
-    assert (told.per_second, told.seconds) == (1.0, 1_000)
+    assert (reported.per_second, reported.seconds) == (1.0, 1_000)
 
 
 def test_a_hold_comes_first() -> None:
     """Gong has asked everybody to wait."""
-    told = forecast(1_000, quota=quota(held_until=in_hours(1)), limits=Limits())
+    reported = forecast(1_000, quota=quota(paused_until=in_hours(1)), limits=Limits())
 
-    assert told.seconds == pytest.approx(HOUR + 500, abs=5)
+    assert reported.seconds == pytest.approx(HOUR + 500, abs=5)
 
 
 def test_without_limits_it_takes_no_time_that_we_know_of() -> None:

@@ -437,10 +437,10 @@ def test_ids_in_json_that_are_refused(write: Write, written: str) -> None:
 )
 def test_times_that_are_refused(write: Write, time_: str, problem: str) -> None:
     """Times need an offset; none is guessed (F137, F138)."""
-    ((line, field, told),) = faults(write("m.csv", csv(row_with(start_time=time_))))
+    ((line, field, reported),) = faults(write("m.csv", csv(row_with(start_time=time_))))
 
     assert (line, field) == (2, "start_time")
-    assert problem in told
+    assert problem in reported
 
 
 def test_times_with_z_and_fractions(write: Write) -> None:
@@ -787,10 +787,10 @@ def test_nul_bytes(write: Write) -> None:
 )
 def test_other_encodings(write: Write, content: bytes, line: int, problem: str) -> None:
     """What cannot be read for certain is refused, with what to do about it (F148)."""
-    ((at, _, told),) = faults(write("m.csv", content))
+    ((at, _, reported),) = faults(write("m.csv", content))
 
     assert at == line
-    assert problem in told
+    assert problem in reported
 
 
 @pytest.mark.parametrize(
@@ -819,7 +819,7 @@ def test_lines_that_are_no_json(write: Write, line: str, problem: str) -> None:
     found = faults(write("m.jsonl", jsonl(OBJECT) + "\n" + line + "\n" + jsonl(OBJECT)))
 
     assert {at for at, _, _ in found} == {3}
-    assert any(problem in told for _, _, told in found)
+    assert any(problem in reported for _, _, reported in found)
 
 
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
@@ -978,10 +978,10 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_ids_in_a_sheet_that_are_refused(sheet: Sheet, cell: object, problem: str) -> None:
     """A number cell with more digits than a spreadsheet keeps cannot be trusted."""
-    ((line, field, told),) = faults(sheet(SHEET_HEADER, [cell, *SHEET_ROW[1:]]))
+    ((line, field, reported),) = faults(sheet(SHEET_HEADER, [cell, *SHEET_ROW[1:]]))
 
     assert (line, field) == (2, "meeting_id")
-    assert problem in told
+    assert problem in reported
 
 
 def test_short_ids_in_a_sheet(sheet: Sheet) -> None:
@@ -1047,11 +1047,11 @@ def test_the_error_survives(again: Callable[[InputError], InputError]) -> None:
     """InputError survives pickle and copy with all findings."""
     error = InputError("m.csv", [Finding(n, "title", "x") for n in range(5)])
 
-    twin = again(error)
+    derived = again(error)
 
-    assert isinstance(twin, ValidationError)
-    assert str(twin) == str(error)
-    assert twin.findings == error.findings
+    assert isinstance(derived, ValidationError)
+    assert str(derived) == str(error)
+    assert derived.findings == error.findings
 
 
 def test_the_error_in_words() -> None:

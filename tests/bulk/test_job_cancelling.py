@@ -262,7 +262,7 @@ class Nowhere:
             resets_at=None,
             per_second=None,
             ceiling=None,
-            held_until=None,
+            paused_until=None,
         )
 
 

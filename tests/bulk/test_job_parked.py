@@ -26,7 +26,7 @@ from gong_async import (
 )
 from gong_async.bulk import runner
 from gong_async.limits import day
-from gong_async.limits.memory import ProcessShare
+from gong_async.limits.memory import MemoryLimitStore
 from gong_async.testing import FakeGong, Fault
 
 Client = Callable[..., GongClient]
@@ -182,7 +182,7 @@ async def test_nothing_is_sent_before_gong_said_that_it_may(
         await drain(job.run())
     sent = fake.received_count
 
-    async with client(fake, share=ProcessShare()) as gong:
+    async with client(fake, limit_store=MemoryLimitStore()) as gong:
         again = gong.bulk(journal=job.path, state_dir=state)
         ended = await drain(again.resume())
         status = await again.status()

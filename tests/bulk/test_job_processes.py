@@ -80,12 +80,12 @@ async def test_another_process_sees_how_the_job_stands(
         job = gong.bulk(journal=state / "job.sqlite3", state_dir=state)
         early = await until(job, lambda status: status.counts["done"] > 5)
         late = await until(job, lambda status: status.counts["done"] > early.counts["done"])
-        told = await heard(process)
+        reported = await heard(process)
         end = await job.status()
 
     assert (early.state, early.pid, early.total) == ("running", process.pid, 300)
     assert late.seconds > early.seconds
-    assert told[-1] == {"job": "finished", "why": None}
+    assert reported[-1] == {"job": "finished", "why": None}
     assert (end.state, end.pid, end.counts["done"]) == ("finished", None, 300)
 
 
@@ -98,11 +98,11 @@ async def test_another_process_may_stop_the_job(
         job = gong.bulk(journal=state / "job.sqlite3", state_dir=state)
         await until(job, lambda status: status.counts["done"] > 5)
         await (job.pause() if word == "pause" else job.cancel())
-        told = await heard(process)
+        reported = await heard(process)
         status = await job.status()
 
     state_then = "paused" if word == "pause" else "cancelled"
-    assert told[-1] == {"job": state_then, "why": "as asked"}
+    assert reported[-1] == {"job": state_then, "why": "as asked"}
     assert status.counts["in_doubt"] == status.counts["sent"] == 0
     assert status.counts["done"] == paced.applied_count < 2000
     assert status.total == 2000
@@ -114,14 +114,14 @@ async def test_a_second_process_is_refused(paced: FakeGong, client: Client, stat
         job = gong.bulk(journal=state / "job.sqlite3", state_dir=state)
         await until(job, lambda status: status.counts["done"] > 5)
         async with worker(paced, state, resume=True) as second:
-            told = await heard(second)
+            reported = await heard(second)
         with pytest.raises(JournalError, match="another process") as caught:
             async for _ in job.resume():
                 pass
         await job.pause()
         await heard(first)
 
-    assert [each["reason"] for each in told] == ["in_use"]
+    assert [each["reason"] for each in reported] == ["in_use"]
     assert caught.value.reason == "in_use"
     assert max(Counter(r.meeting_id for r in paced.received).values()) == 1
 
@@ -173,7 +173,7 @@ async def test_a_file_that_may_not_grow_stops_the_job(
     path = state / "job.sqlite3"
     async with client(paced) as gong:
         async with worker(paced, state, count=400, largest_file=400_000) as process:
-            told = await heard(process)
+            reported = await heard(process)
         sent = Counter(str(r.meeting_id) for r in paced.received)
         intents: Counter[str] = Counter(
             dict(query(path, "SELECT meeting_id, attempts FROM item WHERE attempts"))
@@ -183,8 +183,8 @@ async def test_a_file_that_may_not_grow_stops_the_job(
             pass
         status = await job.status()
 
-    assert told[-1]["reason"] == "file"
-    assert "cannot be used now" in told[-1]["error"]
+    assert reported[-1]["reason"] == "file"
+    assert "cannot be used now" in reported[-1]["error"]
     assert 0 < len(sent) < 400
     assert sent - intents == Counter()
     assert (status.state, status.counts["done"]) == ("finished", 400)

@@ -86,11 +86,11 @@ async def test_a_result_is_durable_before_it_is_yielded(
     """Whoever is told of an item finds it in the journal as it was told."""
     fake.missing_meetings.update({"3", "7"})
     found: list[tuple[Any, ...]] = []
-    told: list[tuple[Any, ...]] = []
+    reported: list[tuple[Any, ...]] = []
     async with client(fake) as gong:
         job = gong.bulk([change(number) for number in range(1, 31)], state_dir=state)
         async for item in job.run():
-            told.append((item.place, item.state, item.status, item.request_id))
+            reported.append((item.place, item.state, item.status, item.request_id))
             found += query(
                 job.path,
                 "SELECT place, state, status, request_id FROM item "
@@ -98,8 +98,8 @@ async def test_a_result_is_durable_before_it_is_yielded(
                 item.place,
             )
 
-    assert len(told) == 30
-    assert found == told
+    assert len(reported) == 30
+    assert found == reported
 
 
 async def test_one_failed_item_stops_nothing(
@@ -129,10 +129,10 @@ async def test_items_are_told_as_the_journal_has_them(
     fake.latency = 0.01
     async with client(fake) as gong:
         job = gong.bulk([change(number) for number in range(1, 11)], state_dir=state)
-        told = sorted([item async for item in job.run()], key=lambda item: item.place)
+        reported = sorted([item async for item in job.run()], key=lambda item: item.place)
         kept = [item async for item in job.items()]
 
-    assert kept == told
+    assert kept == reported
     assert all(item.seconds_on_wire >= 0.01 for item in kept)
 
 
@@ -261,11 +261,13 @@ async def test_the_status_is_read_while_the_job_runs(
 
     done = [status.counts["done"] for status in seen]
     # The job may end while its last items are still to be read.
-    assert [status.state for status in seen][:20] == ["running"] * 20
+    assert {status.state for status in seen} <= {"running", "finished"}
+    assert seen[0].state == "running"
     assert done == sorted(done)
     assert done[-1] == 40
     assert all(status.total == 40 and sum(status.counts.values()) == 40 for status in seen)
-    assert all(status.pid is not None and status.finishes_at is not None for status in seen[5:])
+    running = [status for status in seen[5:] if status.state == "running"]
+    assert all(status.pid is not None and status.finishes_at is not None for status in running)
 
 
 async def test_many_may_look_at_the_same_time(

@@ -214,9 +214,9 @@ async def test_silences_in_a_row_make_the_job_wait(
 ) -> None:
     """After 20 updates without an answer the job waits, and goes on when Gong is there again."""
     waits: list[float | None] = []
-    parked = scope.Health.silence
+    parked = scope.CircuitBreaker.silence
 
-    def silence(self: scope.Health) -> float | None:
+    def silence(self: scope.CircuitBreaker) -> float | None:
         wait = parked(self)
         if wait is None:
             return None
@@ -224,7 +224,7 @@ async def test_silences_in_a_row_make_the_job_wait(
         fake.clear_script()
         return 0.05
 
-    monkeypatch.setattr(scope.Health, "silence", silence)
+    monkeypatch.setattr(scope.CircuitBreaker, "silence", silence)
     fake.script(Fault.drop_before(), times=None)
     async with client(fake, retry=RetryPolicy(max_attempts=1)) as gong:
         job = gong.bulk([change(n) for n in range(100)], state_dir=state, options=UNCHECKED)

@@ -119,10 +119,10 @@ async def test_pause_during_a_wait_for_the_limiter_does_not_wait_for_its_end(
         await asyncio.sleep(0.05)
         await job.pause()
         await running
-        held_until = (await gong.quota()).held_until
+        paused_until = (await gong.quota()).paused_until
         status = await job.status()
 
-    assert held_until is not None
+    assert paused_until is not None
     assert status.counts["in_doubt"] == status.counts["sent"] == 0
     assert status.counts["done"] + status.counts["planned"] == 50
     assert status.counts["done"] == fake.applied_count

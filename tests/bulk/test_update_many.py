@@ -86,9 +86,9 @@ async def test_each_change_has_one_outcome(fake: FakeGong, kind: str) -> None:
     async with client(fake) as gong:
         outcomes = [outcome async for outcome in gong.update_many(sources[kind])]
 
-    told = {outcome.index: outcome for outcome in outcomes}
-    assert sorted(told) == list(range(100))
-    assert all(told[index].change is changes[index] for index in range(100))
+    reported = {outcome.index: outcome for outcome in outcomes}
+    assert sorted(reported) == list(range(100))
+    assert all(reported[index].change is changes[index] for index in range(100))
     assert {o.result.meeting_id for o in outcomes if o.result} == {str(n) for n in range(1, 101)}
     assert {outcome.attempts for outcome in outcomes} == {1}
     assert fake.applied_count == 100
@@ -262,12 +262,12 @@ async def test_what_the_source_raises_comes_after_the_outcomes(fake: FakeGong) -
 
     async with client(fake) as gong:
         outcomes = gong.update_many(source())
-        told = [(await anext(outcomes)).ok for _ in range(30)]
+        reported = [(await anext(outcomes)).ok for _ in range(30)]
 
         with pytest.raises(OSError, match="the file is gone"):
             await anext(outcomes)
 
-    assert told == [True] * 30
+    assert reported == [True] * 30
     assert fake.applied_count == 30
 
 

@@ -25,7 +25,7 @@ from gong_async import (
     Outcome,
     RetryPolicy,
 )
-from gong_async.limits.memory import ProcessShare
+from gong_async.limits.memory import MemoryLimitStore
 
 ITEMS = 12
 _FIRST_ID = 7_300_000_000_000_000_001
@@ -44,7 +44,7 @@ class Scene:
     folder: Path
     calm: Callable[[], None] = lambda: None
     """Lets nothing go wrong any more at the server."""
-    share: ProcessShare = field(default_factory=ProcessShare)
+    share: MemoryLimitStore = field(default_factory=MemoryLimitStore)
     """Of all clients of the case: a permit that one does not return is missed by the next."""
     clients: int = 0
     yielded: dict[str, bool] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Scene:
             base_url=self.url,
             limits=Limits(per_second=None, per_day=None, max_in_flight=IN_FLIGHT),
             retry=RetryPolicy(backoff_base=0.02, backoff_floor=0.005),
-            share=self.share,
+            limit_store=self.share,
             user_agent=f"victim/{self.clients}",
         )
 

@@ -113,21 +113,21 @@ def jobs(tmp_path: Path) -> Callable[[], list[JobFile]]:
 
 
 @pytest.fixture
-def standing(jobs: Callable[[], list[JobFile]]) -> Callable[[], BulkStatus]:
+def snapshot(jobs: Callable[[], list[JobFile]]) -> Callable[[], BulkStatus]:
     """Tell how the only job stands."""
 
-    def standing() -> BulkStatus:
+    def snapshot() -> BulkStatus:
         (job,) = jobs()
         return job.status()
 
-    return standing
+    return snapshot
 
 
 @pytest.fixture
-def told() -> Callable[[str], list[dict[str, Any]]]:
+def reported() -> Callable[[str], list[dict[str, Any]]]:
     """Read outcomes, or diagnostics, as JSON."""
 
-    def told(text: str) -> list[dict[str, Any]]:
+    def reported(text: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in text.splitlines()]
 
-    return told
+    return reported

@@ -213,9 +213,9 @@ def test_an_error_of_gong_for_programs(invoke: Invoke, fake: FakeGong) -> None:
 
     done = invoke("--json", *update(), "--organizer", "dana@example.com")
 
-    told = json.loads(done.stderr)
+    reported = json.loads(done.stderr)
     assert done.exit_code == 1
-    assert (told["error"], told["status"], told["fix_url"]) == (
+    assert (reported["error"], reported["status"], reported["fix_url"]) == (
         "ConflictError",
         409,
         "https://fix.example/",
@@ -243,10 +243,10 @@ def test_a_long_wait(invoke: Invoke, fake: FakeGong) -> None:
 
     done = invoke("--json", "meetings", "status", "dana@example.com")
 
-    told = json.loads(done.stderr.splitlines()[-1])
+    reported = json.loads(done.stderr.splitlines()[-1])
     assert done.exit_code == 75
-    assert told["error"] == "RateLimitError"
-    assert told["retry_at"] is not None
+    assert reported["error"] == "RateLimitError"
+    assert reported["retry_at"] is not None
 
 
 def test_nothing_steers_the_terminal(invoke: Invoke, fake: FakeGong) -> None:

@@ -107,11 +107,11 @@ def test_differences_steer_no_terminal(invoke: Invoke, meetings: Meetings, tmp_p
     assert "u001b[2J\\u202enew" in done.stdout
 
 
-def test_plan_for_programs(invoke: Invoke, meetings: Meetings, told: Told) -> None:
+def test_plan_for_programs(invoke: Invoke, meetings: Meetings, reported: Told) -> None:
     """With the global `--json`, the plan and each difference are an object a line."""
     done = invoke("--json", "bulk", "plan", meetings(2), "--diff")
 
-    plan, *differences = told(done.stdout)
+    plan, *differences = reported(done.stdout)
     assert (plan["items"], plan["to_send"], plan["check_requests"]) == (2, 2, 1)
     assert plan["forecast"]["requests"] == 3
     assert [(d["meeting_id"], d["line"], d["field"]) for d in differences] == [

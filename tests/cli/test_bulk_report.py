@@ -44,16 +44,16 @@ def test_a_summary(invoke: Invoke, job: str) -> None:
 
 def test_a_summary_for_programs(invoke: Invoke, job: str) -> None:
     """With the global `--json`, the summary is an object."""
-    told = json.loads(invoke("--json", "bulk", "report", job).stdout)
+    reported = json.loads(invoke("--json", "bulk", "report", job).stdout)
 
-    assert (told["id"], told["state"], told["exit"]) == (job, "finished", 1)
-    assert list(told["errors"].values()) == [1]
-    assert told["next"][0] == f"gong-async bulk report {job} --failed failed.jsonl"
+    assert (reported["id"], reported["state"], reported["exit"]) == (job, "finished", 1)
+    assert list(reported["errors"].values()) == [1]
+    assert reported["next"][0] == f"gong-async bulk report {job} --failed failed.jsonl"
 
 
-def test_each_item(invoke: Invoke, job: str, told: Told) -> None:
+def test_each_item(invoke: Invoke, job: str, reported: Told) -> None:
     """As JSONL, each item has a line with how its requests went."""
-    items = told(invoke("bulk", "report", job, "--format", "jsonl").stdout)
+    items = reported(invoke("bulk", "report", job, "--format", "jsonl").stdout)
 
     assert [(item["line"], item["state"]) for item in items] == [
         (2, "done"),

@@ -19,29 +19,31 @@ from gong_async.testing import FakeGong, Fault
 Invoke = Callable[..., Result]
 Jobs = Callable[[], list[JobFile]]
 Meetings = Callable[..., Path]
-Standing = Callable[[], BulkStatus]
+JobSnapshot = Callable[[], BulkStatus]
 Told = Callable[[str], list[dict[str, Any]]]
 QUICK = ("--per-second", "2000")
 FIRST = 7782342274025000001
 
 
-def test_all_done(invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing) -> None:
+def test_all_done(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
+) -> None:
     """Each row is applied once, the job is finished, and the command ends with 0."""
     done = invoke("bulk", "run", meetings(30), *QUICK)
 
     assert done.exit_code == 0, done.stderr
-    assert standing().state == "finished"
-    assert standing().counts["done"] == 30
+    assert snapshot().state == "finished"
+    assert snapshot().counts["done"] == 30
     assert sorted(c.meeting_id for c in fake.applied) == [str(FIRST + n) for n in range(30)]
     assert "30 changes, finished: 30 done, 0 failed" in done.stderr
     assert done.stderr.splitlines()[-1] == "Nothing is left to do"
 
 
-def test_the_id_is_all_of_stdout(invoke: Invoke, meetings: Meetings, standing: Standing) -> None:
+def test_the_id_is_all_of_stdout(invoke: Invoke, meetings: Meetings, snapshot: JobSnapshot) -> None:
     """A script can catch the job's id."""
     done = invoke("bulk", "run", meetings(3), *QUICK)
 
-    assert done.stdout == f"{standing().id}\n"
+    assert done.stdout == f"{snapshot().id}\n"
 
 
 def test_a_second_run_sends_nothing(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
@@ -80,7 +82,9 @@ def test_errors_are_grouped(invoke: Invoke, fake: FakeGong, meetings: Meetings) 
     assert "2 items, first line 3: NotFoundError" in done.stderr
 
 
-def test_in_doubt(invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing) -> None:
+def test_in_doubt(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
+) -> None:
     """A row whose answers were lost is neither done nor failed; resuming sends it again."""
     fake.script(Fault.truncate(), on=str(FIRST), times=None)
 
@@ -88,7 +92,7 @@ def test_in_doubt(invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: 
 
     assert done.exit_code == 1
     assert "1 done, 0 failed, 1 in doubt" in done.stderr
-    assert f"gong-async bulk resume {standing().id} --per-second 2000" in done.stderr
+    assert f"gong-async bulk resume {snapshot().id} --per-second 2000" in done.stderr
 
 
 def test_organizers_that_cannot_be_updated(
@@ -183,11 +187,11 @@ def test_notes_on_a_file(invoke: Invoke, meetings: Meetings) -> None:
     assert notes[5] == "meetings.csv: 2 more notes; `gong-async --json` shows the first 1,000"
 
 
-def test_invalid_rows_for_programs(invoke: Invoke, meetings: Meetings, told: Told) -> None:
+def test_invalid_rows_for_programs(invoke: Invoke, meetings: Meetings, reported: Told) -> None:
     """With `--json`, each fault is an object with its line and field."""
     done = invoke("--json", "bulk", "run", meetings([("x", "a"), ("y", "b")]))
 
-    faults = told(done.stderr)
+    faults = reported(done.stderr)
     assert [(f["kind"], f.get("line"), f.get("field")) for f in faults] == [
         ("input", 2, "meeting_id"),
         ("input", 3, "meeting_id"),
@@ -196,14 +200,14 @@ def test_invalid_rows_for_programs(invoke: Invoke, meetings: Meetings, told: Tol
 
 
 def test_report_for_programs(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, told: Told
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, reported: Told
 ) -> None:
     """With `--json`, beginning and report are objects with every count."""
     fake.missing_meetings.add(str(FIRST))
 
     done = invoke("--json", "bulk", "run", meetings(3), *QUICK)
 
-    begin, report = told(done.stderr)
+    begin, report = reported(done.stderr)
     assert (begin["kind"], begin["job"], begin["requests"]) == ("begin", done.stdout.strip(), 4)
     assert (report["kind"], report["state"], report["total"]) == ("report", "finished", 3)
     assert (report["counts"]["done"], report["counts"]["failed"]) == (2, 1)
@@ -266,7 +270,7 @@ def test_limits_that_cannot_be_meant(
 
 
 def test_calls_can_be_left_to_others(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
     """A reserve of the day is not touched: the job parks before it."""
     options = ("--per-day", "20", "--reserve", "10", "--no-check-organizers")
@@ -275,7 +279,7 @@ def test_calls_can_be_left_to_others(
 
     assert done.exit_code == 75
     assert 0 < fake.received_count <= 10
-    assert standing().state == "parked"
+    assert snapshot().state == "parked"
 
 
 def test_a_journal_of_ones_own(
@@ -350,15 +354,17 @@ def test_a_job_of_the_same_file_for_another_company(
     assert second.applied_count == 5
 
 
-def test_a_canary(invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing) -> None:
+def test_a_canary(
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
+) -> None:
     """The job stops after the first few, for a look."""
     done = invoke("bulk", "run", meetings(50), "--canary", "3", *QUICK)
 
     assert done.exit_code == 75
     assert {c.meeting_id for c in fake.applied} == {str(FIRST + n) for n in range(3)}
-    assert standing().state == "paused"
+    assert snapshot().state == "paused"
     assert "Stopped: after the first 3, for a look" in done.stderr
-    assert f"Next: gong-async bulk resume {standing().id}" in done.stderr
+    assert f"Next: gong-async bulk resume {snapshot().id}" in done.stderr
 
 
 def test_without_credentials(invoke: Invoke, meetings: Meetings, jobs: Jobs) -> None:

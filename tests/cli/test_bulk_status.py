@@ -19,7 +19,7 @@ from gong_async.testing import FakeGong, Fault
 Invoke = Callable[..., Result]
 Jobs = Callable[[], list[JobFile]]
 Meetings = Callable[..., Path]
-Standing = Callable[[], BulkStatus]
+JobSnapshot = Callable[[], BulkStatus]
 Start = Callable[..., subprocess.Popen[str]]
 Told = Callable[[str], list[dict[str, Any]]]
 QUICK = ("--per-second", "2000")
@@ -55,29 +55,34 @@ def rows(done: Result) -> dict[str, str]:
 
 
 def test_a_job_that_stands_still(
-    invoke: Invoke, fake: FakeGong, paused: str, standing: Standing
+    invoke: Invoke, fake: FakeGong, paused: str, snapshot: JobSnapshot
 ) -> None:
     """Its counts and why it stopped are told, and nothing is asked of Gong."""
     sent = fake.received_count
 
-    done = invoke("bulk", "status", paused, env={"GONG_STATE_DIR": str(standing().path.parents[1])})
+    done = invoke("bulk", "status", paused, env={"GONG_STATE_DIR": str(snapshot().path.parents[1])})
 
-    told = rows(done)
+    reported = rows(done)
     assert done.exit_code == 0
-    assert told["state"] == "paused: after the first 3, for a look"
-    assert (told["done"], told["failed"], told["to send"]) == ("2", "1", "7")
-    assert told["journal"] == str(standing().path)
+    assert reported["state"] == "paused: after the first 3, for a look"
+    assert (reported["done"], reported["failed"], reported["to send"]) == ("2", "1", "7")
+    assert reported["journal"] == str(snapshot().path)
     assert fake.received_count == sent
 
 
 def test_status_for_programs(invoke: Invoke, paused: str) -> None:
     """As JSON, everything that is known has a key of its own."""
-    told = json.loads(invoke("bulk", "status", paused, "--json").stdout)
+    reported = json.loads(invoke("bulk", "status", paused, "--json").stdout)
     also = json.loads(invoke("--json", "bulk", "status", paused).stdout)
 
-    assert told == also
-    assert (told["id"], told["state"], told["total"], told["left"]) == (paused, "paused", 10, 7)
-    assert told["counts"] == {
+    assert reported == also
+    assert (reported["id"], reported["state"], reported["total"], reported["left"]) == (
+        paused,
+        "paused",
+        10,
+        7,
+    )
+    assert reported["counts"] == {
         "planned": 7,
         "sent": 0,
         "done": 2,
@@ -85,17 +90,17 @@ def test_status_for_programs(invoke: Invoke, paused: str) -> None:
         "in_doubt": 0,
         "skipped": 0,
     }
-    assert (told["pid"], told["resume_at"], told["runs"]) == (None, None, 1)
+    assert (reported["pid"], reported["resume_at"], reported["runs"]) == (None, None, 1)
 
 
 def test_a_job_that_runs(invoke: Invoke, running: tuple[subprocess.Popen[str], str]) -> None:
     """Who runs it and when it will be through is told as well."""
     process, name = running
-    told = rows(invoke("bulk", "status", name))
+    reported = rows(invoke("bulk", "status", name))
 
-    assert told["state"] == f"running in process {process.pid}"
-    assert int(told["to send"]) > 100
-    assert "Z, in " in told["finishes"]
+    assert reported["state"] == f"running in process {process.pid}"
+    assert int(reported["to send"]) > 100
+    assert "Z, in " in reported["finishes"]
 
 
 def test_a_job_that_was_killed(invoke: Invoke, running: tuple[subprocess.Popen[str], str]) -> None:
@@ -131,21 +136,21 @@ def test_following_what_does_not_run(invoke: Invoke, paused: str) -> None:
     assert f"Next: gong-async bulk resume {paused}" in done.stderr
 
 
-def test_a_job_that_is_parked(invoke: Invoke, meetings: Meetings, standing: Standing) -> None:
+def test_a_job_that_is_parked(invoke: Invoke, meetings: Meetings, snapshot: JobSnapshot) -> None:
     """When it can go on is told."""
     invoke("bulk", "run", meetings(30), "--per-day", "10", *QUICK)
 
-    told = rows(invoke("bulk", "status", standing().id))
+    reported = rows(invoke("bulk", "status", snapshot().id))
 
-    assert told["state"].startswith("parked: all 10 calls of 24 hours are used")
-    assert told["goes on"] == f"{standing().resume_at:%Y-%m-%d %H:%M:%S}Z, in 1 d 0 h"
+    assert reported["state"].startswith("parked: all 10 calls of 24 hours are used")
+    assert reported["goes on"] == f"{snapshot().resume_at:%Y-%m-%d %H:%M:%S}Z, in 1 d 0 h"
 
 
 def test_pause(
     invoke: Invoke,
     fake: FakeGong,
     running: tuple[subprocess.Popen[str], str],
-    standing: Standing,
+    snapshot: JobSnapshot,
 ) -> None:
     """A word from another terminal stops a job in good order."""
     process, name = running
@@ -155,7 +160,7 @@ def test_pause(
     assert done.exit_code == 0
     assert f"Process {process.pid} is asked to pause job {name}" in done.stderr
     assert process.returncode == 75
-    assert (standing().state, standing().counts["done"]) == ("paused", fake.applied_count)
+    assert (snapshot().state, snapshot().counts["done"]) == ("paused", fake.applied_count)
     assert "Stopped: as asked" in stderr
 
 
@@ -163,7 +168,7 @@ def test_cancel(
     invoke: Invoke,
     fake: FakeGong,
     running: tuple[subprocess.Popen[str], str],
-    standing: Standing,
+    snapshot: JobSnapshot,
 ) -> None:
     """A job that runs can be ended for good; what was not sent never is."""
     process, name = running
@@ -172,8 +177,8 @@ def test_cancel(
 
     assert f"Process {process.pid} is asked to cancel job {name}" in done.stderr
     assert process.returncode == 1
-    assert standing().state == "cancelled"
-    assert standing().skipped["cancelled"] == 900 - fake.applied_count
+    assert snapshot().state == "cancelled"
+    assert snapshot().skipped["cancelled"] == 900 - fake.applied_count
 
 
 @pytest.mark.parametrize("command", ["pause", "cancel"])
@@ -194,19 +199,19 @@ def test_pausing_what_does_not_run(invoke: Invoke, paused: str) -> None:
     assert invoke("bulk", "resume", paused, *QUICK).exit_code == 1
 
 
-def test_cancelling_what_does_not_run(invoke: Invoke, paused: str, standing: Standing) -> None:
+def test_cancelling_what_does_not_run(invoke: Invoke, paused: str, snapshot: JobSnapshot) -> None:
     """It is ended here and now, without any credential."""
-    env = {"GONG_STATE_DIR": str(standing().path.parents[1])}
+    env = {"GONG_STATE_DIR": str(snapshot().path.parents[1])}
 
     done = invoke("bulk", "cancel", paused, env=env)
 
     assert done.exit_code == 0
-    assert standing().state == "cancelled"
+    assert snapshot().state == "cancelled"
     assert "2 done, 1 failed, 7 cancelled" in done.stderr
 
 
 def test_cancelling_what_was_killed(
-    invoke: Invoke, start: Start, fake: FakeGong, meetings: Meetings, standing: Standing
+    invoke: Invoke, start: Start, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
     """What was under way then stays in doubt, and the job is cancelled."""
     fake.script(Fault.stall(), on="updateMeeting", times=None)
@@ -218,18 +223,18 @@ def test_cancelling_what_was_killed(
     process.kill()
     process.wait()
 
-    invoke("bulk", "cancel", standing().id)
+    invoke("bulk", "cancel", snapshot().id)
 
-    assert standing().state == "cancelled"
-    assert (standing().counts["in_doubt"], standing().skipped["cancelled"]) == (2, 8)
+    assert snapshot().state == "cancelled"
+    assert (snapshot().counts["in_doubt"], snapshot().skipped["cancelled"]) == (2, 8)
 
 
-def test_list(invoke: Invoke, meetings: Meetings, paused: str, told: Told) -> None:
+def test_list(invoke: Invoke, meetings: Meetings, paused: str, reported: Told) -> None:
     """Each job has a line, the oldest first."""
     other = invoke("bulk", "run", meetings(2, name="other.csv"), *QUICK).stdout.strip()
 
     lines = invoke("bulk", "list").stdout.splitlines()
-    objects = told(invoke("bulk", "list", "--json").stdout)
+    objects = reported(invoke("bulk", "list", "--json").stdout)
 
     assert [line.split()[:2] for line in lines] == [[paused, "paused"], [other, "finished"]]
     assert "2 done, 1 failed, 7 to send" in lines[0]

@@ -34,18 +34,18 @@ from gong_async import (
     Secret,
     Tokens,
 )
-from gong_async.cli.doctor.advice import judge_error, judge_quota
+from gong_async.cli.doctor.advice import advise_error, advise_quota
 from gong_async.cli.doctor.environment import Target
-from gong_async.cli.doctor.installation import judge_aiohttp
-from gong_async.cli.doctor.network import judge_certificate
-from gong_async.cli.findings import Finding
+from gong_async.cli.doctor.installation import advise_aiohttp
+from gong_async.cli.doctor.network import advise_certificate
+from gong_async.cli.findings import Diagnosis
 from gong_async.testing import FakeGong, Fault
 
 Invoke = Callable[..., Result]
 Leaks = Callable[[dict[str, str]], Callable[..., list[str]]]
 
 CELL = "us-12345.api.gong.io"
-GONG = Target(url=f"https://{CELL}", host=CELL, port=443, told_by="GONG_BASE_URL")
+GONG = Target(url=f"https://{CELL}", host=CELL, port=443, reported_by="GONG_BASE_URL")
 STATUS = "POST /v2/meetings/integration/status"
 FOREIGN = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
            "AIOHTTP_NO_EXTENSIONS")  # fmt: skip
@@ -60,15 +60,15 @@ class Report:
     """What the doctor has told as JSON."""
 
     exit_code: int
-    findings: tuple[Finding, ...]
+    findings: tuple[Diagnosis, ...]
     text: str
 
-    def of(self, check: str) -> Finding:
+    def of(self, check: str) -> Diagnosis:
         """Return the only finding of a check."""
         (found,) = self.all(check)
         return found
 
-    def all(self, check: str) -> list[Finding]:
+    def all(self, check: str) -> list[Diagnosis]:
         """Return all findings of a check."""
         return [one for one in self.findings if one.check == check]
 
@@ -100,9 +100,9 @@ def examine(invoke: Invoke, environment: dict[str, str]) -> Examine:
     def examine(*words: object, **variables: str | None) -> Report:
         env = {**environment, **variables}
         done = invoke("doctor", "--json", *words, env=env)
-        told = json.loads(done.stdout)
-        assert told["exit"] == done.exit_code
-        findings = tuple(Finding(**one) for one in told["findings"])
+        reported = json.loads(done.stdout)
+        assert reported["exit"] == done.exit_code
+        findings = tuple(Diagnosis(**one) for one in reported["findings"])
         return Report(done.exit_code, findings, done.output)
 
     return examine
@@ -167,7 +167,7 @@ def serving(authority: trustme.CA, host: str = "127.0.0.1", **options: Any) -> s
     return context
 
 
-def advice(finding: Finding) -> str:
+def advice(finding: Diagnosis) -> str:
     """Return what to do, of a finding that is not just fine."""
     assert finding.level != "ok"
     return finding.do
@@ -310,7 +310,7 @@ def test_nothing_steers_the_terminal(invoke: Invoke, fake: FakeGong) -> None:
 )
 def test_versions_of_aiohttp(version: str, level: str) -> None:
     """Versions that crash are a problem, weak and unknown ones are noted."""
-    finding, parser = judge_aiohttp(version, compiled=True)
+    finding, parser = advise_aiohttp(version, compiled=True)
 
     assert (finding.level, parser.level) == (level, "ok")
     assert ("pip install" in finding.do) == (level != "ok")
@@ -590,7 +590,7 @@ def test_a_usual_certificate() -> None:
     """A public authority's is nothing to talk of."""
     ends = time.strftime("%b %d %H:%M:%S %Y GMT", time.gmtime(time.time() + 30.5 * 86_400))
     certificate = {"notAfter": ends, "issuer": ((("organizationName", "Let's Encrypt"),),)}
-    finding = judge_certificate(certificate, GONG, "TLSv1.3")
+    finding = advise_certificate(certificate, GONG, "TLSv1.3")
 
     assert finding.level == "ok"
     assert finding.seen == "TLSv1.3, certificate by Let's Encrypt, 30 days left"
@@ -613,8 +613,8 @@ def test_a_refused_credential(examine: Examine, fake: FakeGong) -> None:
 
 def test_a_refusal_at_the_default_host(fake: FakeGong) -> None:
     """If no base URL was given, that is said."""
-    default = Target(url="https://api.gong.io", host="api.gong.io", port=443, told_by=None)
-    finding = judge_error(AuthenticationError("Gong answered 401"), default, named=False)
+    default = Target(url="https://api.gong.io", host="api.gong.io", port=443, reported_by=None)
+    finding = advise_error(AuthenticationError("Gong answered 401"), default, named=False)
 
     assert "shows yours, and none was given" in finding.do
 
@@ -688,11 +688,11 @@ def test_a_used_up_day() -> None:
         resets_at=reset,
         per_second=None,
         ceiling=None,
-        held_until=None,
+        paused_until=None,
     )
 
-    assert judge_error(error, GONG, named=False).do == "wait until 2026-11-25 00:00:00Z"
-    assert judge_quota(quota).do == "go on from 2026-11-25 00:00:00Z on"
+    assert advise_error(error, GONG, named=False).do == "wait until 2026-11-25 00:00:00Z"
+    assert advise_quota(quota).do == "go on from 2026-11-25 00:00:00Z on"
 
 
 def test_an_address_that_gong_does_not_take(examine: Examine, fake: FakeGong) -> None:

@@ -104,7 +104,7 @@ def test_output_is_ascii(invoke: Invoke, fake: FakeGong) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (("update", "7.78E+18", *TIMES, *ORGANIZER), "what a spreadsheet made of an id"),
         (("update", "x", *TIMES, *ORGANIZER), "expected 1 to 20 digits"),
@@ -119,17 +119,17 @@ def test_output_is_ascii(invoke: Invoke, fake: FakeGong) -> None:
         (("update", ID, "--json", "-", *ORGANIZER), "give it without the others"),
     ],
 )
-def test_wrong_input(invoke: Invoke, fake: FakeGong, words: tuple[str, ...], told: str) -> None:
+def test_wrong_input(invoke: Invoke, fake: FakeGong, words: tuple[str, ...], reported: str) -> None:
     """Wrong input ends with 2 before anything is sent."""
     done = invoke("meetings", *words)
 
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert reported in done.stderr
     assert fake.received == []
 
 
 @pytest.mark.parametrize(
-    ("words", "body", "told"),
+    ("words", "body", "reported"),
     [
         (("update", ID), "{", "not JSON"),
         (("update", ID), "[]", "not an object"),
@@ -143,13 +143,13 @@ def test_wrong_input(invoke: Invoke, fake: FakeGong, words: tuple[str, ...], tol
     ],
 )
 def test_wrong_json(
-    invoke: Invoke, fake: FakeGong, words: tuple[str, ...], body: str, told: str
+    invoke: Invoke, fake: FakeGong, words: tuple[str, ...], body: str, reported: str
 ) -> None:
     """So does a wrong document."""
     done = invoke("meetings", *words, "--json", "-", input=body)
 
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert reported in done.stderr
     assert fake.received == []
 
 

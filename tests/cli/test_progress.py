@@ -23,7 +23,7 @@ from rich.console import Console
 from gong_async.bulk.records import BulkStatus
 from gong_async.cli.bulk.bar import Bar
 from gong_async.cli.bulk.progress import Lines
-from gong_async.cli.bulk.snapshot import Gauge, Standing
+from gong_async.cli.bulk.snapshot import JobSnapshot, RateMeter
 from gong_async.cli.bulk.wording import duration
 from gong_async.cli.diagnostics import Diagnostics
 from gong_async.testing import FakeGong, Fault
@@ -104,10 +104,10 @@ def unstyled(text: str) -> str:
 def drawn() -> Callable[..., list[str]]:
     """Draw a bar of 80 columns; return its lines."""
 
-    def drawn(standing: Standing) -> list[str]:
+    def drawn(snapshot: JobSnapshot) -> list[str]:
         file = io.StringIO()
         bar = Bar(Console(file=file, force_terminal=True, width=80, markup=False))
-        bar.show(standing)
+        bar.show(snapshot)
         bar.close()
         return [line.rstrip() for line in unstyled(file.getvalue()).splitlines()][:3]
 
@@ -168,12 +168,12 @@ def test_what_a_bar_tells(drawn: Callable[..., list[str]]) -> None:
     """Counts, and the end as the job itself foretells it, with as much of the day as needed."""
     counts = {"done": 20_990, "failed": 41, "in_doubt": 3, "planned": 28_966}
     finishes = later(days=2, hours=3)
-    standing = Standing(status=status(counts, finishes_at=finishes), rate=2.94, left_today=4_210)
+    snapshot = JobSnapshot(status=status(counts, finishes_at=finishes), rate=2.94, left_today=4_210)
 
-    bar, told, pace = drawn(standing)
+    bar, reported, pace = drawn(snapshot)
 
     assert bar.endswith("21,034/50,000 42%")
-    assert told == "20,990 done  41 failed  3 in doubt"
+    assert reported == "20,990 done  41 failed  3 in doubt"
     assert (
         pace == f"2.9/s  ends {finishes.astimezone():%a %H:%M}, in 2 d 3 h  4,210 calls left today"
     )
@@ -184,7 +184,7 @@ def test_a_bar_that_waits(drawn: Callable[..., list[str]]) -> None:
     resumes = later(hours=3)
     waiting = status({"planned": 5}, state="parked", resume_at=resumes, reason="\x1b[2Jno calls")
 
-    *_, pace = drawn(Standing(status=waiting, rate=0.0))
+    *_, pace = drawn(JobSnapshot(status=waiting, rate=0.0))
 
     assert pace == f"waits until {resumes.astimezone():%H:%M}: \\u001b[2Jno calls"
 
@@ -192,11 +192,11 @@ def test_a_bar_that_waits(drawn: Callable[..., list[str]]) -> None:
 def test_a_line_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
     """Elsewhere, a line now and then says how it goes."""
     now = 0.0
-    gauge, lines = Gauge(), Lines(Diagnostics(as_json=False), clock=lambda: now)
+    rate_meter, lines = RateMeter(), Lines(Diagnostics(as_json=False), clock=lambda: now)
     for second in range(200):
         now = float(second)
         counts = {"done": 3 * second, "planned": 600 - 3 * second}
-        lines.show(gauge.read(status(counts), now, left_today=70))
+        lines.show(rate_meter.read(status(counts), now, left_today=70))
 
     shown = capsys.readouterr().err.splitlines()
     assert shown == [
@@ -211,22 +211,26 @@ def test_a_line_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     clock: Iterator[float] = iter([0.0, 60.0, 60.0])
     lines = Lines(Diagnostics(as_json=True), clock=lambda: next(clock))
 
-    lines.show(Standing(status=status({"done": 2, "planned": 3}), rate=1.5))
+    lines.show(JobSnapshot(status=status({"done": 2, "planned": 3}), rate=1.5))
 
-    told = json.loads(capsys.readouterr().err)
-    assert (told["kind"], told["job"], told["state"]) == ("progress", "20261122-0", "running")
-    assert (told["total"], told["rate"]) == (5, 1.5)
-    assert (told["counts"]["done"], told["counts"]["planned"]) == (2, 3)
+    reported = json.loads(capsys.readouterr().err)
+    assert (reported["kind"], reported["job"], reported["state"]) == (
+        "progress",
+        "20261122-0",
+        "running",
+    )
+    assert (reported["total"], reported["rate"]) == (5, 1.5)
+    assert (reported["counts"]["done"], reported["counts"]["planned"]) == (2, 3)
 
 
 def test_the_rate_is_that_of_the_last_minute() -> None:
     """What was fast or slow an hour ago tells nothing of now."""
-    gauge = Gauge()
-    gauge.read(status({"done": 0}), 0.0)
+    rate_meter = RateMeter()
+    rate_meter.read(status({"done": 0}), 0.0)
     for second in range(3600, 3631, 10):
-        standing = gauge.read(status({"done": 9_000 + second}), float(second))
+        snapshot = rate_meter.read(status({"done": 9_000 + second}), float(second))
 
-    assert standing.rate == 1.0
+    assert snapshot.rate == 1.0
 
 
 @pytest.mark.parametrize(

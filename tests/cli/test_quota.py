@@ -20,12 +20,12 @@ def test_the_next_command_knows_what_was_used(
     fake.script(Fault.status(503))
     invoke("meetings", "status", "dana@example.com")
     invoke("meetings", "status", "kim@example.com")
-    told = [json.loads(invoke("quota").stdout) for _ in range(2)]
+    reported = [json.loads(invoke("quota").stdout) for _ in range(2)]
 
     assert fake.received_count == 3
-    assert [quota["used_today"] for quota in told] == [3, 3]
-    assert told[0]["left_today"] == 9_997
-    assert told[0]["ceiling"] == 3
+    assert [quota["used_today"] for quota in reported] == [3, 3]
+    assert reported[0]["left_today"] == 9_997
+    assert reported[0]["ceiling"] == 3
 
 
 def test_who_waits_in_a_bulk_run_is_told_until_it_is_killed(

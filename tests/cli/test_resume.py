@@ -17,7 +17,7 @@ from gong_async.testing import FakeGong, Fault
 Invoke = Callable[..., Result]
 Meetings = Callable[..., Path]
 Jobs = Callable[[], list[JobFile]]
-Standing = Callable[[], BulkStatus]
+JobSnapshot = Callable[[], BulkStatus]
 Start = Callable[..., subprocess.Popen[str]]
 QUICK = ("--per-second", "2000")
 FIRST = 7782342274025000001
@@ -124,7 +124,7 @@ def test_a_cancelled_job(invoke: Invoke, fake: FakeGong, begun: str) -> None:
 
 
 def test_what_is_in_doubt_is_sent_again(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
     """With the same content, because an update replaces the whole meeting."""
     fake.script(Fault.truncate(), on=str(FIRST), times=2)
@@ -135,11 +135,11 @@ def test_what_is_in_doubt_is_sent_again(
     bodies = [change.body for change in fake.applied if change.meeting_id == str(FIRST)]
     assert [begun.exit_code, done.exit_code] == [1, 0]
     assert all(body == bodies[0] for body in bodies)
-    assert standing().counts["done"] == 2
+    assert snapshot().counts["done"] == 2
 
 
 def test_a_job_that_was_killed(
-    invoke: Invoke, start: Start, fake: FakeGong, meetings: Meetings, standing: Standing
+    invoke: Invoke, start: Start, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
     """After a kill everything is applied in the end, and again only what was under way."""
     process = start("bulk", "run", meetings(150), "--per-second", "100")
@@ -149,7 +149,7 @@ def test_a_job_that_was_killed(
         time.sleep(0.01)
     process.kill()
     process.communicate()
-    killed = standing()
+    killed = snapshot()
 
     done = invoke("bulk", "resume", killed.id, *QUICK)
 
@@ -160,7 +160,7 @@ def test_a_job_that_was_killed(
 
 
 def test_a_job_that_runs(
-    invoke: Invoke, start: Start, fake: FakeGong, meetings: Meetings, standing: Standing
+    invoke: Invoke, start: Start, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
     """No second process works on it (F154)."""
     process = start("bulk", "run", meetings(100), "--per-second", "5")
@@ -169,7 +169,7 @@ def test_a_job_that_runs(
         assert time.monotonic() < until
         time.sleep(0.01)
 
-    resumed = invoke("bulk", "resume", standing().id)
+    resumed = invoke("bulk", "resume", snapshot().id)
     again = invoke("bulk", "run", meetings(100))
     process.kill()
 
@@ -180,11 +180,11 @@ def test_a_job_that_runs(
 
 @pytest.mark.full
 def test_a_job_that_several_resume(
-    *, start: Start, invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+    *, start: Start, invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
     """One runs it; all others say the same in one sentence, and end with the same code."""
     invoke("bulk", "run", meetings(60), "--canary", "1", *QUICK)
-    name = standing().id
+    name = snapshot().id
     fake.latency = lambda: 3600.0 if fake.applied_count == 1 else 0.0
     processes = [start("bulk", "resume", name, "--per-second", "1000") for _ in range(4)]
     until = time.monotonic() + 30
@@ -192,19 +192,19 @@ def test_a_job_that_several_resume(
         assert time.monotonic() < until
         time.sleep(0.02)
     refused = [process for process in processes if process.poll() is not None]
-    told = [process.communicate()[1].splitlines() for process in refused]
+    reported = [process.communicate()[1].splitlines() for process in refused]
 
     assert {process.returncode for process in refused} == {2}
-    sentence = f"error: another process works with the journal {standing().path}; "
-    assert all(lines[-1].startswith(sentence) for lines in told)
-    assert all("Run 2" not in "".join(lines) for lines in told)
-    assert all(len([line for line in lines if line.startswith("error")]) == 1 for lines in told)
-    assert standing().runs == 2
+    sentence = f"error: another process works with the journal {snapshot().path}; "
+    assert all(lines[-1].startswith(sentence) for lines in reported)
+    assert all("Run 2" not in "".join(lines) for lines in reported)
+    assert all(len([line for line in lines if line.startswith("error")]) == 1 for lines in reported)
+    assert snapshot().runs == 2
 
 
 @pytest.mark.parametrize("way", ["removed", "replaced"])
 def test_a_journal_that_is_lost_while_its_job_runs(
-    *, start: Start, fake: FakeGong, meetings: Meetings, standing: Standing, way: str
+    *, start: Start, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot, way: str
 ) -> None:
     """No further request; the command says what was sent, and does not say that nothing was."""
     process = start("bulk", "run", meetings(200), "--per-second", "40")
@@ -212,7 +212,7 @@ def test_a_journal_that_is_lost_while_its_job_runs(
     while fake.applied_count < 3:
         assert time.monotonic() < until
         time.sleep(0.01)
-    path = standing().path
+    path = snapshot().path
     path.rename(path.with_suffix(".old")) if way == "replaced" else path.unlink()
     if way == "replaced":
         path.write_bytes(path.with_suffix(".old").read_bytes())

@@ -20,7 +20,7 @@ from gong_async.testing import FakeGong, Fault
 Start = Callable[..., subprocess.Popen[str]]
 Jobs = Callable[[], list[JobFile]]
 Meetings = Callable[..., Path]
-Standing = Callable[[], BulkStatus]
+JobSnapshot = Callable[[], BulkStatus]
 UNCHECKED = "--no-check-organizers"
 FIRST = 7782342274025000001
 
@@ -41,7 +41,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_signal_drains(
-    start: Start, fake: FakeGong, meetings: Meetings, standing: Standing, number: signal.Signals
+    start: Start, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot, number: signal.Signals
 ) -> None:
     """What is under way comes to its end, and the rest is not begun."""
     fake.latency = 0.3
@@ -51,20 +51,20 @@ def test_one_signal_drains(
 
     stdout, stderr = process.communicate(timeout=60)
 
-    counts = standing().counts
+    counts = snapshot().counts
     assert process.returncode == 75
-    assert stdout == f"{standing().id}\n"
-    assert standing().state == "paused"
+    assert stdout == f"{snapshot().id}\n"
+    assert snapshot().state == "paused"
     assert (counts["failed"], counts["in_doubt"], counts["sent"]) == (0, 0, 0)
     assert counts["done"] == fake.applied_count < 200
     assert counts["planned"] == 200 - counts["done"]
     assert "once more stops at once" in stderr
-    assert f"Next: gong-async bulk resume {standing().id}" in stderr
+    assert f"Next: gong-async bulk resume {snapshot().id}" in stderr
     assert "Traceback" not in stderr
 
 
 def test_two_signals_stop_at_once(
-    start: Start, fake: FakeGong, meetings: Meetings, jobs: Jobs, standing: Standing
+    start: Start, fake: FakeGong, meetings: Meetings, jobs: Jobs, snapshot: JobSnapshot
 ) -> None:
     """What is under way is in doubt, the rest stays to be sent, and nobody waits for an answer."""
     fake.script(Fault.stall(), on="updateMeeting", times=None)
@@ -80,8 +80,8 @@ def test_two_signals_stop_at_once(
     in_doubt = {item.meeting_id for item in jobs()[0].items(["in_doubt"])}
     assert process.returncode == 75
     assert in_doubt == {request.meeting_id for request in fake.received}
-    assert standing().counts["planned"] == 47
-    assert standing().state == "paused"
+    assert snapshot().counts["planned"] == 47
+    assert snapshot().state == "paused"
     assert "Traceback" not in stderr
 
 
@@ -128,7 +128,7 @@ def test_rows_of_one_meeting_in_doubt(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_the_first_request(
-    start: Start, fake: FakeGong, meetings: Meetings, standing: Standing, number: signal.Signals
+    start: Start, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot, number: signal.Signals
 ) -> None:
     """A job that is about to begin does not overhear it."""
     fake.script(Fault.stall(), on="integrationStatus", times=None)
@@ -143,7 +143,7 @@ def test_a_signal_before_the_first_request(
 
     assert process.returncode == 75
     assert fake.applied_count == 0
-    assert standing().counts["planned"] == 200
+    assert snapshot().counts["planned"] == 200
     assert "Traceback" not in stderr
 
 
@@ -161,7 +161,7 @@ def test_a_single_call(start: Start, fake: FakeGong) -> None:
 
 
 def test_a_reader_that_goes_away(
-    start: Start, fake: FakeGong, meetings: Meetings, standing: Standing
+    start: Start, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
     """A job does not depend on anybody who reads what it prints."""
     process = start("bulk", "run", meetings(50), "--per-second", "200")
@@ -181,7 +181,7 @@ def test_a_terminal_that_is_closed_drains(
     fake: FakeGong,
     environment: dict[str, str],
     meetings: Meetings,
-    standing: Standing,
+    snapshot: JobSnapshot,
 ) -> None:
     """It sends SIGHUP more than once, and what is written to it from then on fails."""
     fake.latency = 0.3
@@ -206,9 +206,9 @@ def test_a_terminal_that_is_closed_drains(
     finally:
         process.kill()
 
-    counts = standing().counts
+    counts = snapshot().counts
     assert returned == 75
-    assert (standing().state, standing().reason) == ("paused", "as asked")
+    assert (snapshot().state, snapshot().reason) == ("paused", "as asked")
     assert (counts["failed"], counts["in_doubt"], counts["sent"]) == (0, 0, 0)
     assert counts["done"] == fake.applied_count < 30
 
@@ -218,7 +218,7 @@ def test_nohup_is_obeyed(
     start: Start,
     fake: FakeGong,
     meetings: Meetings,
-    standing: Standing,
+    snapshot: JobSnapshot,
 ) -> None:
     """A SIGHUP that was ignored when the command began does not stop it."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -232,4 +232,4 @@ def test_nohup_is_obeyed(
     process.communicate(timeout=20)
 
     assert process.returncode == 0
-    assert standing().counts["done"] == 30
+    assert snapshot().counts["done"] == 30

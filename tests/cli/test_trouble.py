@@ -17,7 +17,7 @@ from gong_async.testing import FakeGong, Fault
 
 Invoke = Callable[..., Result]
 Meetings = Callable[..., Path]
-Standing = Callable[[], BulkStatus]
+JobSnapshot = Callable[[], BulkStatus]
 Start = Callable[..., subprocess.Popen[str]]
 QUICK = ("--per-second", "2000")
 UNCHECKED = ("--no-check-organizers", *QUICK)
@@ -25,7 +25,7 @@ FIRST = 7782342274025000001
 
 
 def test_a_refused_credential(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
     """A 401 stops the job with the first call, and the rest stays to be sent."""
     fake.access_key = "another"
@@ -34,14 +34,14 @@ def test_a_refused_credential(
 
     assert done.exit_code == 75
     assert fake.received_count == 1
-    assert (standing().state, standing().counts["planned"]) == ("paused", 200)
+    assert (snapshot().state, snapshot().counts["planned"]) == ("paused", 200)
     assert "Stopped: Gong answered 401 Unauthorized" in done.stderr
     assert "Check the access key and its secret" in done.stderr
-    assert f"Next: gong-async bulk resume {standing().id}" in done.stderr
+    assert f"Next: gong-async bulk resume {snapshot().id}" in done.stderr
 
 
 def test_a_company_without_permission(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
     """A 403 stops the job after what was under way, also without the check."""
     fake.limited_release = True
@@ -50,11 +50,11 @@ def test_a_company_without_permission(
 
     assert done.exit_code == 75
     assert fake.received_count <= 8
-    assert standing().counts["planned"] == 200
+    assert snapshot().counts["planned"] == 200
 
 
 def test_one_organizer(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing, tmp_path: Path
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot, tmp_path: Path
 ) -> None:
     """A 409 is the organizer's own: only that one's meetings stop."""
     file = meetings(40)
@@ -65,7 +65,7 @@ def test_one_organizer(
 
     done = invoke("bulk", "run", file, "--max-in-flight", "2", *UNCHECKED)
 
-    counts = standing().counts
+    counts = snapshot().counts
     assert done.exit_code == 1
     assert counts["done"] == 30
     assert 1 <= counts["failed"] <= 2
@@ -73,7 +73,7 @@ def test_one_organizer(
 
 
 def test_too_many_fail(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
     """When most of the last updates failed, somebody should look before the rest fails too."""
     fake.missing_meetings.update(str(FIRST + number) for number in range(100))
@@ -81,7 +81,7 @@ def test_too_many_fail(
     done = invoke("bulk", "run", meetings(100), *QUICK)
 
     assert done.exit_code == 75
-    assert 20 <= standing().counts["failed"] <= 40
+    assert 20 <= snapshot().counts["failed"] <= 40
     assert "too many of the last updates failed" in done.stderr
 
 
@@ -96,12 +96,12 @@ def test_too_many_fail_and_shall(invoke: Invoke, fake: FakeGong, meetings: Meeti
 
 
 def test_the_days_calls_are_used_up(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
     """Beyond the day's calls nothing is sent; that was foretold, and when to go on is told."""
     done = invoke("bulk", "run", meetings(30), "--per-day", "10", *UNCHECKED)
 
-    status = standing()
+    status = snapshot()
     assert done.exit_code == 75
     assert 0 < fake.received_count <= 10
     assert (status.state, status.left) == ("parked", 30 - fake.applied_count)
@@ -111,7 +111,7 @@ def test_the_days_calls_are_used_up(
 
 
 def test_a_long_wait(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, standing: Standing
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
     """A wait of an hour is not waited for: the job parks until then."""
     fake.script(Fault.rate_limited("3600"), on="updateMeeting", nth=5)
@@ -120,8 +120,8 @@ def test_a_long_wait(
 
     assert done.exit_code == 75
     assert fake.received_count <= 10  # what its places began before its answer was read
-    assert standing().state == "parked"
-    assert standing().counts["planned"] >= 90
+    assert snapshot().state == "parked"
+    assert snapshot().counts["planned"] >= 90
 
 
 def test_a_disk_that_fills_up(
@@ -129,7 +129,7 @@ def test_a_disk_that_fills_up(
     environment: dict[str, str],
     fake: FakeGong,
     meetings: Meetings,
-    standing: Standing,
+    snapshot: JobSnapshot,
 ) -> None:
     """What cannot be written down is not sent (F152); with room again, the job goes on."""
     words = ("bulk", "run", meetings(300), "--per-second", "200", "--no-check-organizers")
@@ -143,7 +143,7 @@ def test_a_disk_that_fills_up(
         timeout=60,
         check=False,
     )
-    received, killed = fake.received_count, standing()
+    received, killed = fake.received_count, snapshot()
 
     done = invoke("bulk", "resume", killed.id, *QUICK)
 
@@ -159,19 +159,19 @@ def test_a_disk_that_fills_up(
 
 
 def test_nobody_answers(
-    start: Start, meetings: Meetings, environment: dict[str, str], standing: Standing
+    start: Start, meetings: Meetings, environment: dict[str, str], snapshot: JobSnapshot
 ) -> None:
     """When nothing answers at all, the job waits for it, and a signal ends that at once."""
     environment["GONG_BASE_URL"] = "http://127.0.0.1:1"
     process = start("bulk", "run", meetings(300), *QUICK)
     assert process.stdout is not None
     process.stdout.readline()
-    while standing().pid is None:
+    while snapshot().pid is None:
         assert process.poll() is None
 
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 75
-    assert standing().counts["planned"] == 300
+    assert snapshot().counts["planned"] == 300
     assert "Traceback" not in stderr

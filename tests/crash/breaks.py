@@ -123,7 +123,7 @@ def double_send_on_resume() -> None:
     update = PipelineSender.update
 
     async def broken(self: PipelineSender, meeting_id: str, body: bytes) -> UpdatedMeeting:
-        run = self.call.witness.journal.run  # type: ignore[attr-defined]
+        run = self.call.observer.journal.run  # type: ignore[attr-defined]
         if run > 1:
             await update(self, meeting_id, body)
         return await update(self, meeting_id, body)

@@ -79,7 +79,7 @@ class Life:
     killed: bool = False
     exit_code: int | None = None
     ended: float = 0.0
-    told: list[tuple[int, str]] = field(default_factory=list)
+    reported: list[tuple[int, str]] = field(default_factory=list)
     """Places and states of the items that its caller was told of."""
     output: str = ""
     most_memory: int = 0

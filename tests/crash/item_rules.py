@@ -70,8 +70,8 @@ def _wrong_sum(evidence: Evidence, view: JournalView) -> Iterator[str]:
     if code != (1 if bad else 0):
         yield f"exit code {code}, with {len(bad)} not done"
     if evidence.report is not None:
-        told = {int(row["place"]): row["state"] for row in evidence.report}
-        if told != {item.place: item.state for item in view.items.values()}:
+        reported = {int(row["place"]): row["state"] for row in evidence.report}
+        if reported != {item.place: item.state for item in view.items.values()}:
             yield "the report does not say what the journal says"
 
 
@@ -81,7 +81,7 @@ def _wrong_death(life: Life) -> Iterator[str]:
         yield f"life {life.number} said: {life.output[-300:]}"
     if life.after is not None:
         yield from (f"after life {life.number}: {what}" for what in problems(life.after))
-    for place, state in life.told if life.kind != "again" else ():
+    for place, state in life.reported if life.kind != "again" else ():
         if life.after is None or life.after.items[place].state != state:
             yield f"life {life.number} told that item {place} is {state}; the journal does not"
 

@@ -93,7 +93,7 @@ class Stage:
             "again": ["run", str(self.again), "--journal", f"{self.journal}.again", *sending],
             "report": ["report", str(self.journal), *_REPORT, str(self.report)],
         }
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as told:
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as reported:
             heard, begun = os.pipe()
             flags = ["-X", "dev"] if strict else []
             process = subprocess.Popen(
@@ -101,7 +101,7 @@ class Stage:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                pass_fds=(begun, told.fileno()),
+                pass_fds=(begun, reported.fileno()),
                 env={
                     **environment(),
                     "GONG_ACCESS_KEY": ACCESS_KEY,
@@ -112,7 +112,7 @@ class Stage:
                     "CRASH_POINT": death.point,
                     "CRASH_BREAK": self.breakage,
                     "CRASH_BEGUN": str(begun),
-                    "CRASH_TOLD": str(told.fileno()),
+                    "CRASH_TOLD": str(reported.fileno()),
                 },
                 cwd=self.folder,
             )
@@ -122,10 +122,10 @@ class Stage:
                 _attend(process, life, heard, death)
             finally:
                 os.close(heard)
-            told.seek(0)
-            for line in told.read().decode().splitlines():
+            reported.seek(0)
+            for line in reported.read().decode().splitlines():
                 place, state = line.split()
-                life.told.append((int(place), state))
+                life.reported.append((int(place), state))
             output.seek(0)
             life.output = output.read().decode(errors="replace")
         self._keep(life)

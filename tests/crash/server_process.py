@@ -58,9 +58,9 @@ class OracleProcess:
 
     def record(self) -> tuple[list[Request], list[Applied]]:
         """Return what was received and applied up to now."""
-        told = self._order("dump")
-        requests = [Request(**request) for request in told["requests"]]
-        return requests, [Applied(**change) for change in told["applied"]]
+        reported = self._order("dump")
+        requests = [Request(**request) for request in reported["requests"]]
+        return requests, [Applied(**change) for change in reported["applied"]]
 
     def _order(self, name: str, **given: Any) -> dict[str, Any]:
         process = self._process

@@ -102,10 +102,10 @@ class Tally:
         jobs = f"{self.jobs:,} jobs, {self.items:,} items"
         lines = [
             f"{jobs}, {self.requests:,} requests, {self.lives:,} processes",
-            f"{self.kills:,} kills: {_told(self.deaths)}",
-            f"  hit (one may hit several): {_told({s: self.stages[s] for s in STAGES})}",
-            f"items: {_told(self.states)}",
-            f"applied again: {sum(self.causes.values()):,}: {_told(self.causes) or 'none'}",
+            f"{self.kills:,} kills: {_summary(self.deaths)}",
+            f"  hit (one may hit several): {_summary({s: self.stages[s] for s in STAGES})}",
+            f"items: {_summary(self.states)}",
+            f"applied again: {sum(self.causes.values()):,}: {_summary(self.causes) or 'none'}",
             f"cut journals: {self.prefixes:,} looked at, {self.prefixes_resumed:,} resumed",
             f"in doubt at the end: {len(self.doubts):,}",
             *(f"  job {doubt}" for doubt in self.doubts),
@@ -123,6 +123,6 @@ class Tally:
                 yield f"  seed {seed}: {violation}"
 
 
-def _told(counts: dict[KeyT, int]) -> str:
+def _summary(counts: dict[KeyT, int]) -> str:
     ordered = counts.most_common() if isinstance(counts, Counter) else counts.items()
     return ", ".join(f"{name} {count:,}" for name, count in ordered)

@@ -22,7 +22,7 @@ from gong_async.bulk.records import BulkItem
 from gong_async.bulk.store.journal import Journal
 
 
-def tell_watchers(begun: int, told: int) -> None:
+def tell_watchers(begun: int, reported: int) -> None:
     """Tell when the work begins, and what the caller is told."""
     begin_run, get = Journal.begin_run, Outbox.get
 
@@ -34,7 +34,7 @@ def tell_watchers(begun: int, told: int) -> None:
     async def watched_get(self: Outbox) -> BulkItem | None:
         item = await get(self)
         if item is not None:
-            os.write(told, f"{item.place} {item.state}\n".encode())
+            os.write(reported, f"{item.place} {item.state}\n".encode())
         return item
 
     Journal.begin_run = watched_begin  # type: ignore[method-assign]

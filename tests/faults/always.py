@@ -30,7 +30,7 @@ from gong_async import (
     RetryPolicy,
     Secret,
 )
-from gong_async.hooks.events import CallsHeld, Event, RetryPlanned
+from gong_async.hooks.events import Event, LimiterPaused, RetryPlanned
 
 # Characters in them that each of the spellings below writes in another way.
 ACCESS_KEY = 'KEY7"F/q+W%3D\\z9'
@@ -82,8 +82,8 @@ def is_faithful(error: GongError) -> bool:
     """Whether an error survives pickle, copy and deepcopy as it is."""
     copies = (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error))
     return all(
-        type(twin) is type(error) and str(twin) == str(error) and vars(twin) == vars(error)
-        for twin in copies
+        type(derived) is type(error) and str(derived) == str(error) and vars(derived) == vars(error)
+        for derived in copies
     )
 
 
@@ -129,7 +129,7 @@ class Verdict:
 
 
 @define(eq=False, repr=False)
-class Trial:
+class Probe:
     """A client, its bad server, and what was heard while they talked."""
 
     peer: Peer
@@ -182,14 +182,14 @@ class Trial:
             match event:
                 case RetryPlanned():
                     yield event.wait
-                case CallsHeld():
-                    yield event.hold
+                case LimiterPaused():
+                    yield event.pause
                 case _:
                     pass
 
 
 @define(eq=False, repr=False)
-class Unreachable(Trial):
+class Unreachable(Probe):
     """A trial in which attempts do not reach the server: nothing is counted there."""
 
     def _count(self, verdict: Verdict, contacts: int) -> None:
@@ -207,7 +207,7 @@ async def trial(
     reachable: bool = True,
     closes: bool = True,
     **options: Any,
-) -> AsyncIterator[Trial]:
+) -> AsyncIterator[Probe]:
     """Run a client against `peer`; at the end check what the fault must not have spoiled.
 
     One call at a time has a place, so that a place or a connection that is not given back stops
@@ -242,11 +242,11 @@ async def trial(
         **options,
     )
     try:
-        case = (Trial if reachable else Unreachable)(peer, gong, events, timeout, loop)
+        case = (Probe if reachable else Unreachable)(peer, gong, events, timeout, loop)
         yield case
         peer.mend()
         if works_on:
-            honest = await Trial.run(case, update(meeting_id="77", title="Honest"))
+            honest = await Probe.run(case, update(meeting_id="77", title="Honest"))
             assert str(honest) == "ok after 1", f"C10: the next call ended with {honest}"
     finally:
         await gong.close()

@@ -15,7 +15,7 @@ from faults.acts import Raw
 from faults.always import (
     ACCESS_KEY,
     ACCESS_KEY_SECRET,
-    Trial,
+    Probe,
     Verdict,
     faces,
     foreign_links,
@@ -118,9 +118,9 @@ def test_c2_finds_a_lost_field() -> None:
     assert is_faithful(GongError("x", attempts=3))
 
 
-async def _leak(case: Trial) -> None:
+async def _leak(case: Probe) -> None:
     """Take a connection and a place, and keep both."""
-    await case.gong._call.limiter.turn(patience=1).__aenter__()
+    await case.gong._call.limiter.acquire(max_wait=1).__aenter__()
 
 
 async def test_c4_finds_a_place_that_is_kept() -> None:

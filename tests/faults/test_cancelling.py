@@ -16,7 +16,7 @@ import pytest
 
 import gong_async
 from faults.acts import Raw, Truth, http, json_errors
-from faults.always import DEADLINE, Trial, trial
+from faults.always import DEADLINE, Probe, trial
 from faults.certificates import TRUSTED, authority, server_context
 from faults.operations import (
     CREATE,
@@ -52,7 +52,7 @@ async def cancel(task: asyncio.Task[Any]) -> float:
     return now() - at
 
 
-def told(case: Trial) -> CallFinished:
+def reported(case: Probe) -> CallFinished:
     """Return what the hooks were told of the end of the last call."""
     return [event for event in case.events if isinstance(event, CallFinished)][-1]
 
@@ -87,7 +87,7 @@ async def test_f112_cancelled_between_two_attempts(operation: Operation) -> None
         await asyncio.sleep(5)
         took = await cancel(task)
         await asyncio.sleep(60)
-        seen, applied, end = len(peer.seen), len(peer.applied), told(case)
+        seen, applied, end = len(peer.seen), len(peer.applied), reported(case)
 
     assert took < 0.1
     assert (seen, applied) == (1, 0)
@@ -101,7 +101,7 @@ async def test_f113_cancelled_with_the_answer_on_its_way(operation: Operation) -
         task = asyncio.ensure_future(operation.call(case.gong))
         await asyncio.sleep(1)
         took = await cancel(task)
-        applied, end = len(peer.applied), told(case)
+        applied, end = len(peer.applied), reported(case)
 
     assert took < 0.1
     assert applied == 1
@@ -180,7 +180,7 @@ async def ticks(number: int) -> None:
 MOST_TICKS = 2000
 
 
-async def works(case: Trial) -> bool:
+async def works(case: Probe) -> bool:
     """Say whether a call needs no more than its first attempt."""
     return (await UPDATE.call(case.gong)).meta.attempts == 1
 
@@ -207,7 +207,7 @@ SITUATIONS: dict[str, Situation] = {
 
 
 async def cancelled_at(
-    tick: int, peer: Peer, case: Trial, make: Callable[[], Awaitable[Any]]
+    tick: int, peer: Peer, case: Probe, make: Callable[[], Awaitable[Any]]
 ) -> bool:
     """Cancel a call after so many ticks; check what must be left of it; tell whether it had ended.
 
@@ -385,7 +385,7 @@ async def test_f119_a_task_group_holds_plain_errors() -> None:
     assert ends.count(True) == 3
 
 
-async def _call(operation: Operation, case: Trial) -> None:
+async def _call(operation: Operation, case: Probe) -> None:
     await operation.call(case.gong)
 
 

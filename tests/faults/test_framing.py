@@ -633,5 +633,5 @@ async def test_f55_pure_python_parser_is_told_of_once(caplog: pytest.LogCaptureF
         async with scripted() as peer, trial(peer) as case:
             await case.run(UPDATE)
 
-    told = [record for record in caplog.records if "pure-Python parser" in record.message]
-    assert len(told) == (1 if PURE_PYTHON else 0)
+    reported = [record for record in caplog.records if "pure-Python parser" in record.message]
+    assert len(reported) == (1 if PURE_PYTHON else 0)

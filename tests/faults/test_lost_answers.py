@@ -8,7 +8,7 @@ import time
 import pytest
 
 from faults.acts import Raw, Truth, http
-from faults.always import Trial, trial
+from faults.always import Probe, trial
 from faults.line import Then
 from faults.operations import (
     CREATE,
@@ -33,7 +33,7 @@ CUT = "ProtocolError cut"
 each_end = pytest.mark.parametrize("then", ["close", "reset"])
 
 
-async def _reused(case: Trial, operation: Operation) -> bool:
+async def _reused(case: Probe, operation: Operation) -> bool:
     """Make two calls; say whether the second began on the connection of the first."""
     await operation.call(case.gong)
     await case.run(operation)

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from faults.acts import Raw, Truth, http
-from faults.always import ACCESS_KEY, ACCESS_KEY_SECRET, Trial, leaks, trial
+from faults.always import ACCESS_KEY, ACCESS_KEY_SECRET, Probe, leaks, trial
 from faults.line import Then
 from faults.operations import CREATE, UPDATE, Operation, each_operation, update
 from faults.peer import Act, Peer, scripted
@@ -250,9 +250,9 @@ async def test_f98_headers_are_as_few_as_they_may_be() -> None:
     assert headers["accept-encoding"] == "gzip, deflate"
 
 
-async def _applied(case: Trial, policy: RetryPolicy) -> tuple[int, str]:
+async def _applied(case: Probe, policy: RetryPolicy) -> tuple[int, str]:
     gong = case.gong.with_options(retry=policy)
-    verdict = await Trial(case.peer, gong, case.events, case.timeout, case.loop).run(CREATE)
+    verdict = await Probe(case.peer, gong, case.events, case.timeout, case.loop).run(CREATE)
     return len(case.peer.applied), str(verdict)
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from faults.acts import Raw, http, json_errors
-from faults.always import Trial, trial
+from faults.always import Probe, trial
 from faults.operations import (
     CREATE,
     DELETE,
@@ -463,7 +463,7 @@ async def test_f90_other_items_go_on() -> None:
     assert len(outcomes) == 15
 
 
-async def _herd(case: Trial, size: int) -> list[float]:
+async def _herd(case: Probe, size: int) -> list[float]:
     """Make many calls at once, of which the first is refused; return when they went out."""
     calls = [update(meeting_id=str(number)).call(case.gong) for number in range(size)]
     ends = await asyncio.gather(*calls, return_exceptions=True)

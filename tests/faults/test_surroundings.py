@@ -226,7 +226,7 @@ async def test_f126_tenants_do_not_hold_each_other() -> None:
     async with scripted([refused("Retry-After: 30")]) as peer:
         async with (
             client("company-one", peer.url) as one,
-            client("company-one", peer.url) as twin,
+            client("company-one", peer.url) as derived,
             client("company-two", peer.url) as other,
         ):
             first = asyncio.ensure_future(UPDATE.call(one))
@@ -234,10 +234,10 @@ async def test_f126_tenants_do_not_hold_each_other() -> None:
             started = loop.time()
             await UPDATE.call(other)
             free = loop.time() - started
-            await UPDATE.call(twin)
+            await UPDATE.call(derived)
             held = loop.time() - started
             await first
-            used = [(await each.quota()).used_today for each in (one, twin, other)]
+            used = [(await each.quota()).used_today for each in (one, derived, other)]
         senders = {seen.header("authorization") for seen in peer.seen}
 
     assert free < 0.5

@@ -34,7 +34,7 @@ from gong_async import (
     RetryPolicy,
     UpdatedMeeting,
 )
-from gong_async.limits.types import Lane, Limiter, Turn
+from gong_async.limits.types import Limiter, Permit, Priority
 
 TIMEOUT = 3.0
 """Seconds for one call of the client."""
@@ -77,18 +77,18 @@ class _Unlimited:
         """Return itself."""
         return self
 
-    def turn(
-        self, *, patience: float, lane: Lane = "interactive"
-    ) -> AbstractAsyncContextManager[Turn]:
+    def acquire(
+        self, *, max_wait: float, priority: Priority = "interactive"
+    ) -> AbstractAsyncContextManager[Permit]:
         """Let everybody go."""
         return _OpenTurn()
 
     async def quota(self) -> Quota:
         """Return that nothing is counted."""
         return Quota(used_today=0, left_today=None, resets_at=None, per_second=None, ceiling=None,
-                     held_until=None)  # fmt: skip
+                     paused_until=None)  # fmt: skip
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """Do nothing."""
 
 
@@ -132,7 +132,7 @@ async def run(seed: int, numbers: range, tally: Tally | None = None) -> Tally:
             limits=Limits(per_second=None, per_day=None, max_in_flight=_AT_ONCE),
             retry=RetryPolicy(max_attempts=1, max_refusals=0),
             timeout=TIMEOUT,
-            share=_Unlimited(),
+            limit_store=_Unlimited(),
         )
 
         async def work() -> None:
@@ -229,19 +229,19 @@ def false_success(case: Case, result: Result) -> str:
         return "it reports errors"
     match result:
         case UpdatedMeeting() | DeletedMeeting():
-            told = said.get("meetingId")
-            if told is not None and str(told) != case.meeting_id:
-                return f"it is about meeting {told}"
+            reported = said.get("meetingId")
+            if reported is not None and str(reported) != case.meeting_id:
+                return f"it is about meeting {reported}"
             return "" if result.meeting_id == case.meeting_id else "another id was returned"
         case CreatedMeeting():
-            told = str(said.get("meetingId"))
-            if not (told.isascii() and told.isdigit() and len(told) <= 20):
-                return f"{told} is no id"
-            return "" if result.meeting_id == told else "another id was returned"
+            reported = str(said.get("meetingId"))
+            if not (reported.isascii() and reported.isdigit() and len(reported) <= 20):
+                return f"{reported} is no id"
+            return "" if result.meeting_id == reported else "another id was returned"
         case IntegrationStatus():
-            told = said.get("users") or []
+            reported = said.get("users") or []
             ours = [(user.email, user.exists, user.valid) for user in result.users]
-            theirs = [(_text(user["email"]), user["exists"], user["valid"]) for user in told]
+            theirs = [(_text(user["email"]), user["exists"], user["valid"]) for user in reported]
             return "" if ours == theirs else f"{ours} was returned for {theirs}"
         case _:
             return "an unknown result"

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from gong_async import (
-    Answer,
     BasicAuth,
     BearerAuth,
     ConfigurationError,
@@ -27,6 +26,7 @@ from gong_async import (
     GongError,
     IntegrationStatus,
     ProtocolError,
+    RawResult,
     Result,
     Secret,
     UpdatedMeeting,
@@ -51,7 +51,7 @@ from gong_async.models._shared import meeting_id
 SECRET = "s3cret/with+odd=chars"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CONVERTER = make_converter()
-RESULTS = (UpdatedMeeting, CreatedMeeting, DeletedMeeting, IntegrationStatus, Answer)
+RESULTS = (UpdatedMeeting, CreatedMeeting, DeletedMeeting, IntegrationStatus, RawResult)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -23,11 +23,11 @@ from gong_async import (
 from gong_async.hooks.events import (
     AttemptFinished,
     CallFinished,
-    CallsHeld,
     CallStarted,
     Event,
+    LimiterPaused,
+    PermitAcquired,
     RetryPlanned,
-    TurnWaited,
 )
 from gong_async.testing import FakeGong, Fault
 
@@ -79,10 +79,10 @@ async def test_repetitions_are_told_in_order(
 
     assert kinds(events) == [
         CallStarted,
-        CallsHeld,
+        LimiterPaused,
         AttemptFinished,
         RetryPlanned,
-        TurnWaited,
+        PermitAcquired,
         AttemptFinished,
         RetryPlanned,
         AttemptFinished,
@@ -99,8 +99,8 @@ async def test_a_hold_is_told_with_its_length(
     async with client(fake, events.append) as gong:
         await gong.meetings.update("7", update)
 
-    held = next(event for event in events if isinstance(event, CallsHeld))
-    assert 30 <= held.hold <= 31
+    held = next(event for event in events if isinstance(event, LimiterPaused))
+    assert 30 <= held.pause <= 31
     assert held.request_id
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from attrs import Factory, define
 
-from gong_async.limits.load import EVERY, FORGOTTEN, NOBODY, RENEWED, Crowd, Pulse, Report
+from gong_async.limits.load import EVERY, FORGOTTEN, NO_LOAD, RENEWED, Heartbeat, Load, Report
 
 pytestmark = pytest.mark.looptime
 
@@ -17,44 +17,44 @@ pytestmark = pytest.mark.looptime
 class Room:
     """A crowd that the test changes, and what the others were told of it, and when."""
 
-    crowd: Crowd = NOBODY
+    load: Load = NO_LOAD
     report: Report = Factory(Report)
-    told: list[tuple[float, Crowd]] = Factory(list[tuple[float, Crowd]])
+    reported: list[tuple[float, Load]] = Factory(list[tuple[float, Load]])
 
     def now(self) -> float:
         """Return the loop's time."""
         return asyncio.get_running_loop().time()
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Note what is told."""
-        if (crowd := self.report.take(self.now())) is not None:
-            self.told.append((self.now(), crowd))
+        if (load := self.report.take(self.now())) is not None:
+            self.reported.append((self.now(), load))
 
-    def pulse(self) -> Pulse:
+    def pulse(self) -> Heartbeat:
         """Begin to tell."""
-        return Pulse(self, self.report, self.now, self.tell)
+        return Heartbeat(self, self.report, self.now, self.publish)
 
 
 async def test_calls_of_a_moment_are_not_told() -> None:
     """A call that is over within a second costs nobody anything."""
-    room = Room(Crowd(interactive=1))
+    room = Room(Load(interactive=1))
     room.pulse().count()
     await asyncio.sleep(EVERY / 2)
-    room.tell()
-    room.crowd = NOBODY
+    room.publish()
+    room.load = NO_LOAD
     await asyncio.sleep(60)
 
-    assert room.told == []
+    assert room.reported == []
 
 
 async def test_a_crowd_that_does_not_move_is_told_again_before_it_is_forgotten() -> None:
     """In a hold no call asks for anything, and still its waiters count."""
-    room = Room(Crowd(bulk=500))
+    room = Room(Load(bulk=500))
     room.pulse().count()
     await asyncio.sleep(60)
-    times = [at for at, _ in room.told]
+    times = [at for at, _ in room.reported]
 
-    assert {crowd for _, crowd in room.told} == {Crowd(bulk=500)}
+    assert {load for _, load in room.reported} == {Load(bulk=500)}
     assert times[0] == pytest.approx(EVERY)
     assert max(late - early for early, late in pairwise(times)) == RENEWED
     assert 2 * RENEWED < FORGOTTEN
@@ -65,38 +65,38 @@ async def test_what_changes_is_told_once_a_second() -> None:
     room = Room()
     pulse = room.pulse()
     for waiting in range(1000, 0, -1):
-        room.crowd = Crowd(bulk=waiting)
+        room.load = Load(bulk=waiting)
         pulse.count()
-        room.tell()
+        room.publish()
         await asyncio.sleep(0.01)
 
-    assert len(room.told) == pytest.approx(10, abs=1)
+    assert len(room.reported) == pytest.approx(10, abs=1)
 
 
 async def test_that_all_have_left_is_told_once() -> None:
     """Within a second or two; then there is silence, without a timer."""
-    room = Room(Crowd(bulk=1))
+    room = Room(Load(bulk=1))
     room.pulse().count()
     await asyncio.sleep(1.5)
-    room.crowd = NOBODY
+    room.load = NO_LOAD
     await asyncio.sleep(2)
-    told = list(room.told)
+    reported = list(room.reported)
     await asyncio.sleep(60)
 
-    assert [crowd for _, crowd in told] == [Crowd(bulk=1), NOBODY]
-    assert room.told == told
+    assert [load for _, load in reported] == [Load(bulk=1), NO_LOAD]
+    assert room.reported == reported
 
 
 async def test_a_change_right_after_a_report_is_told_as_well() -> None:
     """The last call leaves just after others were told that it is here."""
-    room = Room(Crowd(in_flight=1))
+    room = Room(Load(in_flight=1))
     pulse = room.pulse()
     pulse.count()
     await asyncio.sleep(EVERY * 2.5)
-    room.crowd = Crowd(in_flight=2)
+    room.load = Load(in_flight=2)
     pulse.count()
-    room.tell()
-    room.crowd = NOBODY
+    room.publish()
+    room.load = NO_LOAD
     await asyncio.sleep(5)
 
-    assert room.told[-1][1] == NOBODY
+    assert room.reported[-1][1] == NO_LOAD

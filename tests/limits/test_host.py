@@ -20,7 +20,7 @@ import pytest
 
 import gong_async
 from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, RateLimitError
-from gong_async.limits.sqlite.store import HostLimiter, HostShare
+from gong_async.limits.sqlite.store import SQLiteLimiter, SQLiteLimitStore
 from gong_async.limits.state import PROBE_LEASE
 from gong_async.testing import FakeGong, Fault
 
@@ -55,11 +55,11 @@ class Worker:
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
 
-    def told(self) -> dict[str, Any]:
+    def reported(self) -> dict[str, Any]:
         """Wait until its calls have ended; return what it says of them."""
         assert self.process.stdout is not None
-        told: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return told
+        reported: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return reported
 
     def kill(self) -> None:
         """End it on the spot."""
@@ -87,11 +87,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def share(tmp_path: Path) -> Iterator[HostShare]:
+def store(tmp_path: Path) -> Iterator[SQLiteLimitStore]:
     """Share the limits with the workers of the test."""
-    share = HostShare(tmp_path / "limits.sqlite3")
-    yield share
-    share.close()
+    store = SQLiteLimitStore(tmp_path / "limits.sqlite3")
+    yield store
+    store.close()
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -102,10 +102,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-async def take(limiter: HostLimiter) -> float:
+async def take(limiter: SQLiteLimiter) -> float:
     """Take a turn that Gong accepts; return when."""
-    async with limiter.turn(patience=60) as turn:
-        turn.accepted()
+    async with limiter.acquire(max_wait=60) as permit:
+        permit.accepted()
         return time.monotonic()
 
 
@@ -118,10 +118,10 @@ def test_eight_processes_keep_the_pace_of_one(start: Start) -> None:
         began = time.monotonic()
         for worker in workers:
             worker.go()
-        told = [worker.told() for worker in workers]
+        reported = [worker.reported() for worker in workers]
         arrivals = [request.at for request in fake.received]
 
-    assert [one["ends"] for one in told] == [{"ok": 8}] * 8
+    assert [one["ends"] for one in reported] == [{"ok": 8}] * 8
     assert len(arrivals) == 64
     assert max(arrivals) - began >= 63 / 30
 
@@ -143,16 +143,16 @@ def test_the_count_survives_kill_9(start: Start) -> None:
         heir = start(fake, calls=50, limits=limits)
         heir.ready()
         heir.go()
-        told = heir.told()
+        reported = heir.reported()
         answers = dict(fake.counts)
 
-        assert told["ends"] == {"ok": 10, "DailyQuotaExceededError": 40}
-        assert (fake.received_count, told["used"]) == (200, 200)
+        assert reported["ends"] == {"ok": 10, "DailyQuotaExceededError": 40}
+        assert (fake.received_count, reported["used"]) == (200, 200)
         assert (answers[429], answers[503]) == (1, 3)
 
 
 @posix
-def test_a_killed_process_holds_nobody_up(start: Start, share: HostShare) -> None:
+def test_a_killed_process_holds_nobody_up(start: Start, store: SQLiteLimitStore) -> None:
     """Its booked slot passes unused; a later one is ours, long before a lease would end."""
     limits = {**EVEN, "per_second": 2}
     with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
@@ -162,7 +162,7 @@ def test_a_killed_process_holds_nobody_up(start: Start, share: HostShare) -> Non
         doomed.go()
         wait_for(lambda: fake.received_count == 2)
         doomed.kill()
-        limiter = share.limiter(_company(fake), Limits(**limits))
+        limiter = store.limiter(_company(fake), Limits(**limits))
         granted = asyncio.run(asyncio.wait_for(take(limiter), 60))
 
         assert fake.received_count == 2
@@ -180,7 +180,7 @@ def test_a_refusal_holds_every_process_and_one_probes(start: Start) -> None:
             worker.ready()
         for worker in workers:
             worker.go()
-        ends = [worker.told()["ends"] for worker in workers]
+        ends = [worker.reported()["ends"] for worker in workers]
         received = fake.received
     refusal = next(request for request in received if request.status == 429)
     after = [request.at for request in received if request.at > refusal.at]
@@ -193,7 +193,9 @@ def test_a_refusal_holds_every_process_and_one_probes(start: Start) -> None:
 
 
 @posix
-def test_a_process_killed_while_it_probes_holds_nobody_up(start: Start, share: HostShare) -> None:
+def test_a_process_killed_while_it_probes_holds_nobody_up(
+    start: Start, store: SQLiteLimitStore
+) -> None:
     """Another probes in its place, and not only when a probe's time has run out."""
     limits = {**EVEN, "per_second": 50}
     with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
@@ -203,8 +205,8 @@ def test_a_process_killed_while_it_probes_holds_nobody_up(start: Start, share: H
         doomed.ready()
         doomed.go()
         wait_for(lambda: fake.received_count == 2)
-        limiter = share.limiter(_company(fake), Limits(**limits))
-        asked = asyncio.run(limiter.quota()).held_until
+        limiter = store.limiter(_company(fake), Limits(**limits))
+        asked = asyncio.run(limiter.quota()).paused_until
         doomed.kill()
         asyncio.run(asyncio.wait_for(take(limiter), PROBE_LEASE / 2))
 
@@ -212,13 +214,15 @@ def test_a_process_killed_while_it_probes_holds_nobody_up(start: Start, share: H
 
 
 @posix
-def test_who_waits_is_known_to_all_until_he_is_killed(start: Start, share: HostShare) -> None:
+def test_who_waits_is_known_to_all_until_he_is_killed(
+    start: Start, store: SQLiteLimitStore
+) -> None:
     """Calls of every process count, by lane; those of a process that was killed do not."""
     limits = {**EVEN, "per_second": 0.05}
     with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
         fake.script(Fault.stall(), times=None)
-        limiter = share.limiter(_company(fake), Limits(**limits))
-        job = start(fake, calls=5, limits=limits, lane="bulk")
+        limiter = store.limiter(_company(fake), Limits(**limits))
+        job = start(fake, calls=5, limits=limits, priority="bulk")
         user = start(fake, calls=3, limits=limits)
         job.ready()
         user.ready()
@@ -234,27 +238,27 @@ def test_who_waits_is_known_to_all_until_he_is_killed(start: Start, share: HostS
     assert _waits(limiter) == (0, 0, 0)
 
 
-async def test_a_cancelled_call_leaves_its_slot_to_the_next(share: HostShare) -> None:
+async def test_a_cancelled_call_leaves_its_slot_to_the_next(store: SQLiteLimitStore) -> None:
     """The booking stays with the process: whoever asks next has it, and nobody waits longer."""
-    limiter = share.limiter(COMPANY, Limits(per_second=1 / 600, **EVEN))
+    limiter = store.limiter(COMPANY, Limits(per_second=1 / 600, **EVEN))
     await take(limiter)
     booked: list[float] = []
     for _ in range(2):
-        before = _next_slot(share)
+        before = _next_slot(store)
         waiting = asyncio.create_task(take(limiter))
         while (await limiter.quota()).waiting["interactive"] != 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         waiting.cancel()
         await asyncio.wait([waiting])
-        booked.append(_next_slot(share) - before)
+        booked.append(_next_slot(store) - before)
 
     assert booked == pytest.approx([600, 0])
 
 
-async def test_a_call_cancelled_at_its_grant_is_not_counted(share: HostShare) -> None:
+async def test_a_call_cancelled_at_its_grant_is_not_counted(store: SQLiteLimitStore) -> None:
     """However the cancellation falls, the count is that of the turns that were had."""
-    limiter = share.limiter(COMPANY, Limits(per_second=None))
+    limiter = store.limiter(COMPANY, Limits(per_second=None))
     had = 0
     for number in range(60):
         call = asyncio.create_task(take(limiter))
@@ -269,13 +273,13 @@ async def test_a_call_cancelled_at_its_grant_is_not_counted(share: HostShare) ->
     assert (await limiter.quota()).used_today == had
 
 
-async def test_an_interactive_call_overtakes_bulk_calls(share: HostShare) -> None:
+async def test_an_interactive_call_overtakes_bulk_calls(store: SQLiteLimitStore) -> None:
     """It takes the slot that was booked for the bulk call at the head."""
-    limiter = share.limiter(COMPANY, Limits(per_second=20, **EVEN))
+    limiter = store.limiter(COMPANY, Limits(per_second=20, **EVEN))
     order: list[str] = []
 
-    async def call(name: str, lane: Any) -> None:
-        async with limiter.turn(patience=60, lane=lane):
+    async def call(name: str, priority: Any) -> None:
+        async with limiter.acquire(max_wait=60, priority=priority):
             order.append(name)
 
     async with asyncio.TaskGroup() as group:
@@ -288,20 +292,22 @@ async def test_an_interactive_call_overtakes_bulk_calls(share: HostShare) -> Non
     assert [name for name in order if name != "interactive"] == [f"bulk {n}" for n in range(5)]
 
 
-async def test_what_is_known_to_be_hopeless_fails_ahead_of_the_queue(share: HostShare) -> None:
+async def test_what_is_known_to_be_hopeless_fails_ahead_of_the_queue(
+    store: SQLiteLimitStore,
+) -> None:
     """After the first error no other call needs the file to fail."""
-    limiter = share.limiter(COMPANY, Limits(per_second=None, per_day=1))
-    other = share.limiter("other", Limits(per_second=None))
+    limiter = store.limiter(COMPANY, Limits(per_second=None, per_day=1))
+    other = store.limiter("other", Limits(per_second=None))
     await take(limiter)
-    async with other.turn(patience=60) as turn:
-        turn.refused(3600)
+    async with other.acquire(max_wait=60) as permit:
+        permit.refused(3600)
     errors: list[Exception] = []
     for known in (limiter, other):
         with pytest.raises((DailyQuotaExceededError, RateLimitError)) as caught:
             await take(known)
-        keeper = known._desk()[1]
+        backend = known._queue_here()[1]
         with pytest.raises(type(caught.value)):
-            keeper.begin(keeper.now(), "interactive", 60, free=False)
+            backend.begin(backend.now(), "interactive", 60, free=False)
         errors.append(caught.value)
 
     assert [type(error) for error in errors] == [DailyQuotaExceededError, RateLimitError]
@@ -309,44 +315,44 @@ async def test_what_is_known_to_be_hopeless_fails_ahead_of_the_queue(share: Host
 
 async def test_an_unusable_file_fails_calls_and_not_their_making(tmp_path: Path) -> None:
     """Nothing is opened before the first call."""
-    share = HostShare(tmp_path / "limits.sqlite3")
+    store = SQLiteLimitStore(tmp_path / "limits.sqlite3")
     (tmp_path / "limits.sqlite3").mkdir()
-    limiter = share.limiter(COMPANY, Limits())
+    limiter = store.limiter(COMPANY, Limits())
 
     with pytest.raises(ConfigurationError, match=r"limits\.sqlite3"):
         await take(limiter)
 
 
-async def test_an_answer_is_not_lost_with_the_file(share: HostShare) -> None:
+async def test_an_answer_is_not_lost_with_the_file(store: SQLiteLimitStore) -> None:
     """If the file fails when a refusal is to be written, the call still has its answer."""
-    limiter = share.limiter(COMPANY, Limits())
-    turn = limiter.turn(patience=60)
-    async with turn:
-        share.close()
-        share.path.write_bytes(b"no database any more" * 1000)
-        turn.refused(1.0)
+    limiter = store.limiter(COMPANY, Limits())
+    permit = limiter.acquire(max_wait=60)
+    async with permit:
+        store.close()
+        store.path.write_bytes(b"no database any more" * 1000)
+        permit.refused(1.0)
 
     with pytest.raises(ConfigurationError, match="damaged or foreign"):
         await limiter.quota()
 
 
-async def test_a_share_has_one_limiter_for_a_company(share: HostShare) -> None:
+async def test_a_share_has_one_limiter_for_a_company(store: SQLiteLimitStore) -> None:
     """Its clients stand in one queue, under the more careful limits."""
-    one = share.limiter(COMPANY, Limits(per_day=500))
-    two = share.limiter(COMPANY, Limits(per_second=2))
+    one = store.limiter(COMPANY, Limits(per_day=500))
+    two = store.limiter(COMPANY, Limits(per_second=2))
 
     assert one is two
     assert (two.limits.per_second, two.limits.per_day) == (2, 500)
 
 
-def _next_slot(share: HostShare) -> float:
+def _next_slot(store: SQLiteLimitStore) -> float:
     """Return when the first slot is that nobody has booked."""
-    with closing(sqlite3.connect(share.path)) as connection:
+    with closing(sqlite3.connect(store.path)) as connection:
         slot: float = connection.execute("SELECT next_slot FROM company").fetchone()[0]
     return slot
 
 
-def _waits(limiter: HostLimiter) -> tuple[int, int, int]:
+def _waits(limiter: SQLiteLimiter) -> tuple[int, int, int]:
     """Return who is told to wait and to be in flight."""
     quota = asyncio.run(limiter.quota())
     return quota.waiting["interactive"], quota.waiting["bulk"], quota.in_flight
@@ -356,29 +362,29 @@ def _company(fake: FakeGong) -> str:
     """Return the name under which the workers' client keeps its limits."""
     names: list[str] = []
 
-    class Spy(HostShare):
-        def limiter(self, company: str, limits: Limits) -> HostLimiter:
+    class Spy(SQLiteLimitStore):
+        def limiter(self, company: str, limits: Limits) -> SQLiteLimiter:
             names.append(company)
             return super().limiter(company, limits)
 
     auth = gong_async.BasicAuth(fake.access_key, fake.access_key_secret)
-    gong_async.GongClient(auth, base_url=fake.url, share=Spy())
+    gong_async.GongClient(auth, base_url=fake.url, limit_store=Spy())
     return names[0]
 
 
-def _child(share: HostShare, limits: Limits) -> None:
+def _child(store: SQLiteLimitStore, limits: Limits) -> None:
     """Take a turn in a forked process; its exit code tells whether that worked."""
     signal.alarm(20)  # a child that hangs must not outlive the test
     code = 1
     try:
-        quota = asyncio.run(_take_and_look(share, limits))
+        quota = asyncio.run(_take_and_look(store, limits))
         code = 0 if quota == 2 else 2
     finally:
         os._exit(code)
 
 
-async def _take_and_look(share: HostShare, limits: Limits) -> int:
-    limiter = share.limiter(COMPANY, limits)
+async def _take_and_look(store: SQLiteLimitStore, limits: Limits) -> int:
+    limiter = store.limiter(COMPANY, limits)
     await take(limiter)
     return (await limiter.quota()).used_today
 
@@ -388,30 +394,32 @@ async def _take_and_look(share: HostShare, limits: Limits) -> int:
     "fork" not in multiprocessing.get_all_start_methods(), reason="this platform cannot fork"
 )
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_share_is_good_on_both_sides_of_a_fork(share: HostShare) -> None:
+def test_a_share_is_good_on_both_sides_of_a_fork(store: SQLiteLimitStore) -> None:
     """The child opens the file anew and counts into it; the parent goes on."""
     limits = Limits(per_second=None)
-    asyncio.run(_take_and_look(share, limits))
+    asyncio.run(_take_and_look(store, limits))
     child = os.fork()
     if not child:
-        _child(share, limits)
+        _child(store, limits)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     assert code == 0
-    assert asyncio.run(_take_and_look(share, limits)) == 3
+    assert asyncio.run(_take_and_look(store, limits)) == 3
 
 
 @posix
-def test_the_file_is_for_its_user_alone_and_holds_no_secret(start: Start, share: HostShare) -> None:
+def test_the_file_is_for_its_user_alone_and_holds_no_secret(
+    start: Start, store: SQLiteLimitStore
+) -> None:
     """Also what SQLite puts beside it; and neither key nor secret is in any of them."""
     with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
         worker = start(fake, calls=3, limits={"per_second": 100})
         worker.ready()
-        asyncio.run(take(share.limiter(COMPANY, Limits())))
+        asyncio.run(take(store.limiter(COMPANY, Limits())))
         worker.go()
-        worker.told()
+        worker.reported()
         secrets = [fake.access_key.encode(), fake.access_key_secret.encode()]
-    files = list(share.path.parent.glob("limits.sqlite3*"))
+    files = list(store.path.parent.glob("limits.sqlite3*"))
     content = b"".join(file.read_bytes() for file in files)
 
     assert len(files) == 3

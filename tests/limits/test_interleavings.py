@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gong_async import Limits
-from gong_async.limits.memory import LocalLimiter
+from gong_async.limits.memory import MemoryLimiter
 
 INTERVAL = 1.0
 EPSILON = 1e-3
@@ -28,7 +28,7 @@ class Caller:
     after: float
     flight: float
     ending: Literal["accepted", "lost", "refused"]
-    hold: float
+    pause: float
     gives_up: float | None
 
 
@@ -40,13 +40,13 @@ class Judge:
     waiting: list[int] = Factory(list[int])
     flying: set[int] = Factory(set[int])
     last_grant: float = float("-inf")
-    held_until: float | None = None
+    paused_until: float | None = None
     probe: int | None = None
     due: float | None = None
     faults: list[str] = Factory(list[str])
     granted: int = 0
 
-    def see(self, at: float, kind: Kind, caller: int, hold: float = 0.0) -> None:
+    def see(self, at: float, kind: Kind, caller: int, pause: float = 0.0) -> None:
         """Take note of an event, and object to it if it is wrong or comes late."""
         if self.due is not None and at > self.due + EPSILON:
             self.faults.append(f"a turn was due at {self.due}, but only at {at}: {kind} {caller}")
@@ -58,7 +58,7 @@ class Judge:
             case "grant":
                 self._grant(at, caller)
             case _:
-                self._end(at, kind, caller, hold)
+                self._end(at, kind, caller, pause)
         self.due = self._next_due(at)
 
     def _grant(self, at: float, caller: int) -> None:
@@ -70,28 +70,28 @@ class Judge:
         self.flying.add(caller)
         self.last_grant = at
         self.granted += 1
-        if self.held_until is not None:
+        if self.paused_until is not None:
             self.probe = caller
 
-    def _end(self, at: float, kind: Kind, caller: int, hold: float) -> None:
+    def _end(self, at: float, kind: Kind, caller: int, pause: float) -> None:
         self.flying.remove(caller)
         if kind == "refused":
-            self.held_until = max(self.held_until or at, at + hold)
-        elif kind == "accepted" and caller == self.probe and (self.held_until or at) <= at:
-            self.held_until = None
+            self.paused_until = max(self.paused_until or at, at + pause)
+        elif kind == "accepted" and caller == self.probe and (self.paused_until or at) <= at:
+            self.paused_until = None
         if caller == self.probe:
             self.probe = None
 
     def _next_due(self, at: float) -> float | None:
         if not self.waiting or len(self.flying) >= self.places or self.probe is not None:
             return None
-        return max(at, self.last_grant + INTERVAL, self.held_until or at)
+        return max(at, self.last_grant + INTERVAL, self.paused_until or at)
 
 
 async def play(callers: list[Caller], places: int) -> Judge:
     """Let the callers loose on a limiter."""
     loop = asyncio.get_running_loop()
-    limiter = LocalLimiter(
+    limiter = MemoryLimiter(
         Limits(
             per_second=1 / INTERVAL, per_day=None, max_in_flight=places, headroom=0, learns=False
         )
@@ -102,17 +102,17 @@ async def play(callers: list[Caller], places: int) -> Judge:
         ending: Kind = "leave"
         judge.see(loop.time(), "ask", number)
         try:
-            async with limiter.turn(patience=PATIENCE) as turn:
+            async with limiter.acquire(max_wait=PATIENCE) as permit:
                 judge.see(loop.time(), "grant", number)
                 ending = "lost"
                 await asyncio.sleep(caller.flight)
                 ending = caller.ending
                 if ending == "accepted":
-                    turn.accepted()
+                    permit.accepted()
                 elif ending == "refused":
-                    turn.refused(caller.hold)
+                    permit.refused(caller.pause)
         finally:
-            judge.see(loop.time(), ending, number, caller.hold)
+            judge.see(loop.time(), ending, number, caller.pause)
 
     tasks = []
     for number, caller in enumerate(callers):
@@ -140,7 +140,7 @@ CALLERS = st.lists(
         after=st.one_of(st.just(0.0), seconds(3)),
         flight=seconds(5),
         ending=st.sampled_from(["accepted", "accepted", "accepted", "lost", "refused"]),
-        hold=seconds(20),
+        pause=seconds(20),
         gives_up=st.one_of(st.none(), st.none(), seconds(10)),
     ),
     max_size=30,
@@ -161,18 +161,18 @@ def test_no_interleaving_loses_or_creates_a_turn(callers: list[Caller], places: 
 def test_a_long_crowd_loses_no_turn() -> None:
     """Two thousand callers, a third of whom give up at some point, leave nothing behind."""
     chance = random.Random(20_261_124)
-    crowd = [
+    load = [
         Caller(
             after=chance.choice([0.0, 0.0, chance.uniform(0, 3)]),
             flight=chance.uniform(0, 6),
             ending=chance.choices(["accepted", "lost", "refused"], [90, 8, 2])[0],  # type: ignore[arg-type]
-            hold=chance.uniform(0, 40),
+            pause=chance.uniform(0, 40),
             gives_up=chance.choice([None, None, chance.uniform(0, 500)]),
         )
         for _ in range(2_000)
     ]
     with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
-        judge = runner.run(play(crowd, 8))
+        judge = runner.run(play(load, 8))
 
     assert judge.faults == []
     assert judge.granted > 1_300

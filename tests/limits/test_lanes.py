@@ -9,26 +9,26 @@ from statistics import median
 import pytest
 
 from gong_async import DailyQuotaExceededError, Limits
-from gong_async.limits.memory import LocalLimiter
-from gong_async.limits.types import Lane
+from gong_async.limits.memory import MemoryLimiter
+from gong_async.limits.types import Priority
 
 pytestmark = pytest.mark.looptime
 
 EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
 
 
-async def take(limiter: LocalLimiter, lane: Lane, *, flight: float = 0.0) -> float:
+async def take(limiter: MemoryLimiter, priority: Priority, *, flight: float = 0.0) -> float:
     """Take one turn and return when it was granted."""
-    async with limiter.turn(patience=60, lane=lane) as turn:
+    async with limiter.acquire(max_wait=60, priority=priority) as permit:
         granted = asyncio.get_running_loop().time()
         await asyncio.sleep(flight)
-        turn.accepted()
+        permit.accepted()
     return granted
 
 
 async def test_an_interactive_call_takes_the_next_slot_of_a_bulk_queue() -> None:
     """It waits for one slot, and the bulk calls behind it for one more each."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     bulk = [asyncio.create_task(take(limiter, "bulk")) for _ in range(5)]
     await asyncio.sleep(1.5)
     urgent = await take(limiter, "interactive")
@@ -39,7 +39,7 @@ async def test_an_interactive_call_takes_the_next_slot_of_a_bulk_queue() -> None
 
 async def test_interactive_calls_go_in_the_order_in_which_they_came() -> None:
     """Among themselves they are first come, first served, also when the bulk queue runs dry."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     bulk = asyncio.create_task(take(limiter, "bulk"))
     await asyncio.sleep(0)
     urgent = [asyncio.create_task(take(limiter, "interactive")) for _ in range(6)]
@@ -50,7 +50,7 @@ async def test_interactive_calls_go_in_the_order_in_which_they_came() -> None:
 
 async def test_an_interactive_call_waits_a_slot_and_a_bulk_job_loses_no_other() -> None:
     """A thousand of them, at any moment of a job that runs at full speed."""
-    limiter = LocalLimiter(Limits(per_second=3, per_day=None, headroom=0, learns=False))
+    limiter = MemoryLimiter(Limits(per_second=3, per_day=None, headroom=0, learns=False))
     slot, waits, bulk = 1 / 3, list[float](), list[float]()
     done = False
 
@@ -74,7 +74,7 @@ async def test_an_interactive_call_waits_a_slot_and_a_bulk_job_loses_no_other() 
 
 async def test_a_cancelled_interactive_call_takes_no_slot_with_it() -> None:
     """The slot that it waited for goes to the bulk call at the head."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     bulk = [asyncio.create_task(take(limiter, "bulk")) for _ in range(3)]
     await asyncio.sleep(0.5)
     urgent = asyncio.create_task(take(limiter, "interactive"))
@@ -86,7 +86,7 @@ async def test_a_cancelled_interactive_call_takes_no_slot_with_it() -> None:
 
 async def test_a_cancelled_head_leaves_the_line_to_the_others() -> None:
     """Whoever stood beside the line is called up when the line is empty."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     await take(limiter, "bulk")
     head = asyncio.create_task(take(limiter, "bulk"))
     await asyncio.sleep(0.5)
@@ -99,7 +99,7 @@ async def test_a_cancelled_head_leaves_the_line_to_the_others() -> None:
 
 async def test_the_bulk_lane_leaves_its_reserve_of_the_day() -> None:
     """When only the reserve is left, bulk calls fail at once and interactive ones go on."""
-    limiter = LocalLimiter(Limits(per_second=None, per_day=10, reserve=4))
+    limiter = MemoryLimiter(Limits(per_second=None, per_day=10, reserve=4))
     for _ in range(6):
         await take(limiter, "bulk")
     with pytest.raises(DailyQuotaExceededError) as caught:
@@ -115,7 +115,7 @@ async def test_the_bulk_lane_leaves_its_reserve_of_the_day() -> None:
 async def test_the_bulk_lane_leaves_its_share_of_each_second() -> None:
     """A quarter reserved: bulk calls are a third further apart, interactive ones are not."""
     limits = Limits(per_second=1, per_day=None, headroom=0, learns=False, reserved_share=0.25)
-    limiter = LocalLimiter(limits)
+    limiter = MemoryLimiter(limits)
     bulk = await asyncio.gather(*(take(limiter, "bulk") for _ in range(4)))
     urgent = [await take(limiter, "interactive") for _ in range(3)]
 
@@ -125,7 +125,7 @@ async def test_the_bulk_lane_leaves_its_share_of_each_second() -> None:
 
 async def test_the_quota_tells_what_is_used_and_who_waits() -> None:
     """Used, left, pace, ceiling, the waiting and those in flight."""
-    limiter = LocalLimiter(Limits(per_second=1, per_day=100, headroom=0.5, learns=False))
+    limiter = MemoryLimiter(Limits(per_second=1, per_day=100, headroom=0.5, learns=False))
     calls = [asyncio.create_task(take(limiter, "bulk", flight=9)) for _ in range(3)]
     await asyncio.sleep(0.5)
     calls.append(asyncio.create_task(take(limiter, "interactive")))
@@ -137,15 +137,15 @@ async def test_the_quota_tells_what_is_used_and_who_waits() -> None:
     assert (quota.used_today, quota.left_today) == (1, 99)
     assert quota.per_second == pytest.approx(0.5) and quota.ceiling == 1
     assert quota.waiting == {"bulk": 2, "interactive": 1}
-    assert (quota.in_flight, quota.held_until) == (1, None)
+    assert (quota.in_flight, quota.paused_until) == (1, None)
 
 
 async def test_the_quota_tells_until_when_calls_are_held() -> None:
     """After a refusal there is a time in it, and when the day's count falls next."""
-    limiter = LocalLimiter(EVEN)
-    async with limiter.turn(patience=60) as turn:
-        turn.refused(30)
+    limiter = MemoryLimiter(EVEN)
+    async with limiter.acquire(max_wait=60) as permit:
+        permit.refused(30)
     quota = await limiter.quota()
 
-    assert quota.held_until is not None and quota.resets_at is not None
-    assert 86_000 < (quota.resets_at - quota.held_until).total_seconds() < 86_460
+    assert quota.paused_until is not None and quota.resets_at is not None
+    assert 86_000 < (quota.resets_at - quota.paused_until).total_seconds() < 86_460

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gong_async import Limits
-from gong_async.limits.memory import LocalLimiter
-from gong_async.limits.types import Lane
+from gong_async.limits.memory import MemoryLimiter
+from gong_async.limits.types import Priority
 
 EPSILON = 1e-6
 MILLISECOND = 0.001
@@ -64,25 +64,25 @@ def fixed(rate: float, *, headroom: float = 0.002, **others: Any) -> Limits:
 
 
 async def saturate(
-    limiter: LocalLimiter,
+    limiter: MemoryLimiter,
     grants: list[float],
     number: int,
     *,
     workers: int = 8,
-    lanes: Sequence[Lane] = ("interactive",),
+    priorities: Sequence[Priority] = ("interactive",),
     flight: Callable[[], float] = lambda: 0.0,
 ) -> None:
     """Make calls one after the other in each of some workers; note when permits were granted."""
     loop = asyncio.get_running_loop()
 
-    async def worker(lane: Lane) -> None:
+    async def worker(priority: Priority) -> None:
         while len(grants) < number:
-            async with limiter.turn(patience=60, lane=lane) as turn:
+            async with limiter.acquire(max_wait=60, priority=priority) as permit:
                 grants.append(loop.time())
                 await asyncio.sleep(flight())
-                turn.accepted()
+                permit.accepted()
 
-    await asyncio.gather(*(worker(lanes[index % len(lanes)]) for index in range(workers)))
+    await asyncio.gather(*(worker(priorities[index % len(priorities)]) for index in range(workers)))
 
 
 def assert_within(grants: Sequence[float], rate: float, interval: float) -> None:
@@ -111,7 +111,7 @@ def assert_within(grants: Sequence[float], rate: float, interval: float) -> None
     flights=st.lists(st.floats(0, 0.3), min_size=1, max_size=5),
     workers=st.integers(1, 20),
     share=st.sampled_from([0.0, 0.25]),
-    lanes=st.sampled_from([["interactive"], ["bulk"], ["bulk", "bulk", "interactive"]]),
+    priorities=st.sampled_from([["interactive"], ["bulk"], ["bulk", "bulk", "interactive"]]),
 )
 def test_no_lateness_takes_grants_beyond_the_limit(  # noqa: PLR0917
     rate: float,
@@ -120,7 +120,7 @@ def test_no_lateness_takes_grants_beyond_the_limit(  # noqa: PLR0917
     flights: list[float],
     workers: int,
     share: float,
-    lanes: list[Lane],
+    priorities: list[Priority],
 ) -> None:
     """Whatever is late, and whoever waits: the gaps and the sliding second hold."""
     chance = random.Random(1)
@@ -129,7 +129,14 @@ def test_no_lateness_takes_grants_beyond_the_limit(  # noqa: PLR0917
     flight = lambda: chance.choice(flights)  # noqa: E731
 
     run(
-        saturate(LocalLimiter(limits), grants, 100, workers=workers, lanes=lanes, flight=flight),
+        saturate(
+            MemoryLimiter(limits),
+            grants,
+            100,
+            workers=workers,
+            priorities=priorities,
+            flight=flight,
+        ),
         lambda: chance.choice(late),
     )
 
@@ -149,7 +156,7 @@ def test_late_wakeups_are_made_up_for(rate: int, spike: float) -> None:
         return spike if chance.random() < spikes else chance.uniform(0, 1.2 * MILLISECOND)
 
     number = max(200, 10 * rate)
-    run(saturate(LocalLimiter(limits), grants, number), lateness)
+    run(saturate(MemoryLimiter(limits), grants, number), lateness)
 
     made = (len(grants) - 1) * limits.interval / (grants[-1] - grants[0])
     assert 0.995 <= made <= 1.0 + EPSILON
@@ -168,7 +175,7 @@ def test_after_a_blocked_loop_calls_return_to_their_schedule() -> None:
         loop.block(0.25)
 
     async def play() -> None:
-        await asyncio.gather(saturate(LocalLimiter(limits), grants, 41), block())
+        await asyncio.gather(saturate(MemoryLimiter(limits), grants, 41), block())
 
     run(play(), lambda: 0.0)
 
@@ -182,7 +189,7 @@ def test_after_a_blocked_loop_calls_return_to_their_schedule() -> None:
 def test_time_without_calls_is_not_made_up_for() -> None:
     """After a silence, or a call that comes a moment after its slot, gaps are whole."""
     limits = fixed(3, headroom=0)
-    limiter = LocalLimiter(limits)
+    limiter = MemoryLimiter(limits)
     grants: list[float] = []
 
     async def play() -> None:
@@ -202,7 +209,7 @@ def test_a_full_flight_is_not_made_up_for() -> None:
     limits = fixed(10, headroom=0, max_in_flight=2)
     grants: list[float] = []
 
-    run(saturate(LocalLimiter(limits), grants, 30, workers=6, flight=lambda: 0.75), lambda: 0.0)
+    run(saturate(MemoryLimiter(limits), grants, 30, workers=6, flight=lambda: 0.75), lambda: 0.0)
 
     assert min(b - a for a, b in pairwise(grants)) >= limits.interval - EPSILON
 
@@ -210,13 +217,13 @@ def test_a_full_flight_is_not_made_up_for() -> None:
 def test_time_that_gong_held_is_not_made_up_for() -> None:
     """After a refusal, and the probe's way, the others follow one interval apart."""
     limits = fixed(10, headroom=0)
-    limiter = LocalLimiter(limits)
+    limiter = MemoryLimiter(limits)
     grants: list[float] = []
     flights = iter([0.0, 0.7])
 
     async def play() -> None:
-        async with limiter.turn(patience=60) as turn:
-            turn.refused(5)
+        async with limiter.acquire(max_wait=60) as permit:
+            permit.refused(5)
         await saturate(limiter, grants, 10, flight=lambda: next(flights, 0.0))
 
     run(play(), lambda: 0.0)
@@ -227,7 +234,7 @@ def test_time_that_gong_held_is_not_made_up_for() -> None:
 def test_a_cancelled_wait_leaves_no_credit() -> None:
     """Who waited and gave up does not let those who come later go closer together."""
     limits = fixed(3, headroom=0)
-    limiter = LocalLimiter(limits)
+    limiter = MemoryLimiter(limits)
     grants: list[float] = []
 
     async def play() -> None:
@@ -246,7 +253,7 @@ def test_a_cancelled_wait_leaves_no_credit() -> None:
 
 def test_a_lower_ceiling_binds_the_second_that_has_begun() -> None:
     """Another client names one call a second: the grants before it count."""
-    limiter = LocalLimiter(fixed(10, headroom=0))
+    limiter = MemoryLimiter(fixed(10, headroom=0))
     grants: list[float] = []
 
     async def play() -> None:

@@ -11,10 +11,10 @@ from attrs import define
 
 from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, RateLimitError
 from gong_async._storage.database import Database
-from gong_async.limits.load import EVERY, FORGOTTEN, Crowd, Report
+from gong_async.limits.load import EVERY, FORGOTTEN, Load, Report
 from gong_async.limits.sqlite.schema import LIMITS
-from gong_async.limits.sqlite.state_file import HORIZON, Booking, Clocks, Ledger
-from gong_async.limits.types import Settlement
+from gong_async.limits.sqlite.state_file import HORIZON, Clocks, Ledger, Reservation
+from gong_async.limits.types import PermitOutcome
 
 EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
 COMPANY = "https://api.gong.io 0123456789ab"
@@ -55,28 +55,31 @@ def ledger(machine: Machine) -> Iterator[Ledger]:
     ledger.database.close()
 
 
-def ask(ledger: Ledger, booking: Booking, limits: Limits = EVEN) -> float:
+def ask(ledger: Ledger, reservation: Reservation, limits: Limits = EVEN) -> float:
     """Ask for a turn; return the seconds to wait."""
-    return ledger.ask(COMPANY, limits, booking, "interactive", 60.0)[0]
+    return ledger.ask(COMPANY, limits, reservation, "interactive", 60.0)[0]
 
 
 def use_up(ledger: Ledger, machine: Machine, limits: Limits, calls: int) -> None:
     """Take turns, one a second."""
     for _ in range(calls):
-        assert not ask(ledger, Booking(), limits)
+        assert not ask(ledger, Reservation(), limits)
         machine.pass_time(1)
 
 
-def hold(ledger: Ledger, seconds: float) -> None:
+def pause(ledger: Ledger, seconds: float) -> None:
     """Let Gong refuse a call."""
     ledger.settle(
-        COMPANY, EVEN, Booking(), Settlement(0.0, probed=False, accepted=False, hold=seconds)
+        COMPANY,
+        EVEN,
+        Reservation(),
+        PermitOutcome(0.0, probed=False, accepted=False, pause=seconds),
     )
 
 
-def waits(ledger: Ledger, booking: Booking | None = None) -> tuple[int, int, int]:
+def waits(ledger: Ledger, reservation: Reservation | None = None) -> tuple[int, int, int]:
     """Return who is told to wait and to be in flight."""
-    quota = ledger.quota(COMPANY, EVEN, booking or Booking())
+    quota = ledger.quota(COMPANY, EVEN, reservation or Reservation())
     return quota.waiting["interactive"], quota.waiting["bulk"], quota.in_flight
 
 
@@ -90,26 +93,26 @@ def rows(machine: Machine) -> list[tuple[object, ...]]:
 
 def test_slots_are_booked_in_the_order_of_asking(ledger: Ledger) -> None:
     """The first goes at once, and each of the others one interval behind the one before."""
-    assert [ask(ledger, Booking()) for _ in range(5)] == [0, 1, 2, 3, 4]
+    assert [ask(ledger, Reservation()) for _ in range(5)] == [0, 1, 2, 3, 4]
 
 
 def test_a_booked_slot_is_kept_and_then_granted(machine: Machine, ledger: Ledger) -> None:
     """Asking early books nothing anew; at its time, or a little later, the slot is good."""
-    booking = Booking()
-    ask(ledger, Booking())
-    waits = [ask(ledger, booking)]
+    reservation = Reservation()
+    ask(ledger, Reservation())
+    waits = [ask(ledger, reservation)]
     for seconds in (0.5, 0.6):
         machine.pass_time(seconds)
-        waits.append(ask(ledger, booking))
+        waits.append(ask(ledger, reservation))
 
     assert waits == pytest.approx([1, 0.5, 0])
 
 
 def test_a_missed_slot_is_booked_anew(machine: Machine, ledger: Ledger) -> None:
     """Used late it would come close upon the next one, which is somebody else's."""
-    late, other = Booking(), Booking()
-    for booking in (Booking(), late, other):
-        ask(ledger, booking)
+    late, other = Reservation(), Reservation()
+    for reservation in (Reservation(), late, other):
+        ask(ledger, reservation)
     machine.pass_time(1.5)
 
     assert ask(ledger, late) == pytest.approx(1.5)
@@ -118,8 +121,8 @@ def test_a_missed_slot_is_booked_anew(machine: Machine, ledger: Ledger) -> None:
 def test_dead_bookings_cost_their_slots_only(machine: Machine, ledger: Ledger) -> None:
     """Five that never come back hold nobody up for longer than their five slots."""
     for _ in range(6):
-        ask(ledger, Booking())
-    survivor = Booking()
+        ask(ledger, Reservation())
+    survivor = Reservation()
     wait = ask(ledger, survivor)
     machine.pass_time(wait)
 
@@ -129,8 +132,8 @@ def test_dead_bookings_cost_their_slots_only(machine: Machine, ledger: Ledger) -
 def test_nobody_books_beyond_the_horizon(ledger: Ledger) -> None:
     """However many die or leave: the next slot is never more than half a minute away."""
     for _ in range(500):
-        ask(ledger, Booking())
-    late = Booking()
+        ask(ledger, Reservation())
+    late = Reservation()
     wait = ask(ledger, late)
 
     assert late.slot is None
@@ -139,25 +142,27 @@ def test_nobody_books_beyond_the_horizon(ledger: Ledger) -> None:
 
 def test_only_one_probes_after_a_hold(machine: Machine, ledger: Ledger) -> None:
     """The others look again ten times a second, until the probe has come back."""
-    ask(ledger, Booking())
-    hold(ledger, 30)
-    held = ask(ledger, Booking())
+    ask(ledger, Reservation())
+    pause(ledger, 30)
+    held = ask(ledger, Reservation())
     machine.pass_time(30)
-    probe = ledger.ask(COMPANY, EVEN, Booking(), "bulk", 60.0)
+    probe = ledger.ask(COMPANY, EVEN, Reservation(), "bulk", 60.0)
     machine.pass_time(5)
-    others = [ask(ledger, Booking()) for _ in range(3)]
-    ledger.settle(COMPANY, EVEN, Booking(), Settlement(0.0, probed=True, accepted=True, hold=None))
+    others = [ask(ledger, Reservation()) for _ in range(3)]
+    ledger.settle(
+        COMPANY, EVEN, Reservation(), PermitOutcome(0.0, probed=True, accepted=True, pause=None)
+    )
 
     assert (held, probe, others) == (30, (0, True), [0.1] * 3)
-    assert ledger.ask(COMPANY, EVEN, Booking(), "bulk", 60.0) == (0, False)
+    assert ledger.ask(COMPANY, EVEN, Reservation(), "bulk", 60.0) == (0, False)
 
 
 def test_a_hold_beyond_patience_raises(ledger: Ledger) -> None:
     """Nothing sleeps for hours; the error says until when."""
-    hold(ledger, 3600)
+    pause(ledger, 3600)
 
     with pytest.raises(RateLimitError) as caught:
-        ask(ledger, Booking())
+        ask(ledger, Reservation())
     assert caught.value.retry_after == pytest.approx(3600)
 
 
@@ -166,15 +171,15 @@ def test_a_restart_of_the_machine_frees_slots_and_keeps_hold_and_count(
 ) -> None:
     """Steady time begins anew: what is left of the hold is taken from the wall clock."""
     for _ in range(20):
-        ask(ledger, Booking())
-    hold(ledger, 50)
+        ask(ledger, Reservation())
+    pause(ledger, 50)
     machine.boot, machine.steady = "second", 2000.0
     machine.wall += 20
     after = machine.ledger()
-    held = ask(after, Booking())
+    held = ask(after, Reservation())
     machine.pass_time(30)
-    wait = ask(after, Booking())
-    used = after.quota(COMPANY, EVEN, Booking()).used_today
+    wait = ask(after, Reservation())
+    used = after.quota(COMPANY, EVEN, Reservation()).used_today
     after.database.close()
 
     assert held == pytest.approx(30)
@@ -185,25 +190,25 @@ def test_a_hold_of_a_wrong_clock_lasts_no_longer_than_a_day(
     machine: Machine, ledger: Ledger
 ) -> None:
     """What an older version stored for ten years does not outlive its process."""
-    ask(ledger, Booking())
-    hold(ledger, 1_795_721_000)
+    ask(ledger, Reservation())
+    pause(ledger, 1_795_721_000)
     machine.boot = "second"
     after = machine.ledger()
-    quota = after.quota(COMPANY, EVEN, Booking())
+    quota = after.quota(COMPANY, EVEN, Reservation())
     after.database.close()
 
-    assert quota.held_until is not None
-    assert quota.held_until.timestamp() - machine.wall <= DAY
+    assert quota.paused_until is not None
+    assert quota.paused_until.timestamp() - machine.wall <= DAY
 
 
 def test_a_restart_is_noticed_without_a_boot_id(machine: Machine, ledger: Ledger) -> None:
     """Steady time that ran backwards says enough; the clock set back lengthens no hold."""
-    ask(ledger, Booking())
-    hold(ledger, 50)
+    ask(ledger, Reservation())
+    pause(ledger, 50)
     machine.steady = 5.0
     machine.wall -= 1_000_000
 
-    assert ask(ledger, Booking()) == pytest.approx(50)
+    assert ask(ledger, Reservation()) == pytest.approx(50)
 
 
 def test_the_count_of_the_day_outlives_its_process(machine: Machine, ledger: Ledger) -> None:
@@ -213,9 +218,9 @@ def test_the_count_of_the_day_outlives_its_process(machine: Machine, ledger: Led
     ledger.database.close()
 
     with pytest.raises(DailyQuotaExceededError):
-        ask(ledger, Booking(), limits)
+        ask(ledger, Reservation(), limits)
     machine.pass_time(DAY + 61)
-    assert ask(ledger, Booking(), limits) == 0
+    assert ask(ledger, Reservation(), limits) == 0
 
 
 def test_a_clock_set_back_frees_no_calls_and_locks_nobody_out(
@@ -227,10 +232,10 @@ def test_a_clock_set_back_frees_no_calls_and_locks_nobody_out(
     machine.wall -= 365 * DAY
 
     with pytest.raises(DailyQuotaExceededError) as caught:
-        ask(ledger, Booking(), limits)
+        ask(ledger, Reservation(), limits)
     assert caught.value.retry_after <= DAY + 60
     machine.pass_time(DAY + 61)
-    assert ask(ledger, Booking(), limits) == 0
+    assert ask(ledger, Reservation(), limits) == 0
 
 
 def test_the_bulk_lane_leaves_the_reserve(machine: Machine, ledger: Ledger) -> None:
@@ -239,73 +244,78 @@ def test_the_bulk_lane_leaves_the_reserve(machine: Machine, ledger: Ledger) -> N
     use_up(ledger, machine, limits, 6)
 
     with pytest.raises(DailyQuotaExceededError):
-        ledger.ask(COMPANY, limits, Booking(), "bulk", 60.0)
-    assert ask(ledger, Booking(), limits) == 0
+        ledger.ask(COMPANY, limits, Reservation(), "bulk", 60.0)
+    assert ask(ledger, Reservation(), limits) == 0
 
 
 def test_the_bulk_lane_leaves_its_share_of_each_second(ledger: Ledger) -> None:
     """Between two bulk calls there is room for an interactive one, which need not wait longer."""
     limits = Limits(per_second=1, per_day=None, headroom=0, learns=False, reserved_share=0.5)
-    waits = [ledger.ask(COMPANY, limits, Booking(), "bulk", 60.0)[0] for _ in range(2)]
+    waits = [ledger.ask(COMPANY, limits, Reservation(), "bulk", 60.0)[0] for _ in range(2)]
 
-    assert (waits, ask(ledger, Booking(), limits)) == ([0, 2], 1)
+    assert (waits, ask(ledger, Reservation(), limits)) == ([0, 2], 1)
 
 
 def test_what_was_learned_outlives_its_process(machine: Machine, ledger: Ledger) -> None:
     """A refusal makes the pace slower, for the next process as well."""
     limits = Limits(per_second=10, per_day=None)
-    ask(ledger, Booking(), limits)
-    refusal = Settlement(machine.steady, probed=False, accepted=False, hold=1.0)
-    ledger.settle(COMPANY, limits, Booking(), refusal)
+    ask(ledger, Reservation(), limits)
+    refusal = PermitOutcome(machine.steady, probed=False, accepted=False, pause=1.0)
+    ledger.settle(COMPANY, limits, Reservation(), refusal)
     ledger.database.close()
-    pace = ledger.quota(COMPANY, limits, Booking()).per_second
+    rate = ledger.quota(COMPANY, limits, Reservation()).per_second
 
-    assert pace is not None
-    assert pace < 1 / limits.interval
+    assert rate is not None
+    assert rate < 1 / limits.interval
 
 
 def test_accepted_calls_are_learned_from_with_the_next_question(ledger: Ledger) -> None:
     """They cost no transaction of their own."""
-    booking = Booking(settled=[Settlement(1000.0, probed=False, accepted=True, hold=None)] * 3)
-    ask(ledger, booking, Limits(per_second=10))
+    reservation = Reservation(
+        settled=[PermitOutcome(1000.0, probed=False, accepted=True, pause=None)] * 3
+    )
+    ask(ledger, reservation, Limits(per_second=10))
 
-    assert booking.settled == []
-    assert booking.seen is not None
-    assert booking.seen.pace is not None
-    assert booking.seen.pace.calls == 3
+    assert reservation.settled == []
+    assert reservation.seen is not None
+    assert reservation.seen.rate is not None
+    assert reservation.seen.rate.calls == 3
 
 
 def test_everybody_who_asks_is_told_who_waits(machine: Machine, ledger: Ledger) -> None:
     """The numbers of all queues of the company, one's own included, and each of them once."""
-    one, other = Booking(report=Report(Crowd(1, 20, 3))), Booking(report=Report(Crowd(bulk=7)))
+    one, other = (
+        Reservation(report=Report(Load(1, 20, 3))),
+        Reservation(report=Report(Load(bulk=7))),
+    )
     ask(ledger, one)
     ask(ledger, other)
-    ledger.ask("other", EVEN, Booking(report=Report(Crowd(9, 9, 9))), "bulk", 60.0)
+    ledger.ask("other", EVEN, Reservation(report=Report(Load(9, 9, 9))), "bulk", 60.0)
 
     assert waits(ledger) == waits(ledger, one) == waits(ledger, other) == (1, 27, 3)
 
 
 def test_who_waits_is_written_at_most_once_a_second(machine: Machine, ledger: Ledger) -> None:
     """A call's own transactions take the numbers along, and nearly all have none to take."""
-    booking = Booking(report=Report(Crowd(bulk=100)))
-    ask(ledger, booking)
+    reservation = Reservation(report=Report(Load(bulk=100)))
+    ask(ledger, reservation)
     machine.pass_time(EVERY / 2)
-    booking.report.crowd = Crowd(bulk=99)
-    ask(ledger, booking)
+    reservation.report.load = Load(bulk=99)
+    ask(ledger, reservation)
     early = waits(ledger)
     machine.pass_time(EVERY / 2)
-    ask(ledger, booking)
+    ask(ledger, reservation)
 
     assert (early, waits(ledger)) == ((0, 100, 0), (0, 99, 0))
 
 
 def test_who_has_left_is_not_told_of(machine: Machine, ledger: Ledger) -> None:
     """An empty queue leaves no row behind."""
-    booking = Booking(report=Report(Crowd(bulk=1)))
-    ledger.tell(COMPANY, booking)
+    reservation = Reservation(report=Report(Load(bulk=1)))
+    ledger.publish(COMPANY, reservation)
     machine.pass_time(EVERY)
-    booking.report.crowd = Crowd()
-    ledger.tell(COMPANY, booking)
+    reservation.report.load = Load()
+    ledger.publish(COMPANY, reservation)
 
     assert waits(ledger) == (0, 0, 0)
     assert rows(machine) == []
@@ -313,12 +323,12 @@ def test_who_has_left_is_not_told_of(machine: Machine, ledger: Ledger) -> None:
 
 def test_old_numbers_are_forgotten(machine: Machine, ledger: Ledger) -> None:
     """Those of a process that hangs, or of before a restart; their rows go with them."""
-    ledger.tell(COMPANY, Booking(report=Report(Crowd(bulk=1))))
+    ledger.publish(COMPANY, Reservation(report=Report(Load(bulk=1))))
     machine.pass_time(FORGOTTEN)
     fresh = waits(ledger)
     machine.pass_time(0.1)
     stale = waits(ledger)
-    ledger.tell(COMPANY, Booking(report=Report(Crowd(bulk=1))))
+    ledger.publish(COMPANY, Reservation(report=Report(Load(bulk=1))))
     machine.steady = 5.0
 
     assert (fresh, stale, waits(ledger)) == ((0, 1, 0), (0, 0, 0), (0, 0, 0))
@@ -327,32 +337,32 @@ def test_old_numbers_are_forgotten(machine: Machine, ledger: Ledger) -> None:
 
 def test_a_file_of_before_it_told_who_waits_is_taken_over(machine: Machine, ledger: Ledger) -> None:
     """It gets the table that it lacks, and keeps its count."""
-    ask(ledger, Booking())
+    ask(ledger, Reservation())
     ledger.database.close()
     with sqlite3.connect(machine.path) as older:
         older.execute("DROP TABLE crowd")
         older.execute("PRAGMA user_version = 1")
     older.close()
-    ledger.tell(COMPANY, Booking(report=Report(Crowd(bulk=3))))
+    ledger.publish(COMPANY, Reservation(report=Report(Load(bulk=3))))
 
     assert waits(ledger) == (0, 3, 0)
-    assert ledger.quota(COMPANY, EVEN, Booking()).used_today == 1
+    assert ledger.quota(COMPANY, EVEN, Reservation()).used_today == 1
 
 
 def test_companies_do_not_touch_each_other(machine: Machine, ledger: Ledger) -> None:
     """A company that is held does not slow another."""
-    hold(ledger, 30)
+    pause(ledger, 30)
 
-    assert ledger.ask("other", EVEN, Booking(), "bulk", 60.0) == (0, False)
+    assert ledger.ask("other", EVEN, Reservation(), "bulk", 60.0) == (0, False)
 
 
 def test_a_grant_that_was_given_back_counts_nothing(ledger: Ledger) -> None:
     """No request went out for it."""
-    booking = Booking()
-    ask(ledger, booking)
-    ledger.give_back(COMPANY, EVEN, booking, probes=False)
+    reservation = Reservation()
+    ask(ledger, reservation)
+    ledger.give_back(COMPANY, EVEN, reservation, probes=False)
 
-    assert ledger.quota(COMPANY, EVEN, booking).used_today == 0
+    assert ledger.quota(COMPANY, EVEN, reservation).used_today == 0
 
 
 @pytest.mark.parametrize("content", [b"dear diary, " * 500, b"SQLite format 3\0" + b"\1" * 4096])
@@ -363,7 +373,7 @@ def test_a_file_that_is_no_database_is_left_alone(
     machine.path.write_bytes(content)
 
     with pytest.raises(ConfigurationError, match=r"limits\.sqlite3.*(move it away|GONG_STATE_DIR)"):
-        ask(ledger, Booking())
+        ask(ledger, Reservation())
     assert machine.path.read_bytes() == content
 
 
@@ -375,27 +385,27 @@ def test_a_database_of_another_program_is_left_alone(machine: Machine, ledger: L
     before = machine.path.read_bytes()
 
     with pytest.raises(ConfigurationError, match="another program"):
-        ask(ledger, Booking())
+        ask(ledger, Reservation())
     assert machine.path.read_bytes() == before
 
 
 def test_a_file_damaged_while_in_use_is_explained(machine: Machine, ledger: Ledger) -> None:
     """Whatever SQLite finds, people read what happened and what to do."""
-    ask(ledger, Booking())
+    ask(ledger, Reservation())
     ledger.database.close()
     machine.path.write_bytes(machine.path.read_bytes()[:1024] + b"\xff" * 20_000)
 
     with pytest.raises(ConfigurationError, match="damaged or foreign"):
-        ask(ledger, Booking())
+        ask(ledger, Reservation())
 
 
 def test_a_file_of_a_newer_version_is_left_alone(machine: Machine, ledger: Ledger) -> None:
     """An old program must not guess at a new one's tables."""
-    ask(ledger, Booking())
+    ask(ledger, Reservation())
     ledger.database.close()
     with sqlite3.connect(machine.path) as newer:
         newer.execute("PRAGMA user_version = 99")
     newer.close()
 
     with pytest.raises(ConfigurationError, match="newer version"):
-        ask(ledger, Booking())
+        ask(ledger, Reservation())

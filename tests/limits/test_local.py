@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gong_async import DailyQuotaExceededError, Delivery, Limits, RateLimitError
-from gong_async.limits.memory import LocalLimiter
+from gong_async.limits.memory import MemoryLimiter
 from gong_async.limits.types import Limiter
 
 PATIENCE = 60.0
@@ -36,23 +36,23 @@ async def take(
     limiter: Limiter, granted: list[tuple[int, float]], number: int, *, held: float = 0.0
 ) -> None:
     """Take one turn, note who had it and when, and hold it for a while."""
-    async with limiter.turn(patience=PATIENCE) as turn:
+    async with limiter.acquire(max_wait=PATIENCE) as permit:
         granted.append((number, round(now(), 3)))
         await asyncio.sleep(held)
-        turn.accepted()
+        permit.accepted()
 
 
-async def refuse(limiter: Limiter, hold: float, *, after: float = 0.0) -> None:
+async def refuse(limiter: Limiter, pause: float, *, after: float = 0.0) -> None:
     """Take a turn and let Gong refuse it."""
-    async with limiter.turn(patience=PATIENCE) as turn:
+    async with limiter.acquire(max_wait=PATIENCE) as permit:
         await asyncio.sleep(after)
-        turn.refused(hold)
+        permit.refused(pause)
 
 
 @pytest.mark.looptime
 async def test_turns_come_first_come_first_served() -> None:
     """Turns are granted in the order in which they were asked for, one interval apart."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     granted: list[tuple[int, float]] = []
 
     async with asyncio.TaskGroup() as group:
@@ -66,7 +66,7 @@ async def test_turns_come_first_come_first_served() -> None:
 @pytest.mark.looptime
 async def test_idle_time_is_not_saved_up_for_a_burst() -> None:
     """After an hour without calls the next ones are as far apart as ever."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     granted: list[tuple[int, float]] = []
     await take(limiter, granted, 0)
     await asyncio.sleep(3600)
@@ -81,7 +81,7 @@ async def test_idle_time_is_not_saved_up_for_a_burst() -> None:
 @pytest.mark.looptime
 async def test_no_more_calls_are_in_flight_than_allowed() -> None:
     """With `max_in_flight=2`, a third turn is granted only when one of two is given back."""
-    limiter = LocalLimiter(Limits(per_second=None, per_day=None, max_in_flight=2))
+    limiter = MemoryLimiter(Limits(per_second=None, per_day=None, max_in_flight=2))
     granted: list[tuple[int, float]] = []
 
     async with asyncio.TaskGroup() as group:
@@ -94,11 +94,11 @@ async def test_no_more_calls_are_in_flight_than_allowed() -> None:
 @pytest.mark.looptime
 async def test_a_turn_tells_how_long_it_was_waited_for() -> None:
     """`waited` counts from asking to the grant."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     await take(limiter, [], 0)
 
-    async with limiter.turn(patience=PATIENCE) as turn:
-        waited = turn.waited
+    async with limiter.acquire(max_wait=PATIENCE) as permit:
+        waited = permit.waited
 
     assert waited == pytest.approx(1.0, abs=0.01)
 
@@ -106,7 +106,7 @@ async def test_a_turn_tells_how_long_it_was_waited_for() -> None:
 @pytest.mark.looptime
 async def test_a_cancelled_waiter_takes_no_turn_with_it() -> None:
     """Whoever stands behind a cancelled waiter moves up: no interval stays unused."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     granted: list[tuple[int, float]] = []
     waiting = [asyncio.create_task(take(limiter, granted, number)) for number in range(20)]
     await asyncio.sleep(0.5)
@@ -122,7 +122,7 @@ async def test_a_cancelled_waiter_takes_no_turn_with_it() -> None:
 @pytest.mark.looptime
 async def test_after_a_refusal_one_call_probes_and_the_others_follow_at_the_pace() -> None:
     """Nothing is granted during the hold, one turn at its end, the rest after that one's answer."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     granted: list[tuple[int, float]] = []
     await refuse(limiter, 30)
     start = now()
@@ -137,7 +137,7 @@ async def test_after_a_refusal_one_call_probes_and_the_others_follow_at_the_pace
 @pytest.mark.looptime
 async def test_a_refused_probe_holds_everybody_again() -> None:
     """When the probe is refused too, nobody follows before the second hold is over."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     granted: list[tuple[int, float]] = []
     await refuse(limiter, 30)
     start = now()
@@ -153,13 +153,13 @@ async def test_a_refused_probe_holds_everybody_again() -> None:
 @pytest.mark.looptime
 async def test_after_a_lost_probe_the_next_call_probes() -> None:
     """A probe without an answer proves nothing: the next call probes, still alone."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     granted: list[tuple[int, float]] = []
     await refuse(limiter, 30)
     start = now()
 
     async def lose() -> None:
-        async with limiter.turn(patience=PATIENCE):
+        async with limiter.acquire(max_wait=PATIENCE):
             await asyncio.sleep(5)
 
     probe = asyncio.create_task(lose())
@@ -173,7 +173,7 @@ async def test_after_a_lost_probe_the_next_call_probes() -> None:
 @pytest.mark.looptime
 async def test_after_a_cancelled_probe_the_next_call_probes() -> None:
     """A caller who gives up while probing leaves the probe to the next one."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     granted: list[tuple[int, float]] = []
     await refuse(limiter, 30)
     start = now()
@@ -191,7 +191,7 @@ async def test_after_a_cancelled_probe_the_next_call_probes() -> None:
 @pytest.mark.looptime
 async def test_a_refusal_during_a_probe_lengthens_the_hold() -> None:
     """An older call that is refused while another probes counts, even if the probe is accepted."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     granted: list[tuple[int, float]] = []
     start = now()
     old = asyncio.create_task(refuse(limiter, 20, after=33))
@@ -208,7 +208,7 @@ async def test_a_refusal_during_a_probe_lengthens_the_hold() -> None:
 @pytest.mark.looptime
 async def test_a_hold_beyond_the_patience_raises_at_once() -> None:
     """Nobody sleeps for a hold that is too long; the error says when to come back."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     await refuse(limiter, 3600)
     start = now()
     before = dt.datetime.now(dt.UTC)
@@ -227,14 +227,14 @@ async def test_a_hold_beyond_the_patience_raises_at_once() -> None:
 @pytest.mark.looptime
 async def test_a_short_patience_does_not_wait_behind_a_long_one() -> None:
     """A caller with little patience fails at once, also while a patient one leads the queue."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     await refuse(limiter, 30)
     patient = asyncio.create_task(take(limiter, [], 0))
     await asyncio.sleep(1)
     start = now()
 
     with pytest.raises(RateLimitError):
-        async with limiter.turn(patience=5):
+        async with limiter.acquire(max_wait=5):
             pass
 
     assert now() == start
@@ -244,7 +244,7 @@ async def test_a_short_patience_does_not_wait_behind_a_long_one() -> None:
 @pytest.mark.looptime
 async def test_everybody_in_the_queue_learns_of_a_hold_that_is_too_long() -> None:
     """Five hundred waiters fail in the instant in which an earlier call is refused for an hour."""
-    limiter = LocalLimiter(EVEN)
+    limiter = MemoryLimiter(EVEN)
     granted: list[tuple[int, float]] = []
     first = asyncio.create_task(refuse(limiter, 3600, after=2.5))
     await asyncio.sleep(0)
@@ -261,7 +261,7 @@ async def test_everybody_in_the_queue_learns_of_a_hold_that_is_too_long() -> Non
 @pytest.mark.looptime
 async def test_the_day_is_used_up_and_says_when_it_is_free_again() -> None:
     """Call 11 of 10 raises at once, with the time at which the oldest call is a day old."""
-    limiter = LocalLimiter(Limits(per_second=None, per_day=10))
+    limiter = MemoryLimiter(Limits(per_second=None, per_day=10))
     for number in range(10):
         await take(limiter, [], number)
     start = now()
@@ -279,12 +279,12 @@ async def test_the_day_is_used_up_and_says_when_it_is_free_again() -> None:
 @pytest.mark.looptime
 async def test_the_day_rolls() -> None:
     """In any 24 hours no more calls are granted than the day has, and each day all of them."""
-    limiter = LocalLimiter(Limits(per_second=None, per_day=24))
+    limiter = MemoryLimiter(Limits(per_second=None, per_day=24))
     granted: list[float] = []
 
     for _ in range(4 * 24 * 6):
         try:
-            async with limiter.turn(patience=PATIENCE):
+            async with limiter.acquire(max_wait=PATIENCE):
                 granted.append(now())
         except DailyQuotaExceededError:
             pass
@@ -297,7 +297,7 @@ async def test_the_day_rolls() -> None:
 @pytest.mark.looptime
 async def test_a_step_of_the_wall_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wall clock that jumps a year back or ahead neither delays nor hastens a turn."""
-    limiter = LocalLimiter(Limits(per_second=1, per_day=100, headroom=0, learns=False))
+    limiter = MemoryLimiter(Limits(per_second=1, per_day=100, headroom=0, learns=False))
     granted: list[tuple[int, float]] = []
     real = time.time
     for number, step in enumerate((0.0, -3e7, 3e7, 0.0)):
@@ -310,13 +310,13 @@ async def test_a_step_of_the_wall_clock_changes_nothing(monkeypatch: pytest.Monk
 
 def test_one_limiter_keeps_the_pace_of_two_threads() -> None:
     """Two loops in two threads share one pace: together they are no faster than one."""
-    limiter = LocalLimiter(Limits(per_second=100, per_day=None, headroom=0, learns=False))
+    limiter = MemoryLimiter(Limits(per_second=100, per_day=None, headroom=0, learns=False))
     granted: list[float] = []
     start = time.monotonic()
 
     async def work() -> None:
         for _ in range(15):
-            async with limiter.turn(patience=PATIENCE):
+            async with limiter.acquire(max_wait=PATIENCE):
                 granted.append(time.monotonic())
 
     threads = [threading.Thread(target=lambda: run(work())) for _ in range(2)]
@@ -331,7 +331,7 @@ def test_one_limiter_keeps_the_pace_of_two_threads() -> None:
 
 def test_a_hold_reaches_the_other_threads_loop() -> None:
     """A refusal in one thread holds the calls of another thread's loop."""
-    limiter = LocalLimiter(UNPACED)
+    limiter = MemoryLimiter(UNPACED)
     start = time.monotonic()
     run(refuse(limiter, 0.1))
     thread = threading.Thread(target=lambda: run(take(limiter, [], 0)))
@@ -344,19 +344,19 @@ def test_a_hold_reaches_the_other_threads_loop() -> None:
 
 def test_the_quota_counts_the_calls_of_every_thread() -> None:
     """Those of another thread's loop count, until that loop is gone."""
-    limiter = LocalLimiter(UNPACED)
+    limiter = MemoryLimiter(UNPACED)
     taken, let_go = threading.Event(), threading.Event()
     counts: list[int] = []
 
-    async def hold() -> None:
-        async with limiter.turn(patience=PATIENCE):
+    async def pause() -> None:
+        async with limiter.acquire(max_wait=PATIENCE):
             taken.set()
             await asyncio.to_thread(let_go.wait, 60)
 
     async def look() -> None:
         counts.append((await limiter.quota()).in_flight)
 
-    thread = threading.Thread(target=lambda: run(hold()))
+    thread = threading.Thread(target=lambda: run(pause()))
     thread.start()
     taken.wait(60)
     run(look())
@@ -369,8 +369,8 @@ def test_the_quota_counts_the_calls_of_every_thread() -> None:
 
 def test_loops_that_are_gone_are_forgotten() -> None:
     """A limiter that outlives a hundred loops remembers the last one only."""
-    limiter = LocalLimiter(UNPACED)
+    limiter = MemoryLimiter(UNPACED)
     for number in range(100):
         run(take(limiter, [], number))
 
-    assert len(limiter._desks) == 1
+    assert len(limiter._by_loop) == 1

@@ -8,29 +8,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gong_async.limits.adaptive_rate import Pace
+from gong_async.limits.adaptive_rate import AdaptiveRate
 from gong_async.testing.algorithms import ALGORITHMS, AlgorithmName, make_algorithm
 
 CEILING = 3.0
 
 
-def new_pace(ceiling: float = CEILING) -> Pace:
+def new_rate(ceiling: float = CEILING) -> AdaptiveRate:
     """Return a pace with two percent of headroom."""
-    return Pace(ceiling, slack=0.02 / ceiling)
+    return AdaptiveRate(ceiling, slack=0.02 / ceiling)
 
 
-def accept_for(pace: Pace, seconds: float, start: float) -> float:
+def accept_for(rate: AdaptiveRate, seconds: float, start: float) -> float:
     """Let every call of so many seconds be accepted; return the time after them."""
     now = start
     while now < start + seconds:
-        pace.accepted(now + 0.1, now)
-        now += pace.interval
+        rate.accepted(now + 0.1, now)
+        now += rate.interval
     return now
 
 
-def refuse(pace: Pace, now: float) -> float:
+def refuse(rate: AdaptiveRate, now: float) -> float:
     """Let one call be refused with a hold of a second; return the time after it."""
-    pace.refused(now + 0.1, now)
+    rate.refused(now + 0.1, now)
     return now + 1.2
 
 
@@ -43,16 +43,16 @@ def test_no_course_of_events_takes_the_pace_above_its_ceiling(
     answers: list[tuple[str, float]], ceiling: float
 ) -> None:
     """Whatever is accepted or refused, and when: the interval is never shorter than allowed."""
-    pace = new_pace(ceiling)
-    intervals = [pace.interval]
+    rate = new_rate(ceiling)
+    intervals = [rate.interval]
     now = 0.0
     for answer, after in answers:
         now += after
         if answer == "yes":
-            pace.accepted(now, now, calls=30)
+            rate.accepted(now, now, calls=30)
         else:
-            pace.refused(now, now)
-        intervals.append(pace.interval)
+            rate.refused(now, now)
+        intervals.append(rate.interval)
 
     assert min(intervals) > 1 / ceiling
 
@@ -61,13 +61,13 @@ def test_no_course_of_events_takes_the_pace_above_its_ceiling(
 @given(answers=st.lists(st.booleans(), max_size=60))
 def test_a_restored_pace_goes_on_as_the_kept_one_would(answers: list[bool]) -> None:
     """A snapshot at any point holds all that matters for what follows."""
-    pace, now = new_pace(), 0.0
+    rate, now = new_rate(), 0.0
     for accepted in answers:
-        now = accept_for(pace, 7, now) if accepted else refuse(pace, now)
+        now = accept_for(rate, 7, now) if accepted else refuse(rate, now)
 
-    twin = Pace.restored(pace.snapshot())
+    derived = AdaptiveRate.restored(rate.snapshot())
     futures = [
-        [accept_for(one, 90, now), refuse(one, now + 95), one.interval] for one in (pace, twin)
+        [accept_for(one, 90, now), refuse(one, now + 95), one.interval] for one in (rate, derived)
     ]
 
     assert futures[0] == futures[1]
@@ -75,90 +75,90 @@ def test_a_restored_pace_goes_on_as_the_kept_one_would(answers: list[bool]) -> N
 
 def test_without_refusals_it_comes_within_half_a_percent_of_the_ceiling() -> None:
     """Two minutes of quiet are enough."""
-    pace = new_pace()
+    rate = new_rate()
 
-    accept_for(pace, 120, 0)
+    accept_for(rate, 120, 0)
 
-    assert 0.995 * CEILING < pace.per_second < CEILING
+    assert 0.995 * CEILING < rate.per_second < CEILING
 
 
 def test_a_refusal_makes_it_slower() -> None:
     """The next calls are further apart."""
-    pace = new_pace()
-    now = accept_for(pace, 5, 0)
-    before = pace.interval
+    rate = new_rate()
+    now = accept_for(rate, 5, 0)
+    before = rate.interval
 
-    refuse(pace, now)
+    refuse(rate, now)
 
-    assert pace.interval > before
+    assert rate.interval > before
 
 
 def test_refusals_of_calls_sent_before_the_change_count_once() -> None:
     """Sixteen calls of one burst that are all refused say the same thing, once."""
-    pace = new_pace()
-    now = accept_for(pace, 5, 0)
-    pace.refused(now + 0.1, now)
-    after_one = pace.interval
+    rate = new_rate()
+    now = accept_for(rate, 5, 0)
+    rate.refused(now + 0.1, now)
+    after_one = rate.interval
 
     for _ in range(15):
-        pace.refused(now + 0.2, now)
+        rate.refused(now + 0.2, now)
 
-    assert pace.interval == after_one
+    assert rate.interval == after_one
 
 
 def test_a_refusal_at_a_pace_that_has_held_is_bad_luck() -> None:
     """Back from a try that was refused, a refusal at once slows by less than a tenth."""
-    pace, now = new_pace(), 0.0
+    rate, now = new_rate(), 0.0
     for _ in range(5):
-        now = refuse(pace, now)
-    held = pace.interval
-    while pace.interval == held:
-        now = accept_for(pace, pace.interval, now)
-    now = refuse(pace, now)
-    back = pace.interval
+        now = refuse(rate, now)
+    held = rate.interval
+    while rate.interval == held:
+        now = accept_for(rate, rate.interval, now)
+    now = refuse(rate, now)
+    back = rate.interval
 
-    refuse(pace, now)
+    refuse(rate, now)
 
     assert back == held
-    assert held < pace.interval < 1.1 * held
+    assert held < rate.interval < 1.1 * held
 
 
 def test_what_was_refused_is_remembered() -> None:
     """Ten quiet minutes after a refusal, the pace that was refused is not tried again."""
-    pace = new_pace()
-    now = accept_for(pace, 60, 0)
-    too_fast = pace.interval
-    now = refuse(pace, now)
+    rate = new_rate()
+    now = accept_for(rate, 60, 0)
+    too_fast = rate.interval
+    now = refuse(rate, now)
 
-    accept_for(pace, 600, now)
+    accept_for(rate, 600, now)
 
-    assert pace.interval > too_fast
+    assert rate.interval > too_fast
 
 
 def test_what_was_refused_is_forgotten_after_half_an_hour() -> None:
     """A refusal that was bad luck does not cost headroom for ever."""
-    pace = new_pace()
-    now = refuse(pace, accept_for(pace, 60, 0))
-    careful = pace.interval
+    rate = new_rate()
+    now = refuse(rate, accept_for(rate, 60, 0))
+    strictest = rate.interval
 
-    accept_for(pace, 2400, now)
+    accept_for(rate, 2400, now)
 
-    assert pace.interval < careful
+    assert rate.interval < strictest
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_it_converges_instead_of_oscillating(algorithm: AlgorithmName) -> None:
     """With a quota that stays as it is and a constant way, it stops changing."""
-    pace, server, now = new_pace(), make_algorithm(algorithm, CEILING), 0.0
+    rate, server, now = new_rate(), make_algorithm(algorithm, CEILING), 0.0
     intervals = []
     while now < 900:
         if server.admit(now):
-            now = refuse(pace, now)
+            now = refuse(rate, now)
         else:
-            pace.accepted(now + 0.1, now)
-            now += pace.interval
+            rate.accepted(now + 0.1, now)
+            now += rate.interval
         if now > 300:
-            intervals.append(pace.interval)
+            intervals.append(rate.interval)
 
     assert all(a == b for a, b in pairwise(intervals))
 
@@ -166,13 +166,13 @@ def test_it_converges_instead_of_oscillating(algorithm: AlgorithmName) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_it_returns_when_half_the_quota_does(algorithm: AlgorithmName) -> None:
     """Half the quota goes away for two minutes; 30 s after its return the pace is the old one."""
-    pace, server, now = new_pace(), make_algorithm(algorithm, CEILING), 0.0
+    rate, server, now = new_rate(), make_algorithm(algorithm, CEILING), 0.0
     while now < 350:
         server.rate = CEILING / 2 if 200 <= now < 320 else CEILING
         if server.admit(now):
-            now = refuse(pace, now)
+            now = refuse(rate, now)
         else:
-            pace.accepted(now + 0.1, now)
-            now += pace.interval
+            rate.accepted(now + 0.1, now)
+            now += rate.interval
 
-    assert pace.per_second > 0.97 * CEILING
+    assert rate.per_second > 0.97 * CEILING

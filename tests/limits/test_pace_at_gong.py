@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from gong_async import BasicAuth, GongClient, Limits, MeetingUpdate, RetryPolicy
-from gong_async.limits.memory import LocalLimiter, ProcessShare
+from gong_async.limits.memory import MemoryLimiter, MemoryLimitStore
 from gong_async.testing import ALGORITHMS, AlgorithmName, FakeGong
 from gong_async.testing.algorithms import Algorithm, make_algorithm
 
@@ -50,22 +50,22 @@ async def call_for(
     chance = random.Random(7)
     random.seed(7)
     loop = asyncio.get_running_loop()
-    limiter, policy = LocalLimiter(LIMITS), RetryPolicy()
+    limiter, policy = MemoryLimiter(LIMITS), RetryPolicy()
     accepted: list[float] = []
     refused: list[float] = []
     start = loop.time()
 
     async def worker() -> None:
         while True:
-            async with limiter.turn(patience=math.inf) as turn:
+            async with limiter.acquire(max_wait=math.inf) as permit:
                 await asyncio.sleep(ONE_WAY + chance.uniform(0, jitter))
                 wait = algorithm.admit(loop.time())
                 (refused if wait else accepted).append(loop.time() - start)
                 await asyncio.sleep(ONE_WAY)
                 if wait:
-                    turn.refused(policy.after_refusal(max(1, math.ceil(wait)), 1))
+                    permit.refused(policy.after_refusal(max(1, math.ceil(wait)), 1))
                 else:
-                    turn.accepted()
+                    permit.accepted()
 
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
@@ -96,14 +96,14 @@ EXPECTED = {0.0: (0.99, 0), 0.02: (0.97, 1), 0.2: (0.92, 2)}
 @pytest.mark.parametrize(("algorithm", "jitter"), SERVERS)
 async def test_it_uses_what_can_be_used(algorithm: AlgorithmName, jitter: float) -> None:
     """After two minutes, for ten: the share of the best possible, and refusals per 1,000."""
-    share, refusals = EXPECTED[jitter]
+    store, refusals = EXPECTED[jitter]
     counter = make_algorithm(algorithm, RATE)
 
     accepted, refused = await call_for(LEARNING + COUNTED, counter, jitter)
     good = sum(at >= LEARNING for at in accepted)
     bad = sum(at >= LEARNING for at in refused)
 
-    assert good / COUNTED / RATE / best(algorithm, jitter) >= share
+    assert good / COUNTED / RATE / best(algorithm, jitter) >= store
     assert 1000 * bad / good <= refusals
 
 
@@ -155,7 +155,9 @@ async def late(url: str, delay: Callable[[], float]) -> AsyncIterator[str]:
 async def update_for(seconds: float, url: str, fake: FakeGong) -> None:
     """Update meetings through a client for so long."""
     auth = BasicAuth(fake.access_key, fake.access_key_secret)
-    async with GongClient(auth, base_url=url, limits=LIMITS, share=ProcessShare()) as gong:
+    async with GongClient(
+        auth, base_url=url, limits=LIMITS, limit_store=MemoryLimitStore()
+    ) as gong:
 
         async def worker(number: int) -> None:
             while True:

@@ -14,10 +14,10 @@ import pytest
 from redis.asyncio import Redis
 
 from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, Quota, RateLimitError
-from gong_async.limits.redis.backend import RedisKeeper
-from gong_async.limits.redis.store import RedisLimiter, RedisShare
+from gong_async.limits.redis.backend import RedisBackend
+from gong_async.limits.redis.store import RedisLimiter, RedisLimitStore
 from gong_async.limits.state import PROBE_LEASE
-from gong_async.limits.types import Lane
+from gong_async.limits.types import Priority
 from limits.redis_server import own_server, some_server
 
 COMPANY = "https://api.gong.io 5f3a"
@@ -42,30 +42,30 @@ async def client(url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def shares(url: str, client: Redis) -> AsyncIterator[list[RedisShare]]:
+async def shares(url: str, client: Redis) -> AsyncIterator[list[RedisLimitStore]]:
     """Make three shares that know nothing of each other."""
-    made = [RedisShare(url, expected_processes=3) for _ in range(3)]
+    made = [RedisLimitStore(url, expected_processes=3) for _ in range(3)]
     yield made
-    for share in made:
-        await share.aclose()
+    for store in made:
+        await store.aclose()
 
 
 async def call(
     limiter: RedisLimiter,
     *,
-    lane: Lane = "interactive",
-    patience: float = PATIENCE,
+    priority: Priority = "interactive",
+    max_wait: float = PATIENCE,
     refused: float | None = None,
     lasting: float = 0.0,
 ) -> float:
     """Make one call, and return when it went."""
-    async with limiter.turn(patience=patience, lane=lane) as turn:
+    async with limiter.acquire(max_wait=max_wait, priority=priority) as permit:
         at = time.monotonic()
         await asyncio.sleep(lasting)
         if refused is None:
-            turn.accepted()
+            permit.accepted()
         else:
-            turn.refused(refused)
+            permit.refused(refused)
     return at
 
 
@@ -74,9 +74,9 @@ def waits(quota: Quota) -> tuple[int, int, int]:
     return quota.waiting["interactive"], quota.waiting["bulk"], quota.in_flight
 
 
-async def test_slots_are_shared(shares: list[RedisShare]) -> None:
+async def test_slots_are_shared(shares: list[RedisLimitStore]) -> None:
     """Three shares together keep the pace of one, and take their turns one after another."""
-    limiters = [share.limiter(COMPANY, EVEN) for share in shares]
+    limiters = [store.limiter(COMPANY, EVEN) for store in shares]
     began = time.monotonic()
 
     went = await asyncio.gather(*(call(limiter) for _ in range(7) for limiter in limiters))
@@ -85,21 +85,23 @@ async def test_slots_are_shared(shares: list[RedisShare]) -> None:
     assert max(went[:9]) < min(went[18:])  # the first three of each are before the last of any
 
 
-async def test_companies_do_not_slow_each_other(shares: list[RedisShare]) -> None:
+async def test_companies_do_not_slow_each_other(shares: list[RedisLimitStore]) -> None:
     """A company that is held is no reason for another to wait."""
     held, free = (shares[0].limiter(name, EVEN) for name in (COMPANY, "https://other 77"))
     await call(held, refused=10 * PATIENCE)
 
     await call(free)
 
-    assert (await held.quota()).held_until is not None
+    assert (await held.quota()).paused_until is not None
     with pytest.raises(RateLimitError):
         await call(held)
 
 
-async def test_a_refusal_holds_every_process_and_one_call_probes(shares: list[RedisShare]) -> None:
+async def test_a_refusal_holds_every_process_and_one_call_probes(
+    shares: list[RedisLimitStore],
+) -> None:
     """After the hold one call goes; the others follow only when it was accepted."""
-    limiters = [share.limiter(COMPANY, EVEN) for share in shares]
+    limiters = [store.limiter(COMPANY, EVEN) for store in shares]
     refused_at = await call(limiters[0], refused=0.5)
 
     went = sorted(
@@ -110,9 +112,9 @@ async def test_a_refusal_holds_every_process_and_one_call_probes(shares: list[Re
     assert went[1] - went[0] >= 0.4
 
 
-async def test_a_cancelled_probe_holds_up_nobody(shares: list[RedisShare]) -> None:
+async def test_a_cancelled_probe_holds_up_nobody(shares: list[RedisLimitStore]) -> None:
     """A call that is cancelled while it probes lets the next one probe."""
-    limiters = [share.limiter(COMPANY, EVEN) for share in shares]
+    limiters = [store.limiter(COMPANY, EVEN) for store in shares]
     await call(limiters[0], refused=0.1)
     probe = asyncio.create_task(call(limiters[0], lasting=60))
     await asyncio.sleep(0.4)
@@ -123,9 +125,9 @@ async def test_a_cancelled_probe_holds_up_nobody(shares: list[RedisShare]) -> No
     assert (await limiters[1].quota()).in_flight == 0
 
 
-async def test_a_hold_beyond_patience_fails_at_once(shares: list[RedisShare]) -> None:
+async def test_a_hold_beyond_patience_fails_at_once(shares: list[RedisLimitStore]) -> None:
     """Another process learns with its first question that nothing goes for hours."""
-    limiters = [share.limiter(COMPANY, EVEN) for share in shares]
+    limiters = [store.limiter(COMPANY, EVEN) for store in shares]
     await call(limiters[0], refused=7200)
 
     with pytest.raises(RateLimitError) as caught:
@@ -135,14 +137,14 @@ async def test_a_hold_beyond_patience_fails_at_once(shares: list[RedisShare]) ->
     assert 7200 - PATIENCE < caught.value.retry_after <= 7200 + 2
 
 
-async def test_cancelled_calls_are_not_counted(shares: list[RedisShare]) -> None:
+async def test_cancelled_calls_are_not_counted(shares: list[RedisLimitStore]) -> None:
     """Whenever a waiting call is cancelled, the day holds exactly the calls that went."""
     limiter = shares[0].limiter(COMPANY, Limits(per_second=200, learns=False))
     gone = 0
 
     async def go() -> None:
         nonlocal gone
-        async with limiter.turn(patience=PATIENCE):
+        async with limiter.acquire(max_wait=PATIENCE):
             gone += 1
 
     for number in range(60):
@@ -158,16 +160,18 @@ async def test_cancelled_calls_are_not_counted(shares: list[RedisShare]) -> None
     assert quota.used_today == gone
 
 
-async def test_the_day_ends_for_all_and_bulk_leaves_the_reserve(shares: list[RedisShare]) -> None:
+async def test_the_day_ends_for_all_and_bulk_leaves_the_reserve(
+    shares: list[RedisLimitStore],
+) -> None:
     """Bulk calls of any process stop at the reserve, interactive ones at the day's end."""
     limits = Limits(per_second=None, per_day=10, reserve=4)
-    first, second = (share.limiter(COMPANY, limits) for share in shares[:2])
+    first, second = (store.limiter(COMPANY, limits) for store in shares[:2])
     for limiter in (first, second):
         for _ in range(3):
-            await call(limiter, lane="bulk")
+            await call(limiter, priority="bulk")
 
     with pytest.raises(DailyQuotaExceededError):
-        await call(first, lane="bulk")
+        await call(first, priority="bulk")
     for _ in range(4):
         await call(second)
     with pytest.raises(DailyQuotaExceededError) as caught:
@@ -178,13 +182,15 @@ async def test_the_day_ends_for_all_and_bulk_leaves_the_reserve(shares: list[Red
 
 
 async def test_an_interactive_call_overtakes_the_bulk_calls_of_others(
-    shares: list[RedisShare],
+    shares: list[RedisLimitStore],
 ) -> None:
     """It gets the next slot though two processes have booked theirs; bulk loses one slot each."""
     limits = Limits(per_second=4, per_day=None, headroom=0, learns=False)
-    bulk = [share.limiter(COMPANY, limits) for share in shares[:2]]
+    bulk = [store.limiter(COMPANY, limits) for store in shares[:2]]
     began = time.monotonic()
-    jobs = [asyncio.create_task(call(limiter, lane="bulk")) for limiter in bulk for _ in range(4)]
+    jobs = [
+        asyncio.create_task(call(limiter, priority="bulk")) for limiter in bulk for _ in range(4)
+    ]
     await asyncio.sleep(0.6)
     asked = time.monotonic()
 
@@ -195,18 +201,18 @@ async def test_an_interactive_call_overtakes_the_bulk_calls_of_others(
     assert max(went) - began >= 8 / 4
 
 
-async def test_bulk_leaves_a_share_of_each_second(shares: list[RedisShare]) -> None:
+async def test_bulk_leaves_a_share_of_each_second(shares: list[RedisLimitStore]) -> None:
     """With half of each second reserved, two bulk jobs together go at half the pace."""
     limits = Limits(per_second=20, per_day=None, headroom=0, learns=False, reserved_share=0.5)
-    bulk = [share.limiter(COMPANY, limits) for share in shares[:2]]
+    bulk = [store.limiter(COMPANY, limits) for store in shares[:2]]
     began = time.monotonic()
 
-    went = await asyncio.gather(*(call(one, lane="bulk") for one in bulk for _ in range(6)))
+    went = await asyncio.gather(*(call(one, priority="bulk") for one in bulk for _ in range(6)))
 
     assert max(went) - began >= 11 / 10
 
 
-async def test_the_learned_pace_is_shared_and_kept(url: str, shares: list[RedisShare]) -> None:
+async def test_the_learned_pace_is_shared_and_kept(url: str, shares: list[RedisLimitStore]) -> None:
     """What one process learned of a refusal, a process that starts later knows."""
     limits = Limits(per_second=50, per_day=None)
     first = shares[0].limiter(COMPANY, limits)
@@ -222,24 +228,24 @@ async def test_the_learned_pace_is_shared_and_kept(url: str, shares: list[RedisS
 
 
 async def test_accepted_calls_of_all_processes_are_learned_from(
-    client: Redis, shares: list[RedisShare]
+    client: Redis, shares: list[RedisLimitStore]
 ) -> None:
     """Calls are collected, and fed into the pace about once a second by whoever comes then."""
-    limiters = [share.limiter(COMPANY, Limits(per_second=50, per_day=None)) for share in shares]
+    limiters = [store.limiter(COMPANY, Limits(per_second=50, per_day=None)) for store in shares]
     await asyncio.gather(*(call(limiter) for _ in range(40) for limiter in limiters))
 
-    gate = await client.hgetall(f"gong:{{{COMPANY}}}:gate")
-    pace = json.loads(gate["pace:50"])
+    state = await client.hgetall(f"gong:{{{COMPANY}}}:gate")
+    rate = json.loads(state["pace:50"])
 
-    assert pace["calls"] + int(gate["accepted:50"]) >= 100
-    assert 1 <= int(gate["version:50"]) <= 30
+    assert rate["calls"] + int(state["accepted:50"]) >= 100
+    assert 1 <= int(state["version:50"]) <= 30
 
 
 async def test_keys_of_a_company_lie_together_and_expire(
-    client: Redis, shares: list[RedisShare]
+    client: Redis, shares: list[RedisLimitStore]
 ) -> None:
     """Each key carries the company as its hash tag, and is gone two days after its last use."""
-    limiters = [share.limiter(COMPANY, EVEN) for share in shares]
+    limiters = [store.limiter(COMPANY, EVEN) for store in shares]
     await asyncio.gather(*(call(limiter) for limiter in limiters for _ in "12"))
 
     keys: list[Any] = await client.keys("gong:*")
@@ -248,9 +254,9 @@ async def test_keys_of_a_company_lie_together_and_expire(
     assert all([0 < await client.ttl(key) <= 172_800 for key in keys])
 
 
-async def test_a_hold_outlives_lost_keys(client: Redis, shares: list[RedisShare]) -> None:
+async def test_a_hold_outlives_lost_keys(client: Redis, shares: list[RedisLimitStore]) -> None:
     """Whoever knows of a hold brings it back after Redis has lost its keys."""
-    first, second = (share.limiter(COMPANY, EVEN) for share in shares[:2])
+    first, second = (store.limiter(COMPANY, EVEN) for store in shares[:2])
     refused_at = await call(first, refused=0.6)
     await client.delete(*await client.keys("gong:*"))
     waiting = asyncio.create_task(call(first))
@@ -268,8 +274,8 @@ async def test_without_redis_each_goes_on_at_its_share_and_says_so_once(
     """The pace is divided by the processes expected; one warning, and one word when it is back."""
     caplog.set_level(logging.INFO, "gong_async")
     with own_server() as server:
-        share = RedisShare(server.url, expected_processes=4)
-        limiter = share.limiter(COMPANY, Limits(per_second=40, per_day=100, learns=False))
+        store = RedisLimitStore(server.url, expected_processes=4)
+        limiter = store.limiter(COMPANY, Limits(per_second=40, per_day=100, learns=False))
         await call(limiter)
         server.stop()
         began = time.monotonic()
@@ -282,7 +288,7 @@ async def test_without_redis_each_goes_on_at_its_share_and_says_so_once(
             await call(limiter)
             await asyncio.sleep(0.05)
         quota = await limiter.quota()
-        await share.aclose()
+        await store.aclose()
 
     assert max(went) - began >= 11 * 4 / 40
     assert alone == 1 + 4 * 12
@@ -305,11 +311,11 @@ async def test_a_redis_that_does_not_answer_is_asked_once_for_all() -> None:
 
     silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
-    share = RedisShare(f"redis://127.0.0.1:{port}", timeout=0.3)
-    limiter = share.limiter(COMPANY, EVEN)
+    store = RedisLimitStore(f"redis://127.0.0.1:{port}", timeout=0.3)
+    limiter = store.limiter(COMPANY, EVEN)
 
     await asyncio.gather(*(call(limiter) for _ in range(5)))
-    await share.aclose()
+    await store.aclose()
     silent.close()
     await asyncio.sleep(0.05)
 
@@ -318,16 +324,16 @@ async def test_a_redis_that_does_not_answer_is_asked_once_for_all() -> None:
 
 async def test_a_client_that_was_handed_in_stays_open(url: str, client: Redis) -> None:
     """It is used as it is, decoding or not, and never closed."""
-    share = RedisShare(client=client)
-    await call(share.limiter(COMPANY, EVEN))
+    store = RedisLimitStore(client=client)
+    await call(store.limiter(COMPANY, EVEN))
     pool: Any = client.connection_pool
-    await share.aclose()
+    await store.aclose()
 
     assert await client.ping()
     assert pool is client.connection_pool
 
 
-async def test_a_closed_share_may_be_used_again(shares: list[RedisShare]) -> None:
+async def test_a_closed_share_may_be_used_again(shares: list[RedisLimitStore]) -> None:
     """Closing ends the connections, not the share."""
     limiter = shares[0].limiter(COMPANY, EVEN)
     await call(limiter)
@@ -341,11 +347,11 @@ async def test_a_closed_share_may_be_used_again(shares: list[RedisShare]) -> Non
 async def test_the_password_is_never_shown(caplog: pytest.LogCaptureFixture) -> None:
     """Neither by repr, nor in the log while Redis is away."""
     caplog.set_level(logging.DEBUG)
-    share = RedisShare("redis://user:hunter2secret@127.0.0.1:1/0")
-    limiter = share.limiter(COMPANY, EVEN)
+    store = RedisLimitStore("redis://user:hunter2secret@127.0.0.1:1/0")
+    limiter = store.limiter(COMPANY, EVEN)
     await call(limiter)
-    shown = repr(share) + repr(limiter) + repr(share.link) + caplog.text
-    await share.aclose()
+    shown = repr(store) + repr(limiter) + repr(store.link) + caplog.text
+    await store.aclose()
 
     assert "hunter2secret" not in shown
 
@@ -353,7 +359,7 @@ async def test_the_password_is_never_shown(caplog: pytest.LogCaptureFixture) -> 
 def test_a_url_that_cannot_be_read_is_not_shown(shown: Any) -> None:
     """What was taken for a URL may hold a password."""
     with pytest.raises(ConfigurationError, match="expected redis://") as caught:
-        RedisShare("redis://127.0.0.1:hunter2secret/0")
+        RedisLimitStore("redis://127.0.0.1:hunter2secret/0")
 
     assert "hunter2secret" not in shown(caught.value)
 
@@ -363,7 +369,7 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
 
     with pytest.raises(ConfigurationError, match=r"need the extra: .*\[redis\]"):
-        RedisShare("redis://127.0.0.1")
+        RedisLimitStore("redis://127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -374,14 +380,14 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_options_that_cannot_be_meant_are_refused(options: dict[str, Any]) -> None:
     """At the start, not at the first call."""
     with pytest.raises(ConfigurationError):
-        RedisShare(**options)
+        RedisLimitStore(**options)
 
 
-async def test_everybody_who_asks_is_told_who_waits(shares: list[RedisShare]) -> None:
+async def test_everybody_who_asks_is_told_who_waits(shares: list[RedisLimitStore]) -> None:
     """The numbers of all shares come together, and after the last call there are none."""
     limits = Limits(per_second=0.2, per_day=None, headroom=0, learns=False)
-    busy, other, _ = (share.limiter(COMPANY, limits) for share in shares)
-    calls = [asyncio.create_task(call(busy, lane="bulk", lasting=9)) for _ in range(3)]
+    busy, other, _ = (store.limiter(COMPANY, limits) for store in shares)
+    calls = [asyncio.create_task(call(busy, priority="bulk", lasting=9)) for _ in range(3)]
     async with asyncio.timeout(60):
         while waits(await other.quota()) != (0, 2, 1):
             pass
@@ -395,7 +401,7 @@ async def test_everybody_who_asks_is_told_who_waits(shares: list[RedisShare]) ->
     assert waits(await busy.quota()) == (0, 0, 0)
 
 
-async def test_asking_for_the_quota_can_be_cancelled(shares: list[RedisShare]) -> None:
+async def test_asking_for_the_quota_can_be_cancelled(shares: list[RedisLimitStore]) -> None:
     """At whatever moment it comes, a cancellation is not lost on the way to Redis."""
     limiter = shares[0].limiter(COMPANY, EVEN)
     await limiter.quota()
@@ -413,7 +419,7 @@ async def test_asking_for_the_quota_can_be_cancelled(shares: list[RedisShare]) -
 
 
 async def test_numbers_of_a_dead_process_are_forgotten(
-    client: Redis, shares: list[RedisShare]
+    client: Redis, shares: list[RedisLimitStore]
 ) -> None:
     """What was not renewed for ten seconds does not count, and is taken away."""
     limiter = shares[0].limiter(COMPANY, EVEN)
@@ -421,20 +427,22 @@ async def test_numbers_of_a_dead_process_are_forgotten(
     await client.hset(key, "dead", f"{now - 11}.5 4 5 6")
     await client.hset(key, "alive", f"{now - 5}.5 1 2 3")
     await client.hset(key, "odd", "what?")
-    told = waits(await limiter.quota())
+    reported = waits(await limiter.quota())
 
-    assert told == (1, 2, 3)
+    assert reported == (1, 2, 3)
     assert await client.hkeys(key) == ["alive"]
 
 
-async def test_a_closed_share_is_not_opened_to_tell_who_waits(shares: list[RedisShare]) -> None:
+async def test_a_closed_share_is_not_opened_to_tell_who_waits(
+    shares: list[RedisLimitStore],
+) -> None:
     """Nobody would close it again."""
     limiter = shares[0].limiter(COMPANY, EVEN)
     await call(limiter)
-    keeper = limiter._desk()[1]
+    backend = limiter._queue_here()[1]
     await shares[0].aclose()
-    assert isinstance(keeper, RedisKeeper)
-    keeper.tell()
+    assert isinstance(backend, RedisBackend)
+    backend.publish()
 
     assert shares[0].open_link is None
 
@@ -443,13 +451,13 @@ async def test_a_closed_share_is_not_opened_to_tell_who_waits(shares: list[Redis
 async def test_a_grant_costs_few_scripts(per_second: int | None, most: float) -> None:
     """One when the slot is free; two when it must be waited for, and more when that was missed."""
     with own_server() as server:
-        shares = [RedisShare(server.url, expected_processes=3) for _ in range(3)]
+        shares = [RedisLimitStore(server.url, expected_processes=3) for _ in range(3)]
         limits = Limits(per_second=per_second, per_day=None)
-        limiters = [share.limiter(COMPANY, limits) for share in shares]
+        limiters = [store.limiter(COMPANY, limits) for store in shares]
 
         await asyncio.gather(*(call(limiter) for _ in range(12) for limiter in limiters))
-        for share in shares:
-            await share.aclose()
+        for store in shares:
+            await store.aclose()
         async with Redis.from_url(server.url) as client:
             stats = await client.info("commandstats")
 

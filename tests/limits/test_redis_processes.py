@@ -77,20 +77,20 @@ class Workers:
             process.kill()
             process.communicate()
 
-    def told(self) -> list[dict[str, Any]]:
+    def reported(self) -> list[dict[str, Any]]:
         """Wait for what those tell that live."""
-        told = []
+        reported = []
         for process in self.processes:
             out, _ = process.communicate(timeout=60)
             if process.returncode == 0:
-                told.append(json.loads(out))
-        return told
+                reported.append(json.loads(out))
+        return reported
 
 
-def ended(told: list[dict[str, Any]]) -> dict[str, int]:
+def ended(reported: list[dict[str, Any]]) -> dict[str, int]:
     """Add up how the calls ended."""
     sums: dict[str, int] = {}
-    for one in told:
+    for one in reported:
         for end, count in one["ends"].items():
             sums[end] = sums.get(end, 0) + count
     return sums
@@ -113,10 +113,10 @@ def test_eight_processes_keep_the_pace_of_one(server: RedisServer) -> None:
     """Together they are no faster than the limit, and every call of each of them succeeds."""
     with serve_in_thread(FakeGong(per_second=None, per_day=None)) as fake:
         with Workers(8, fake, server, calls=8) as workers:
-            told = workers.told()
+            reported = workers.reported()
         times = arrivals(fake)
 
-    assert [one["ends"] for one in told] == [{"ok": 8}] * 8
+    assert [one["ends"] for one in reported] == [{"ok": 8}] * 8
     assert len(times) == 64
     assert times[-1] - workers.began >= 63 / RATE
 
@@ -127,10 +127,10 @@ def test_a_killed_process_holds_up_nobody(server: RedisServer) -> None:
         with Workers(4, fake, server, calls=15) as workers:
             until_received(fake, 15)
             workers.processes[0].kill()
-            told = workers.told()
+            reported = workers.reported()
         times = arrivals(fake)
 
-    assert ended(told) == {"ok": 3 * 15}
+    assert ended(reported) == {"ok": 3 * 15}
     assert times[-1] - workers.began >= (len(times) - 1) / RATE
 
 
@@ -154,10 +154,10 @@ def test_trouble_in_the_middle_costs_no_call(server: RedisServer, *, restart: bo
         with Workers(3, fake, server, calls=20) as workers:
             until_received(fake, 20)
             make_trouble()
-            told = workers.told()
+            reported = workers.reported()
         times = arrivals(fake)
 
-    assert ended(told) == {"ok": 60}
+    assert ended(reported) == {"ok": 60}
     assert times[-1] - workers.began >= 59 / (1.05 * RATE)
 
 
@@ -166,9 +166,9 @@ def test_the_days_count_is_exact_over_processes(server: RedisServer) -> None:
     with serve_in_thread(FakeGong(per_second=None, per_day=None)) as fake:
         fake.script(Fault.status(503), times=10)
         with Workers(4, fake, server, calls=40, per_second=200, per_day=100) as workers:
-            told = workers.told()
+            reported = workers.reported()
         sent = len(fake.received)
 
     assert sent == 100
-    assert max(one["used"] for one in told) == 100
-    assert ended(told) == {"ok": 90, "DailyQuotaExceededError": 70}
+    assert max(one["used"] for one in reported) == 100
+    assert ended(reported) == {"ok": 90, "DailyQuotaExceededError": 70}

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gong_async import BasicAuth, GongClient, Limits, MeetingUpdate, RateLimitError
-from gong_async.limits.memory import ProcessShare, careful
+from gong_async.limits.memory import MemoryLimitStore, strictest
 from gong_async.limits.types import Limiter
 from gong_async.testing import FakeGong, Fault
 
@@ -26,8 +26,8 @@ EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
 
 async def take(limiter: Limiter) -> float:
     """Take one turn and return when it was granted."""
-    async with limiter.turn(patience=60) as turn:
-        turn.accepted()
+    async with limiter.acquire(max_wait=60) as permit:
+        permit.accepted()
         return asyncio.get_running_loop().time()
 
 
@@ -57,10 +57,10 @@ async def test_two_clients_of_one_company_share(fake_gong: FakeGong) -> None:
 @pytest.mark.looptime
 async def test_a_company_that_is_held_does_not_slow_another() -> None:
     """Company A waits for a day, B goes on at its pace."""
-    share = ProcessShare()
-    held, free = share.limiter("A", EVEN), share.limiter("B", EVEN)
-    async with held.turn(patience=60) as turn:
-        turn.refused(86_400)
+    store = MemoryLimitStore()
+    held, free = store.limiter("A", EVEN), store.limiter("B", EVEN)
+    async with held.acquire(max_wait=60) as permit:
+        permit.refused(86_400)
     times = [await take(free) for _ in range(3)]
 
     assert times == pytest.approx([0, 1, 2])
@@ -69,12 +69,12 @@ async def test_a_company_that_is_held_does_not_slow_another() -> None:
 @pytest.mark.looptime
 async def test_the_more_careful_limits_hold_until_their_client_is_closed() -> None:
     """A client with a slower pace slows its company while it is open, and no longer."""
-    share = ProcessShare()
-    fast = share.limiter("A", Limits(per_second=10, per_day=None, headroom=0, learns=False))
-    slow = share.limiter("A", EVEN)
+    store = MemoryLimitStore()
+    fast = store.limiter("A", Limits(per_second=10, per_day=None, headroom=0, learns=False))
+    slow = store.limiter("A", EVEN)
     await take(fast)
     together = [await take(fast), await take(slow)]
-    slow.leave()
+    slow.detach()
     alone = [await take(fast), await take(fast)]
 
     assert together == pytest.approx([1, 2])
@@ -84,20 +84,20 @@ async def test_the_more_careful_limits_hold_until_their_client_is_closed() -> No
 @pytest.mark.parametrize("busy", [0, 5, 8], ids=lambda busy: f"{busy}_under_way")
 async def test_places_follow_the_clients_that_come_and_go(busy: int) -> None:
     """In the same loop, too: fewer with a more careful client, more again when it has left."""
-    share = ProcessShare()
-    many = share.limiter("A", Limits(per_second=None, per_day=None, max_in_flight=8))
+    store = MemoryLimitStore()
+    many = store.limiter("A", Limits(per_second=None, per_day=None, max_in_flight=8))
     under_way, most, ended = 0, [0], asyncio.Event()
 
     async def work(until: asyncio.Event) -> None:
         nonlocal under_way
-        async with many.turn(patience=60) as turn:
+        async with many.acquire(max_wait=60) as permit:
             under_way += 1
             most[-1] = max(most[-1], under_way)
             await until.wait()
             under_way -= 1
-            turn.accepted()
+            permit.accepted()
 
-    async def crowd() -> None:
+    async def load() -> None:
         most.append(0)
         until = asyncio.Event()
         tasks = [asyncio.create_task(work(until)) for _ in range(20)]
@@ -108,14 +108,14 @@ async def test_places_follow_the_clients_that_come_and_go(busy: int) -> None:
     await take(many)
     before = [asyncio.create_task(work(ended)) for _ in range(busy)]
     await asyncio.sleep(0.01)
-    few = share.limiter("A", Limits(per_second=None, per_day=None, max_in_flight=2))
+    few = store.limiter("A", Limits(per_second=None, per_day=None, max_in_flight=2))
     await asyncio.sleep(0)
     ended.set()
     await asyncio.gather(*before)
-    await crowd()
-    few.leave()
+    await load()
+    few.detach()
     await asyncio.sleep(0)
-    await crowd()
+    await load()
 
     assert most == [busy, 2, 8]
 
@@ -125,8 +125,8 @@ def test_careful_limits_break_neither() -> None:
     one = Limits(per_second=None, per_day=100, max_in_flight=4, reserve=1)
     other = Limits(per_second=5, per_day=None, max_in_flight=8, reserved_share=0.5)
 
-    assert careful(one, other) == careful(other, one)
-    assert careful(one, other) == Limits(
+    assert strictest(one, other) == strictest(other, one)
+    assert strictest(one, other) == Limits(
         per_second=5, per_day=100, max_in_flight=4, reserve=1, reserved_share=0.5
     )
 
@@ -134,25 +134,25 @@ def test_careful_limits_break_neither() -> None:
 @pytest.mark.looptime
 async def test_idle_companies_are_forgotten_and_remembered_ones_are_not() -> None:
     """Whoever counted calls today stays, whatever became of the client."""
-    share = ProcessShare()
-    await take(share.limiter("busy", EVEN))
+    store = MemoryLimitStore()
+    await take(store.limiter("busy", EVEN))
     for number in range(5_000):
-        share.limiter(f"idle {number}", EVEN)
+        store.limiter(f"idle {number}", EVEN)
     gc.collect()
-    quota = await share.limiter("busy", EVEN).quota()
+    quota = await store.limiter("busy", EVEN).quota()
 
-    assert len(share) <= 600
+    assert len(store) <= 600
     assert quota.used_today == 1
 
 
 async def test_thousands_of_companies_cost_little_memory() -> None:
     """2,000 companies that have made a call each take under 10 MB."""
-    share = ProcessShare()
+    store = MemoryLimitStore()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    seats = [share.limiter(f"company {number}", Limits()) for number in range(2_000)]
-    for seat in seats:
-        await take(seat)
+    clients = [store.limiter(f"company {number}", Limits()) for number in range(2_000)]
+    for client in clients:
+        await take(client)
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
 
@@ -162,7 +162,7 @@ async def test_thousands_of_companies_cost_little_memory() -> None:
 @pytest.mark.looptime
 async def test_wall_clock_steps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of the wall clock neither free calls of the day nor hold anybody."""
-    limiter = ProcessShare().limiter("A", Limits(per_second=None, per_day=2))
+    limiter = MemoryLimitStore().limiter("A", Limits(per_second=None, per_day=2))
     await take(limiter)
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 100_000)

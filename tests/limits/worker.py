@@ -17,9 +17,9 @@ from typing import Any
 
 from gong_async import BasicAuth, GongClient, Limits, MeetingUpdate, RetryPolicy
 from gong_async.errors import GongError
-from gong_async.limits.redis.store import RedisShare
-from gong_async.limits.sqlite.store import HostShare
-from gong_async.limits.types import Lane, Share
+from gong_async.limits.redis.store import RedisLimitStore
+from gong_async.limits.sqlite.store import SQLiteLimitStore
+from gong_async.limits.types import LimitStore, Priority
 from gong_async.testing.server import FAKE_ACCESS_KEY, FAKE_ACCESS_KEY_SECRET
 
 UPDATE = MeetingUpdate(
@@ -31,13 +31,13 @@ UPDATE = MeetingUpdate(
 
 
 @asynccontextmanager
-async def opened(file: str | None, redis: str | None, processes: int) -> AsyncIterator[Share]:
+async def opened(file: str | None, redis: str | None, processes: int) -> AsyncIterator[LimitStore]:
     """Share over a file, or over Redis."""
     if redis is not None:
-        async with RedisShare(redis, expected_processes=processes) as share:
-            yield share
+        async with RedisLimitStore(redis, expected_processes=processes) as store:
+            yield store
     elif file is not None:
-        host = HostShare(file)
+        host = SQLiteLimitStore(file)
         yield host
         host.close()
 
@@ -47,7 +47,7 @@ async def work(
     url: str,
     calls: int,
     limits: dict[str, Any],
-    lane: Lane = "interactive",
+    priority: Priority = "interactive",
     file: str | None = None,
     redis: str | None = None,
     processes: int = 1,
@@ -55,16 +55,16 @@ async def work(
     """Make the calls, all at once, and count how they end."""
     ends: Counter[str] = Counter()
     async with (
-        opened(file, redis, processes) as share,
+        opened(file, redis, processes) as store,
         GongClient(
             BasicAuth(FAKE_ACCESS_KEY, FAKE_ACCESS_KEY_SECRET),
             base_url=url,
             limits=Limits(**limits),
             retry=RetryPolicy(backoff_base=0.1),
-            share=share,
+            limit_store=store,
         ) as gong,
     ):
-        meetings = gong.with_options(lane=lane).meetings
+        meetings = gong.with_options(priority=priority).meetings
 
         async def update(number: int) -> None:
             try:

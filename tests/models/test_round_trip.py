@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from gong_async import (
     AdditionalInvitee,
-    Answer,
     CreatedMeeting,
     DecodeError,
     IntegrationStatus,
     Invitee,
     MeetingUpdate,
+    RawResult,
     UpdatedMeeting,
     UserIntegration,
 )
@@ -138,7 +138,7 @@ json_values = st.recursive(
         json_values,
     )
 )
-@pytest.mark.parametrize("model", [UpdatedMeeting, CreatedMeeting, IntegrationStatus, Answer])
+@pytest.mark.parametrize("model", [UpdatedMeeting, CreatedMeeting, IntegrationStatus, RawResult])
 @settings(deadline=None)
 def test_any_object_is_read_or_refused(model: type[object], payload: dict[str, Any]) -> None:
     """Whatever JSON object comes, there is a result or a DecodeError that names a place."""

@@ -185,7 +185,7 @@ async def test_waiters_get_errors_of_their_own(fake: FakeGong) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         ({"client_id": ""}, "client_id is empty"),
         ({"client_id": "a:b"}, "':'"),
@@ -198,10 +198,10 @@ async def test_waiters_get_errors_of_their_own(fake: FakeGong) -> None:
         ({"app_url": "https://user@app.gong.io"}, "user name"),
     ],
 )
-def test_refuses_what_cannot_be_an_application(options: dict[str, Any], told: str) -> None:
+def test_refuses_what_cannot_be_an_application(options: dict[str, Any], reported: str) -> None:
     """At once."""
     given = {"client_id": "id", "client_secret": "secret", "store": MemoryStore(), **options}
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=reported):
         OAuth(**given)
 
 

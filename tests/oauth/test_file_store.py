@@ -318,9 +318,9 @@ async def test_who_is_cancelled_while_he_waits_keeps_no_lock(store: FileTokenSto
         async with store.lock():
             await asyncio.sleep(0)
 
-    for turn in range(30):
+    for permit in range(30):
         waiting = asyncio.ensure_future(enter())
-        for _ in range(turn % 10):
+        for _ in range(permit % 10):
             await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)

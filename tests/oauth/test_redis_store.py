@@ -128,16 +128,16 @@ async def test_without_redis_the_error_says_so_and_shows_nothing(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (("acme",), "either a url or a client"),
         (("", "redis://127.0.0.1"), "a name"),
         (("acme", "hunter2://"), "cannot be read"),
     ],
 )
-def test_refuses_what_cannot_work(arguments: tuple[str, ...], told: str) -> None:
+def test_refuses_what_cannot_work(arguments: tuple[str, ...], reported: str) -> None:
     """At once, without showing the URL."""
-    with pytest.raises(ConfigurationError, match=told) as caught:
+    with pytest.raises(ConfigurationError, match=reported) as caught:
         RedisTokenStore(*arguments)
 
     assert "hunter2" not in str(caught.value)

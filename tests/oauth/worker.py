@@ -20,7 +20,7 @@ from typing import Any
 
 from gong_async import FileTokenStore, GongClient, Limits, OAuth
 from gong_async.errors import GongError
-from gong_async.limits.memory import ProcessShare
+from gong_async.limits.memory import MemoryLimitStore
 from gong_async.testing.oauth import FAKE_CLIENT_ID, FAKE_CLIENT_SECRET
 
 CALLS = 5
@@ -39,7 +39,7 @@ async def work(url: str, path: str) -> Counter[str]:
             ends[f"{type(error).__name__}: {error}"] += 1
 
     limits = Limits(per_second=None, per_day=None, max_in_flight=CALLS)
-    async with GongClient(oauth, limits=limits, share=ProcessShare()) as gong:
+    async with GongClient(oauth, limits=limits, limit_store=MemoryLimitStore()) as gong:
         await asyncio.gather(*(ask(gong) for _ in range(CALLS)))
     return ends
 
@@ -56,17 +56,17 @@ def die(seconds: float, **where: str) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def tell(value: Any) -> None:
+def emit(value: Any) -> None:
     """Say something to whoever has started this process."""
     print(json.dumps(value), flush=True)  # noqa: T201 - this is how it is heard
 
 
 if __name__ == "__main__":
     place: dict[str, str] = json.loads(sys.argv[1])
-    tell("ready")
+    emit("ready")
     for line in sys.stdin:
         order, _, given = line.strip().partition(" ")
         if order == "call":
-            tell(asyncio.run(work(**place)))
+            emit(asyncio.run(work(**place)))
         else:
-            tell(die(float(given), **place))
+            emit(die(float(given), **place))

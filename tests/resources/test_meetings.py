@@ -13,7 +13,6 @@ from attrs import frozen
 
 from gong_async import (
     AdditionalInvitee,
-    Answer,
     BasicAuth,
     ConfigurationError,
     Endpoint,
@@ -24,6 +23,7 @@ from gong_async import (
     MeetingUpdate,
     NewMeeting,
     NotFoundError,
+    RawResult,
     RetryPolicy,
     ValidationError,
 )
@@ -312,7 +312,7 @@ async def test_any_operation_can_be_called_by_its_route(fake: FakeGong, gong: Go
     """The whole answer is there under Gong's own names, with id and meta."""
     answer = await gong.request("GET /v2/users")
 
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, RawResult)
     assert isinstance(answer.data["users"], list)
     assert answer.request_id == answer.data["requestId"]
     assert (answer.meta.status, answer.meta.attempts) == (200, 1)
@@ -412,7 +412,7 @@ async def test_the_effect_decides_whether_a_call_is_repeated(
 ) -> None:
     """A POST that only reads may be repeated when its answer is lost."""
     fake.script(Fault.drop_after())
-    endpoint = Endpoint("POST", "/v2/meetings/integration/status", Answer, effect="read")
+    endpoint = Endpoint("POST", "/v2/meetings/integration/status", RawResult, effect="read")
     quick = gong.with_options(retry=RetryPolicy(backoff_floor=0, backoff_base=0))
 
     answer = await quick.request(endpoint, body={"emails": [DANA]})

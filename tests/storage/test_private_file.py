@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from gong_async import ConfigurationError, FileTokenStore, GongClient, HostShare
+from gong_async import ConfigurationError, FileTokenStore, GongClient, SQLiteLimitStore
 from gong_async._storage.private_file import (
     LOCAL_FILE_SYSTEMS,
     MOUNTS,
@@ -94,7 +94,7 @@ def test_without_a_home_directory_it_says_what_to_set(
     with pytest.raises(ConfigurationError, match="set GONG_STATE_DIR"):
         state_directory()
     with pytest.raises(ConfigurationError, match="set GONG_STATE_DIR"):
-        HostShare()
+        SQLiteLimitStore()
     with pytest.raises(ConfigurationError, match="set GONG_STATE_DIR"):
         FileTokenStore()
 

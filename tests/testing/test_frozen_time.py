@@ -11,7 +11,7 @@ import pytest
 import time_machine
 from freezegun import freeze_time
 
-from gong_async import BasicAuth, GongClient, HostShare, Limits, MeetingUpdate
+from gong_async import BasicAuth, GongClient, Limits, MeetingUpdate, SQLiteLimitStore
 from gong_async.testing import FakeGong, Fault
 
 THEN = datetime(2020, 2, 29, 12, 0, tzinfo=UTC)
@@ -43,10 +43,10 @@ async def test_calls_go_on_while_the_clock_stands(
     """One after the other at a pace, after a refusal, and in a bulk job with shared limits."""
     auth = BasicAuth(fake.access_key, fake.access_key_secret)
     limits = Limits(per_second=200)
-    share = HostShare(tmp_path / "limits.sqlite3")
+    share = SQLiteLimitStore(tmp_path / "limits.sqlite3")
     fake.script(Fault.rate_limited("0"))
     with stopped():
-        async with GongClient(auth, base_url=fake.url, limits=limits, share=share) as gong:
+        async with GongClient(auth, base_url=fake.url, limits=limits, limit_store=share) as gong:
             for number in range(3):
                 await gong.meetings.update(f"77823422740259378{number}", lunch())
             changes = [(f"77823422740259378{number}", lunch()) for number in range(3, 6)]

@@ -14,7 +14,7 @@ from gong_async.testing.algorithms import (
     TokenBucket,
     make_algorithm,
 )
-from gong_async.testing.quotas import DAY, DayCount, retry_after
+from gong_async.testing.quotas import DAY, DayCounter, retry_after
 
 
 def admitted(algorithm: AlgorithmName, rate: float, times: list[float]) -> list[float]:
@@ -213,7 +213,7 @@ def test_refused_calls_may_use_up_the_day(count_refused: bool, used: int) -> Non
 
 def test_a_day_remembers_no_more_than_its_limit() -> None:
     """Hammering at a closed day does not fill the memory."""
-    day = DayCount()
+    day = DayCounter()
     for now in range(1000):
         day.take(float(now), limit=10)
 

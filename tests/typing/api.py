@@ -10,7 +10,6 @@ from attrs import frozen
 
 from gong_async import (
     AdditionalInvitee,
-    Answer,
     Auth,
     BasicAuth,
     BearerAuth,
@@ -23,7 +22,6 @@ from gong_async import (
     Endpoint,
     GongClient,
     GongError,
-    HostShare,
     IntegrationStatus,
     Invitee,
     Limits,
@@ -34,8 +32,10 @@ from gong_async import (
     Outcome,
     PermissionDeniedError,
     RateLimitError,
+    RawResult,
     RetryPolicy,
     Secret,
+    SQLiteLimitStore,
     UpdatedMeeting,
     UserIntegration,
     ValidationError,
@@ -127,9 +127,11 @@ def build(environ: Mapping[str, str]) -> Iterator[GongClient]:
     yield GongClient(Vault())
     yield GongClient.from_env()
     yield GongClient.from_env(environ, timeout=3.0)
-    yield GongClient.from_env(limits=Limits(), retry=RetryPolicy(), share=HostShare(), hooks=[])
+    yield GongClient.from_env(
+        limits=Limits(), retry=RetryPolicy(), limit_store=SQLiteLimitStore(), hooks=[]
+    )
     yield GongClient.from_env(session=None, connector=None, user_agent=None, base_url=None)
-    yield GongClient.from_env(sharee=HostShare())  # type: ignore[call-arg]
+    yield GongClient.from_env(sharee=SQLiteLimitStore())  # type: ignore[call-arg]
     yield GongClient.from_env(limits={})  # type: ignore[arg-type]
     yield GongClient.from_env(retry=3)  # type: ignore[arg-type]
     yield GongClient.from_env(timeout="5")  # type: ignore[arg-type]
@@ -169,7 +171,7 @@ async def one(gong: GongClient) -> None:
 async def request(gong: GongClient) -> None:
     """Call what is not modelled."""
     answer = await gong.request("GET /v2/users", query={"cursor": "x", "n": 1, "all": True})
-    assert_type(answer, Answer)
+    assert_type(answer, RawResult)
     assert_type(answer.data, Mapping[str, Any])
 
     endpoint = Endpoint("GET", "/v2/users/{id}", User, effect="read")
@@ -201,13 +203,13 @@ async def many(gong: GongClient) -> None:
 
 async def copies(gong: GongClient) -> None:
     """Open, close, and change options."""
-    async with gong as same, gong.with_options(timeout=3) as twin:
+    async with gong as same, gong.with_options(timeout=3) as derived:
         assert_type(same, GongClient)
-        assert_type(twin, GongClient)
-    gong.with_options(lane="bulk", retry=RetryPolicy())
+        assert_type(derived, GongClient)
+    gong.with_options(priority="bulk", retry=RetryPolicy())
     gong.with_options(timeout="5")  # type: ignore[arg-type]
     gong.with_options(retry=3)  # type: ignore[arg-type]
-    gong.with_options(lane="fast")  # type: ignore[arg-type]
+    gong.with_options(priority="fast")  # type: ignore[arg-type]
 
 
 def errors(error: GongError) -> None:

@@ -95,8 +95,8 @@ def support_bundle(job: JobFile) -> dict[str, object]:
 
 def _reasons(connection: Connection, path: Path) -> Iterator[tuple[str, str | None, int, int]]:
     for kind, message, place, body in connection.execute(_REASONS):
-        told = None if message is None else _masked(impersonal(message, body), path)
-        yield kind, told, 1, place
+        reported = None if message is None else _masked(impersonal(message, body), path)
+        yield kind, reported, 1, place
 
 
 def _item(connection: Connection, row: tuple[Any, ...]) -> dict[str, object]:
@@ -116,8 +116,12 @@ def _item(connection: Connection, row: tuple[Any, ...]) -> dict[str, object]:
 
 
 def _request(row: tuple[Any, ...]) -> dict[str, object]:
-    told = dict(zip(_REQUEST, row, strict=True))
-    return {**told, "sent_at": _time(told["sent_at"]), "ended_at": _time(told["ended_at"])}
+    reported = dict(zip(_REQUEST, row, strict=True))
+    return {
+        **reported,
+        "sent_at": _time(reported["sent_at"]),
+        "ended_at": _time(reported["ended_at"]),
+    }
 
 
 def _masked(text: str, path: Path) -> str:

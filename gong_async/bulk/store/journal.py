@@ -22,7 +22,7 @@ from gong_async._storage.database import Database
 from gong_async._storage.lock import ProcessLock
 from gong_async.bulk.error_scope import Stop
 from gong_async.bulk.records import BulkItem, BulkOptions
-from gong_async.bulk.store.rows import Entry, make_ending, make_intent, prepare_entries
+from gong_async.bulk.store.rows import JournalRow, make_ending, make_intent, prepare_entries
 from gong_async.bulk.store.schema import ASK, JOURNAL, LEDGER
 from gong_async.bulk.store.writer import Writer
 from gong_async.errors import JournalError
@@ -326,12 +326,12 @@ class Journal:
             self._finished += 1
             return self.writer.submit(work)
 
-        def set_aside_late(connection: Connection) -> None:
+        def skip_late(connection: Connection) -> None:
             work(connection)
             # Its organizer's items may have been set aside while this one was under way.
             connection.execute(_SET_ASIDE_LATE, (item.place,))
 
-        return self.writer.submit(set_aside_late)
+        return self.writer.submit(skip_late)
 
     async def note_progress(self, finishes_at: datetime | None) -> str | None:
         """Write down the forecast, if there is a new one; return what another process asks for."""
@@ -454,7 +454,9 @@ class Journal:
 
         return work
 
-    def _behind_last_attempt(self, item: PlannedItem, entry: Entry) -> Callable[[Connection], None]:
+    def _behind_last_attempt(
+        self, item: PlannedItem, entry: JournalRow
+    ) -> Callable[[Connection], None]:
         """Return the entry, or the work of writing down before it how the last request ended."""
         last_attempt, item.last_attempt = item.last_attempt, None
         if last_attempt is None:

@@ -66,7 +66,7 @@ _MOST_ROWS = 16
 
 
 @frozen(eq=False)
-class Entry:
+class JournalRow:
     """One row for one of the views."""
 
     view: str
@@ -78,12 +78,12 @@ class Entry:
         write_entries(connection, [self])
 
 
-def make_intent(place: int, meeting_id: str, attempt: int) -> Entry:
+def make_intent(place: int, meeting_id: str, attempt: int) -> JournalRow:
     """Return the announcement of a request, at this moment."""
-    return Entry("intent", (place, time.time(), meeting_id, attempt))
+    return JournalRow("intent", (place, time.time(), meeting_id, attempt))
 
 
-def make_ending(record: BulkItem) -> Entry:
+def make_ending(record: BulkItem) -> JournalRow:
     """Return what became of an item, at this moment."""
     row = (
         record.place,
@@ -98,10 +98,10 @@ def make_ending(record: BulkItem) -> Entry:
         record.seconds_waited,
         record.seconds_on_wire,
     )
-    return Entry("ending", row)
+    return JournalRow("ending", row)
 
 
-def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
+def write_entries(connection: Connection, entries: Sequence[JournalRow]) -> None:
     """Write entries down, those of one meeting in their order, with few statements."""
     if len({entry.row[_MEETING] for entry in entries}) == len(entries):
         entries = sorted(entries, key=_view)

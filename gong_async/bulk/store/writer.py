@@ -14,7 +14,7 @@ from attrs import define, field
 
 from gong_async._storage.database import Database
 from gong_async._storage.lock import ProcessLock
-from gong_async.bulk.store.rows import Entry, write_entries
+from gong_async.bulk.store.rows import JournalRow, write_entries
 from gong_async.errors import GongError, JournalError
 
 if TYPE_CHECKING:
@@ -190,9 +190,9 @@ class Writer:
         try:
             in_place = self._require_in_place
             with self.database.transaction(before_commit=in_place) as connection:
-                for alike, orders in groupby(batch, lambda order: type(order.work) is Entry):
+                for alike, orders in groupby(batch, lambda order: type(order.work) is JournalRow):
                     if alike:
-                        write_entries(connection, [cast("Entry", o.work) for o in orders])
+                        write_entries(connection, [cast("JournalRow", o.work) for o in orders])
                         continue
                     for order in orders:
                         order.result = order.work(connection)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gong_async._redact import Redactor
-from gong_async.cli.bulk.snapshot import Standing, seconds_to
+from gong_async.cli.bulk.snapshot import JobSnapshot, seconds_to
 from gong_async.cli.bulk.wording import COUNTS, duration, tally
 
 _STYLES = {"done": "green", "failed": "bold red", "in_doubt": "yellow", "organizer": "magenta"}
@@ -31,11 +31,11 @@ class Bar:
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, auto_refresh=False)
 
-    def show(self, standing: Standing) -> None:
+    def show(self, snapshot: JobSnapshot) -> None:
         """Redraw."""
         if not self._live.is_started:
             self._live.start()
-        drawn = Group(_bar(standing), _counts(standing), _pace(standing))
+        drawn = Group(_bar(snapshot), _counts(snapshot), _pace(snapshot))
         self._live.update(drawn, refresh=True)
 
     def say(self, text: str) -> None:
@@ -47,8 +47,8 @@ class Bar:
         self._live.stop()
 
 
-def _bar(standing: Standing) -> Table:
-    ended, total = standing.status.ended, standing.total
+def _bar(snapshot: JobSnapshot) -> Table:
+    ended, total = snapshot.status.ended, snapshot.total
     row = Table.grid(expand=True, padding=(0, 1))
     row.add_column(ratio=1)
     row.add_column(justify="right")
@@ -60,25 +60,25 @@ def _bar(standing: Standing) -> Table:
     return row
 
 
-def _counts(standing: Standing) -> Text:
+def _counts(snapshot: JobSnapshot) -> Text:
     return Text(_GAP).join(
         Text(f"{items:,} {COUNTS[name]}", style=_STYLES[name] if items else "dim")
-        for name, items in tally(standing.status).items()
+        for name, items in tally(snapshot.status).items()
         if name in _STYLES and (items or name in {"done", "failed"})
     )
 
 
-def _pace(standing: Standing) -> Text:
-    status, words = standing.status, Text()
+def _pace(snapshot: JobSnapshot) -> Text:
+    status, words = snapshot.status, Text()
     if status.state == "parked" and status.resume_at is not None:
         reason = Redactor()(status.reason or "")
         return words.append(f"waits until {_when(status.resume_at)}: {reason}", style="yellow")
-    words.append(f"{standing.rate:.1f}/s")
+    words.append(f"{snapshot.rate:.1f}/s")
     if status.finishes_at is not None and status.left:
-        left = duration(standing.seconds_left or 0.0)
+        left = duration(snapshot.seconds_left or 0.0)
         words.append(f"{_GAP}ends {_when(status.finishes_at)}, in {left}", style="cyan")
-    if standing.left_today is not None:
-        words.append(f"{_GAP}{standing.left_today:,} calls left today", style="dim")
+    if snapshot.left_today is not None:
+        words.append(f"{_GAP}{snapshot.left_today:,} calls left today", style="dim")
     return words
 
 

@@ -25,7 +25,7 @@ _LOCK_STEP = 0.05
 @click.pass_obj
 def pause(diagnostics: Diagnostics, /, *, name: str) -> None:
     """Ask the process that runs JOB to stop in good order. It can be resumed."""
-    _tell(find_job(name), "pause", diagnostics)
+    _print(find_job(name), "pause", diagnostics)
 
 
 @click.command(epilog=EPILOG)
@@ -35,7 +35,7 @@ def cancel(diagnostics: Diagnostics, /, *, name: str) -> None:
     """End JOB: what was not sent yet never is. Also if nobody runs it."""
     job = find_job(name)
     if job.status().state in _ENDED or not _cancel_idle(job):
-        _tell(job, "cancel", diagnostics)
+        _print(job, "cancel", diagnostics)
         status = job.status()
         is_heard = status.pid is not None or status.state in {*_ENDED, "planning"}
         # A run that was about to end may not have looked any more.
@@ -69,7 +69,7 @@ def _take(job: JobFile) -> bool:
     return False
 
 
-def _tell(job: JobFile, what: str, diagnostics: Diagnostics) -> None:
+def _print(job: JobFile, what: str, diagnostics: Diagnostics) -> None:
     status = job.status()
     if not job.ask(what):
         text = f"Nobody runs job {status.id}, which is {status.state}: nothing to {what}"

@@ -12,8 +12,8 @@ from attrs import define, field
 from gong_async._client import GongClient
 from gong_async.bulk.job import BulkJob
 from gong_async.bulk.records import BulkItem
-from gong_async.cli.bulk.progress import Progress
-from gong_async.cli.bulk.snapshot import Gauge
+from gong_async.cli.bulk.progress import ProgressDisplay
+from gong_async.cli.bulk.snapshot import RateMeter
 from gong_async.errors import GongError
 
 _SHOW_SECONDS = 1.0
@@ -27,9 +27,9 @@ class Driver:
 
     job: BulkJob
     gong: GongClient
-    display: Progress
+    display: ProgressDisplay
     warn: Callable[[str], None]
-    _gauge: Gauge = field(factory=Gauge, init=False)
+    _rate_meter: RateMeter = field(factory=RateMeter, init=False)
     _pausing: asyncio.Task[None] | None = field(default=None, init=False)
     _reading: asyncio.Task[None] | None = field(default=None, init=False)
     _cut: bool = field(default=False, init=False)
@@ -84,8 +84,8 @@ class Driver:
         # What is wrong with the files the run will tell; a terminal may be gone.
         with suppress(GongError, OSError):
             status, quota = await self.job.status(), await self.gong.quota()
-            standing = self._gauge.read(status, time.monotonic(), left_today=quota.left_today)
-            self.display.show(standing)
+            snapshot = self._rate_meter.read(status, time.monotonic(), left_today=quota.left_today)
+            self.display.show(snapshot)
 
     async def _read(self, items: AsyncGenerator[BulkItem, None]) -> None:
         if self._cut:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import click
 
 from gong_async.cli.exits import EPILOG
-from gong_async.cli.lazy import Entry, LazyGroup
+from gong_async.cli.lazy import CommandSpec, LazyGroup
 
 _COMMANDS = {
-    "plan": Entry("bulk.plan", "Tell what sending a file would do and cost. Sends nothing."),
-    "run": Entry("bulk.run", "Update the meetings in a file."),
-    "resume": Entry("bulk.run", "Go on with a job that was stopped, or killed."),
-    "status": Entry("bulk.status", "Tell how a job stands, or watch it."),
-    "pause": Entry("bulk.control", "Ask whoever runs a job to stop in good order."),
-    "cancel": Entry("bulk.control", "End a job: what was not sent yet never is."),
-    "report": Entry("bulk.report", "Tell what became of a job and of its items."),
-    "undo": Entry("bulk.report", "Write a file that takes a job's meetings back."),
-    "purge": Entry("bulk.report", "Remove what a job keeps of meetings' contents."),
-    "list": Entry("bulk.status", "List the jobs.", name="list_command"),
+    "plan": CommandSpec("bulk.plan", "Tell what sending a file would do and cost. Sends nothing."),
+    "run": CommandSpec("bulk.run", "Update the meetings in a file."),
+    "resume": CommandSpec("bulk.run", "Go on with a job that was stopped, or killed."),
+    "status": CommandSpec("bulk.status", "Tell how a job stands, or watch it."),
+    "pause": CommandSpec("bulk.control", "Ask whoever runs a job to stop in good order."),
+    "cancel": CommandSpec("bulk.control", "End a job: what was not sent yet never is."),
+    "report": CommandSpec("bulk.report", "Tell what became of a job and of its items."),
+    "undo": CommandSpec("bulk.report", "Write a file that takes a job's meetings back."),
+    "purge": CommandSpec("bulk.report", "Remove what a job keeps of meetings' contents."),
+    "list": CommandSpec("bulk.status", "List the jobs.", name="list_command"),
 }
 
 

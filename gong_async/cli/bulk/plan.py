@@ -114,7 +114,7 @@ class _Show:
             }
             click.echo(json.dumps(known))
             return
-        for name, text in self._told(plan).items():
+        for name, text in self._describe(plan).items():
             click.echo(one_line(f"{name:<12}{text}"))
 
     def differences(self, found: Iterator[Difference]) -> Iterator[None]:
@@ -141,22 +141,22 @@ class _Show:
         before, after = _shown(difference.before), _shown(difference.after)
         click.echo(one_line(f"{where}, {difference.field}: {before} -> {after}"))
 
-    def _told(self, plan: BulkPlan) -> Mapping[str, str]:
+    def _describe(self, plan: BulkPlan) -> Mapping[str, str]:
         forecast, per_day = plan.forecast, self.limits.per_day
-        told = {"changes": f"{plan.items:,} in {self.file.name}"}
+        reported = {"changes": f"{plan.items:,} in {self.file.name}"}
         for reason, text in _REASONS.items():
             if skipped := plan.skipped.get(reason):
-                told[reason] = f"{skipped:,} {text}"
-        told["to send"] = f"{plan.to_send:,}"
+                reported[reason] = f"{skipped:,} {text}"
+        reported["to send"] = f"{plan.to_send:,}"
         asked = f"{number_of(plan.check_requests, 'request')} to ask whether they can be updated"
-        told["organizers"] = f"{plan.organizers:,}, {asked}"
-        told["requests"] = f"{forecast.requests:,}, repetitions not counted"
+        reported["organizers"] = f"{plan.organizers:,}, {asked}"
+        reported["requests"] = f"{forecast.requests:,}, repetitions not counted"
         left = "" if forecast.left_today is None else f", {forecast.left_today:,} left today"
         pace = "any number" if forecast.per_second is None else f"{forecast.per_second:.2f}"
-        told["quota"] = f"{pace} a second, {per_day:,} a day{left}"
-        told["takes"] = f"{duration(forecast.seconds)} ({forecast.days:.1f} days)"
-        told["finishes"] = f"{moment(forecast.finishes_at)}, if it begins now"
-        return told
+        reported["quota"] = f"{pace} a second, {per_day:,} a day{left}"
+        reported["takes"] = f"{duration(forecast.seconds)} ({forecast.days:.1f} days)"
+        reported["finishes"] = f"{moment(forecast.finishes_at)}, if it begins now"
+        return reported
 
 
 def _shown(value: Any) -> str:

@@ -12,17 +12,17 @@ from typing import Protocol
 import click
 from attrs import define, field
 
-from gong_async.cli.bulk.snapshot import Standing
+from gong_async.cli.bulk.snapshot import JobSnapshot
 from gong_async.cli.bulk.wording import tally
 from gong_async.cli.diagnostics import Diagnostics
 
 _LINE_SECONDS = 60.0
 
 
-class Progress(Protocol):
+class ProgressDisplay(Protocol):
     """Shows how a job stands."""
 
-    def show(self, standing: Standing) -> None:
+    def show(self, snapshot: JobSnapshot) -> None:
         """Show it; called about once a second."""
         ...
 
@@ -47,22 +47,22 @@ class Lines:
     def __attrs_post_init__(self) -> None:
         self._next = self.clock() + self.every
 
-    def show(self, standing: Standing) -> None:
+    def show(self, snapshot: JobSnapshot) -> None:
         """Write a line when it is time."""
         if self.clock() < self._next:
             return
         self._next = self.clock() + self.every
-        status, left = standing.status, standing.seconds_left
+        status, left = snapshot.status, snapshot.seconds_left
         self.diagnostics.note(
             "progress",
-            standing.text(),
+            snapshot.text(),
             job=status.id,
             state=status.state,
-            total=standing.total,
+            total=snapshot.total,
             counts=tally(status),
-            rate=round(standing.rate, 3),
+            rate=round(snapshot.rate, 3),
             seconds_left=None if left is None else round(left),
-            left_today=standing.left_today,
+            left_today=snapshot.left_today,
         )
 
     def say(self, text: str) -> None:
@@ -73,7 +73,7 @@ class Lines:
         """Do nothing."""
 
 
-def make_progress(diagnostics: Diagnostics, *, wanted: bool) -> Progress:
+def make_progress(diagnostics: Diagnostics, *, wanted: bool) -> ProgressDisplay:
     """Return the bar if it is wanted, stderr is a terminal and the extra `cli` is complete."""
     if not wanted:
         return Lines(diagnostics, every=math.inf)

@@ -92,7 +92,7 @@ def report(
             click.echo(line)
     if failed is not None:
         rows = write_atomically(failed, failed_rows(job))
-        _tell_rows(diagnostics, failed, rows, "when they are corrected")
+        _print_rows(diagnostics, failed, rows, "when they are corrected")
     if bundle is not None:
         write_atomically(bundle, [json.dumps(support_bundle(job), indent=2)])
         diagnostics.note("file", f"{bundle} is written", path=str(bundle))
@@ -112,7 +112,7 @@ def undo(diagnostics: Diagnostics, /, *, name: str, output: Path) -> Exit:
     _refuse_running(job)
     back = reverse(job)
     rows = write_atomically(output, back.known)
-    _tell_rows(diagnostics, output, rows, "to send them")
+    _print_rows(diagnostics, output, rows, "to send them")
     if not back.unknown:
         return Exit.DONE
     shown = back.unknown if diagnostics.as_json else back.unknown[:_MOST_IDS]
@@ -139,7 +139,7 @@ def purge(diagnostics: Diagnostics, /, *, name: str, force: bool) -> None:
     diagnostics.note("purge", text, removed=removed)
 
 
-def _tell_rows(diagnostics: Diagnostics, path: Path, rows: int, when: str) -> None:
+def _print_rows(diagnostics: Diagnostics, path: Path, rows: int, when: str) -> None:
     text = f"{number_of(rows, 'row')} in {path}"
     if rows:
         text += f"; {when}: gong-async bulk run {shlex.quote(str(path))}"

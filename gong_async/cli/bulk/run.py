@@ -87,15 +87,15 @@ def run(
         plan = await job.plan()
         note_doubts(inputs, diagnostics)
         planned = JobFile(job.path)
-        if not new and (twin := _unfinished(planned)) is not None:
+        if not new and (derived := _unfinished(planned)) is not None:
             _discard(planned)
-            raise _refusal(twin)
+            raise _refusal(derived)
         status = planned.status()
         click.echo(status.id)
         forecast = plan.forecast
         ends = f"about {duration(forecast.seconds)}, until {moment(forecast.finishes_at)}"
-        told = counts(status, always=("planned",))
-        text = [f"{told}, from {file.name} to {status.origin}: {ends}"]
+        reported = counts(status, always=("planned",))
+        text = [f"{reported}, from {file.name} to {status.origin}: {ends}"]
         left = forecast.left_today
         if left is not None and forecast.requests > left and not session.wait:
             text.append(f"Today's {left:,} calls do not suffice: the job will park, to be resumed")
@@ -164,14 +164,14 @@ def _unfinished(planned: JobFile) -> BulkStatus | None:
     return None
 
 
-def _refusal(twin: BulkStatus) -> JournalError:
-    name = name_of(twin)
-    if twin.pid is not None:
-        what = f"is run by process {twin.pid}; watch it: gong-async bulk status {name} --follow"
+def _refusal(derived: BulkStatus) -> JournalError:
+    name = name_of(derived)
+    if derived.pid is not None:
+        what = f"is run by process {derived.pid}; watch it: gong-async bulk status {name} --follow"
     else:
-        what = f"is {twin.state}; go on with it: gong-async bulk resume {name}"
+        what = f"is {derived.state}; go on with it: gong-async bulk resume {name}"
     return JournalError(
-        f"job {twin.id} of the same changes {what}. Or send them in another job: --new",
+        f"job {derived.id} of the same changes {what}. Or send them in another job: --new",
         reason="state",
     )
 

@@ -14,7 +14,7 @@ _WINDOW = 60.0
 
 
 @frozen(kw_only=True)
-class Standing:
+class JobSnapshot:
     """One moment of a job."""
 
     status: BulkStatus
@@ -47,19 +47,19 @@ class Standing:
 
 
 @define
-class Gauge:
+class RateMeter:
     """Makes standings of statuses, and measures the rate between them."""
 
     _seen: deque[tuple[float, int]] = field(factory=deque, init=False)
 
-    def read(self, status: BulkStatus, now: float, *, left_today: int | None = None) -> Standing:
+    def read(self, status: BulkStatus, now: float, *, left_today: int | None = None) -> JobSnapshot:
         """Return how the job stands; `now` is on a steady clock."""
         self._seen.append((now, status.ended))
         while self._seen[0][0] < now - _WINDOW:
             self._seen.popleft()
         (began, before), (_, after) = self._seen[0], self._seen[-1]
         rate = max(0, after - before) / (now - began) if now > began else 0.0
-        return Standing(status=status, rate=rate, left_today=left_today)
+        return JobSnapshot(status=status, rate=rate, left_today=left_today)
 
 
 def seconds_to(when: datetime | None) -> float | None:

@@ -12,7 +12,7 @@ import click
 from gong_async.bulk.records import BulkStatus
 from gong_async.bulk.store.job_file import JobFile, find_job, list_jobs
 from gong_async.cli.bulk.progress import make_progress
-from gong_async.cli.bulk.snapshot import Gauge, seconds_to
+from gong_async.cli.bulk.snapshot import RateMeter, seconds_to
 from gong_async.cli.bulk.summary import Summary
 from gong_async.cli.bulk.wording import COUNTS, counts, duration, facts, moment, tally
 from gong_async.cli.diagnostics import Diagnostics, one_line
@@ -44,7 +44,7 @@ def status(diagnostics: Diagnostics, /, *, name: str, follow: bool, as_json: boo
     if as_json or diagnostics.as_json:
         click.echo(json.dumps(facts(found), indent=2))
         return Exit.DONE
-    for key, text in _told(found).items():
+    for key, text in _describe(found).items():
         click.echo(one_line(f"{key:<12}{text}"))
     return Exit.DONE
 
@@ -66,20 +66,20 @@ def list_command(diagnostics: Diagnostics, /, *, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps({**facts(found), "age": round(age)}))
         else:
-            told = f"{found.id}  {found.state:<11}  {duration(age):>11} old  {counts(found)}"
-            click.echo(one_line(told))
+            reported = f"{found.id}  {found.state:<11}  {duration(age):>11} old  {counts(found)}"
+            click.echo(one_line(reported))
     if not jobs and not as_json:
         diagnostics.note("list", "There are no jobs")
 
 
 def _follow(job: JobFile, diagnostics: Diagnostics) -> Exit:
     """Show how the job stands until nobody runs it any more."""
-    display, gauge = make_progress(diagnostics, wanted=True), Gauge()
+    display, rate_meter = make_progress(diagnostics, wanted=True), RateMeter()
     begin_by = time.monotonic() + _BEGIN_SECONDS
     try:
         while True:
             found, now = job.status(), time.monotonic()
-            display.show(gauge.read(found, now))
+            display.show(rate_meter.read(found, now))
             begins = found.state in {"planning", "planned"} and now < begin_by
             if found.pid is None and not begins:
                 break
@@ -91,28 +91,28 @@ def _follow(job: JobFile, diagnostics: Diagnostics) -> Exit:
     return summary.exit
 
 
-def _told(found: BulkStatus) -> dict[str, str]:
-    told: dict[str, Any] = {
+def _describe(found: BulkStatus) -> dict[str, str]:
+    reported: dict[str, Any] = {
         "job": f"{found.id}, planned {moment(found.planned_at)} for {found.origin}",
         "state": found.state,
     }
     if found.pid is not None:
-        told["state"] += f" in process {found.pid}"
+        reported["state"] += f" in process {found.pid}"
     elif found.reason:
-        told["state"] += f": {found.reason}"
+        reported["state"] += f": {found.reason}"
     if found.pid is not None and found.reason:
-        told["waits"] = found.reason
+        reported["waits"] = found.reason
     if found.resume_at is not None:
-        told["goes on"] = _until(found.resume_at)
+        reported["goes on"] = _until(found.resume_at)
     for name, items in tally(found).items():
         if items or name == "done":
-            told[COUNTS[name]] = f"{items:,}"
+            reported[COUNTS[name]] = f"{items:,}"
     if found.began_at is not None and found.state != "interrupted":
         began = f"run {found.runs} since {moment(found.began_at)}"
-        told["pace"] = f"{found.rate:.1f} a second, {began}"
+        reported["pace"] = f"{found.rate:.1f} a second, {began}"
     if found.finishes_at is not None:
-        told["finishes"] = _until(found.finishes_at)
-    return {**told, "journal": str(found.path)}
+        reported["finishes"] = _until(found.finishes_at)
+    return {**reported, "journal": str(found.path)}
 
 
 def _until(when: datetime) -> str:

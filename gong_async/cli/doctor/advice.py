@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gong_async.cli.bulk.wording import duration, moment, number_of
 from gong_async.cli.doctor.environment import SETTINGS_PAGE, Target
-from gong_async.cli.findings import Finding, advised, note, ok, problem
+from gong_async.cli.findings import Diagnosis, advised, note, ok, problem
 from gong_async.errors import (
     APITimeoutError,
     AuthenticationError,
@@ -25,7 +25,7 @@ _CLOCK_NOTE = 60.0
 _CLOCK_PROBLEM = 300.0
 
 
-def judge_error(error: GongError, target: Target, *, named: bool) -> Finding:
+def advise_error(error: GongError, target: Target, *, named: bool) -> Diagnosis:
     """Say what is to be thought of a call without success; `named` is whether a user was named."""
     if isinstance(error, ConfigurationError):
         return advised("call", str(error), "correct it")
@@ -38,7 +38,7 @@ def judge_error(error: GongError, target: Target, *, named: bool) -> Finding:
 
 
 def _advice(error: GongError, target: Target) -> str:
-    default = "" if target.told_by else ", and none was given"
+    default = "" if target.reported_by else ", and none was given"
     compare = f"{SETTINGS_PAGE}{default}"
     match error:
         case LoginRequiredError():
@@ -72,7 +72,7 @@ def _advice(error: GongError, target: Target) -> str:
             return error.hint or "try again"
 
 
-def judge_clock(ahead: float) -> Finding:
+def advise_clock(ahead: float) -> Diagnosis:
     """Say what is to be thought of a clock that is so many seconds ahead, or behind if below 0."""
     off = abs(ahead)
     seen = f"{duration(off)} {'ahead of' if ahead > 0 else 'behind'} Gong's"
@@ -84,7 +84,7 @@ def judge_clock(ahead: float) -> Finding:
     return ok("clock", "as Gong's" if off < _CLOCK_EXACT else seen)
 
 
-def judge_quota(quota: Quota) -> Finding:
+def advise_quota(quota: Quota) -> Diagnosis:
     """Say what is to be thought of what is left."""
     seen = f"{number_of(quota.used_today, 'call')} of the last 24 hours counted on this machine"
     if quota.left_today is not None:
@@ -94,8 +94,8 @@ def judge_quota(quota: Quota) -> Finding:
     waiting = sum(quota.waiting.values())
     if waiting or quota.in_flight:
         seen += f"; {waiting:,} waiting, {quota.in_flight:,} under way"
-    if quota.held_until is not None:
-        seen += f"; held until {moment(quota.held_until)}"
+    if quota.paused_until is not None:
+        seen += f"; held until {moment(quota.paused_until)}"
         return note("quota", seen, "wait: Gong has refused a call for being one too many")
     if quota.left_today == 0:
         when = f" from {moment(quota.resets_at)} on" if quota.resets_at else ""

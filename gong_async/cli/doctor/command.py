@@ -15,15 +15,15 @@ from gong_async.cli.bulk.wording import number_of
 from gong_async.cli.diagnostics import Diagnostics
 from gong_async.cli.doctor.environment import (
     Target,
+    check_proxies,
+    check_variables,
     find_target,
-    look_at_proxies,
-    look_at_variables,
     secrets,
 )
-from gong_async.cli.doctor.installation import look_at_aiohttp, look_at_installation
-from gong_async.cli.doctor.state import look_at_state
+from gong_async.cli.doctor.installation import check_aiohttp, check_installation
+from gong_async.cli.doctor.state import check_state
 from gong_async.cli.exits import EPILOG, Exit
-from gong_async.cli.findings import Finding, has_marks
+from gong_async.cli.findings import Diagnosis, has_marks
 from gong_async.models._shared import check_email
 
 _CONFIGURATION = frozenset({"credential", "base URL"})
@@ -59,8 +59,8 @@ def doctor(
     findings = (finding.clean(redact) for finding in examination.findings())
     if as_json or diagnostics.as_json:
         found = list(findings)
-        told = {"exit": int(_exit(found)), "findings": [attrs.asdict(one) for one in found]}
-        click.echo(json.dumps(told, indent=2))
+        reported = {"exit": int(_exit(found)), "findings": [attrs.asdict(one) for one in found]}
+        click.echo(json.dumps(reported, indent=2))
         return _exit(found)
     found, marks = [], has_marks()
     for finding in findings:
@@ -79,14 +79,14 @@ class Examination:
     email: str | None
     offline: bool
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[Diagnosis]:
         """Look at one thing after the other; what cannot be looked at any more is left out."""
-        yield from look_at_installation()
+        yield from check_installation()
         usable = True
-        for finding in look_at_aiohttp():
+        for finding in check_aiohttp():
             yield finding
             usable = usable and finding.level != "problem"
-        yield from look_at_variables()
+        yield from check_variables()
         credential, login = None, None
         if usable:
             # Not at the top, like those below: they import aiohttp.
@@ -94,38 +94,38 @@ class Examination:
 
             credential, login = find_credential()
             yield credential
-        target, told = find_target(self.base_url, login=login)
-        yield told
-        yield from look_at_proxies()
+        target, reported = find_target(self.base_url, login=login)
+        yield reported
+        yield from check_proxies()
         # Before the call, which writes there.
-        yield from look_at_state()
-        if usable and target is not None and told.level != "problem":
+        yield from check_state()
+        if usable and target is not None and reported.level != "problem":
             may_call = credential is not None and credential.level != "problem"
             yield from self._reach(target, may_call=may_call)
 
-    def _reach(self, target: Target, *, may_call: bool) -> Iterator[Finding]:
-        from gong_async.cli.doctor.network import look_at_network  # noqa: PLC0415
-        from gong_async.cli.doctor.probe import Trial  # noqa: PLC0415
+    def _reach(self, target: Target, *, may_call: bool) -> Iterator[Diagnosis]:
+        from gong_async.cli.doctor.network import check_network  # noqa: PLC0415
+        from gong_async.cli.doctor.probe import Probe  # noqa: PLC0415
 
         reached = not self.offline
-        for finding in look_at_network(target) if reached else ():
+        for finding in check_network(target) if reached else ():
             yield finding
             reached = reached and finding.level != "problem"
         if may_call:
-            trial = Trial(
+            trial = Probe(
                 target=target, base_url=self.base_url, timeout=self.timeout, email=self.email
             )
             yield from trial.run(call=reached)
 
 
-def _exit(findings: list[Finding]) -> Exit:
+def _exit(findings: list[Diagnosis]) -> Exit:
     wrong = {finding.check for finding in findings if finding.level == "problem"}
     if wrong & _CONFIGURATION:
         return Exit.USAGE
     return Exit.FAILED if wrong else Exit.DONE
 
 
-def _summary(findings: list[Finding]) -> str:
+def _summary(findings: list[Diagnosis]) -> str:
     counted = Counter(finding.level for finding in findings)
     notes = f", {number_of(counted['note'], 'note')}" if counted["note"] else ""
     if counted["problem"]:

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from gong_async._base_url import DEFAULT_BASE_URL, base_url
 from gong_async._redact import Secret
-from gong_async.cli.findings import Finding, note, ok, problem
+from gong_async.cli.findings import Diagnosis, note, ok, problem
 from gong_async.errors import ConfigurationError
 
 SETTINGS_PAGE = "Gong's API settings page shows yours"
@@ -31,7 +31,7 @@ class Target:
     url: str
     host: str
     port: int
-    told_by: str | None
+    reported_by: str | None
     """Who has named it; None if it is the default."""
 
     @property
@@ -51,12 +51,12 @@ def secrets() -> list[Secret]:
     return [Secret(os.environ[name]) for name in names]
 
 
-def look_at_variables() -> Iterator[Finding]:
+def check_variables() -> Iterator[Diagnosis]:
     """Name the variables that are set, and never their values."""
     yield ok("variables", f"set: {', '.join(_of_gong())}" if _of_gong() else "none is set")
 
 
-def find_target(option: str | None, *, login: str | None) -> tuple[Target | None, Finding]:
+def find_target(option: str | None, *, login: str | None) -> tuple[Target | None, Diagnosis]:
     """Return where calls go, if that is clear, and what is to be thought of it.
 
     Args:
@@ -68,18 +68,18 @@ def find_target(option: str | None, *, login: str | None) -> tuple[Target | None
         "GONG_BASE_URL": os.environ.get("GONG_BASE_URL"),
         "the login": login,
     }
-    told_by = next((name for name, value in sources.items() if value), None)
+    reported_by = next((name for name, value in sources.items() if value), None)
     try:
-        url = base_url((told_by and sources[told_by]) or DEFAULT_BASE_URL)
+        url = base_url((reported_by and sources[reported_by]) or DEFAULT_BASE_URL)
     except ConfigurationError as error:
-        return None, problem("base URL", str(error), f"correct {told_by}: {SETTINGS_PAGE}")
+        return None, problem("base URL", str(error), f"correct {reported_by}: {SETTINGS_PAGE}")
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    target = Target(url=url, host=parts.hostname or "", port=port, told_by=told_by)
-    return target, _judge(target, parts.path)
+    target = Target(url=url, host=parts.hostname or "", port=port, reported_by=reported_by)
+    return target, _next_step(target, parts.path)
 
 
-def look_at_proxies() -> Iterator[Finding]:
+def check_proxies() -> Iterator[Diagnosis]:
     """Look at variables that other programs follow, and at those that change what is trusted."""
     found = [name for name in PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
     if found:
@@ -101,21 +101,21 @@ def look_at_proxies() -> Iterator[Finding]:
         )
 
 
-def _judge(target: Target, path: str) -> Finding:
-    told = f"{target.url}, from {target.told_by}"
-    if target.told_by is None:
+def _next_step(target: Target, path: str) -> Diagnosis:
+    reported = f"{target.url}, from {target.reported_by}"
+    if target.reported_by is None:
         return ok("base URL", f"{target.url}, the default: no other is given")
     if target.is_gong and not path:
-        return ok("base URL", told)
+        return ok("base URL", reported)
     if target.is_gong:
         do = f"leave the path out, unless a gateway needs it: {SETTINGS_PAGE}"
-        return note("base URL", f"{told}: it has a path, and Gong's API has none", do)
+        return note("base URL", f"{reported}: it has a path, and Gong's API has none", do)
     if target.host == _WEBSITE or target.host.endswith(f".{_WEBSITE}"):
         do = f"give the one of the API, such as https://api.gong.io: {SETTINGS_PAGE}"
-        return problem("base URL", f"{told}: a website of Gong's, not its API", do)
+        return problem("base URL", f"{reported}: a website of Gong's, not its API", do)
     where = "this machine" if target.host in _HERE else "not a host of Gong's API"
     do = f"nothing if that is a fake, or a gateway that may see the credential; {SETTINGS_PAGE}"
-    return note("base URL", f"{told}: {where}", do)
+    return note("base URL", f"{reported}: {where}", do)
 
 
 def _of_gong() -> list[str]:

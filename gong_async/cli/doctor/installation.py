@@ -12,7 +12,7 @@ from importlib import metadata
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gong_async._version import __version__
-from gong_async.cli.findings import Finding, note, ok, problem
+from gong_async.cli.findings import Diagnosis, note, ok, problem
 
 _OLDEST_PYTHON = (3, 11)
 _OLDEST_OPENSSL = (3, 0)
@@ -23,7 +23,7 @@ _ZONE = "Europe/Berlin"
 _UPDATE = "run `pip install --upgrade 'aiohttp>=3.14.4,<4'`"
 
 
-def look_at_installation() -> Iterator[Finding]:
+def check_installation() -> Iterator[Diagnosis]:
     """Look at Python, OpenSSL and the packages, aiohttp apart."""
     python, openssl = platform.python_version(), ssl.OPENSSL_VERSION
     seen = f"{platform.python_implementation()} {python}, {openssl}"
@@ -41,7 +41,7 @@ def look_at_installation() -> Iterator[Finding]:
         yield note("time zones", seen, "run `pip install tzdata`, or give times with an offset")
 
 
-def look_at_aiohttp() -> Iterator[Finding]:
+def check_aiohttp() -> Iterator[Diagnosis]:
     """Look at the one package that everything depends on: its version and its parser."""
     try:
         # Not at the top: the doctor has to live where it is missing, or too old to be imported.
@@ -52,10 +52,10 @@ def look_at_aiohttp() -> Iterator[Finding]:
         version = _version("aiohttp") or "no version"
         yield problem("aiohttp", f"{version}, not usable: {type(error).__name__}: {error}", _UPDATE)
         return
-    yield from judge_aiohttp(loaded.version, compiled=loaded.compiled)
+    yield from advise_aiohttp(loaded.version, compiled=loaded.compiled)
 
 
-def judge_aiohttp(version: str, *, compiled: bool) -> Iterator[Finding]:
+def advise_aiohttp(version: str, *, compiled: bool) -> Iterator[Diagnosis]:
     """Say what is to be thought of a version and its parser."""
     numbers = tuple(map(int, re.findall(r"\d+", version)[:3]))
     if numbers < _SAFE:

@@ -13,7 +13,7 @@ from typing import Any
 
 from gong_async._transport.tls import tls_context
 from gong_async.cli.doctor.environment import PROXIES, SETTINGS_PAGE, Target
-from gong_async.cli.findings import Finding, note, ok, problem
+from gong_async.cli.findings import Diagnosis, note, ok, problem
 
 CONNECT_SECONDS = 10.0
 
@@ -47,7 +47,7 @@ _ISSUERS = frozenset(
 """Who gives certificates to public sites. Others are mostly a company's own proxy."""
 
 
-def look_at_network(target: Target) -> Iterator[Finding]:
+def check_network(target: Target) -> Iterator[Diagnosis]:
     """Resolve, connect and shake hands; no request is sent, and the first failure ends it."""
     name = _resolve(target)
     yield name
@@ -67,7 +67,7 @@ def look_at_network(target: Target) -> Iterator[Finding]:
             yield _shake_hands(connection, target)
 
 
-def _resolve(target: Target) -> Finding:
+def _resolve(target: Target) -> Diagnosis:
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -82,10 +82,10 @@ def _resolve(target: Target) -> Finding:
     return ok("dns", seen)
 
 
-def _shake_hands(connection: socket.socket, target: Target) -> Finding:
+def _shake_hands(connection: socket.socket, target: Target) -> Diagnosis:
     try:
         with tls_context().wrap_socket(connection, server_hostname=target.host) as trusted:
-            return judge_certificate(trusted.getpeercert() or {}, target, trusted.version() or "")
+            return advise_certificate(trusted.getpeercert() or {}, target, trusted.version() or "")
     except ssl.SSLCertVerificationError as error:
         seen = f"the certificate is not trusted: {error.verify_message}"
         return problem("tls", seen, _how_to_trust(error.verify_code))
@@ -95,7 +95,7 @@ def _shake_hands(connection: socket.socket, target: Target) -> Finding:
         return problem("tls", seen, do)
 
 
-def judge_certificate(certificate: dict[str, Any], target: Target, version: str) -> Finding:
+def advise_certificate(certificate: dict[str, Any], target: Target, version: str) -> Diagnosis:
     """Say what is to be thought of a certificate that is trusted."""
     ends = ssl.cert_time_to_seconds(certificate["notAfter"])
     days = int((ends - time.time()) / _DAY)

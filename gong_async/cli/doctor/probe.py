@@ -13,19 +13,19 @@ from gong_async._client import GongClient
 from gong_async._redact import Secret
 from gong_async._storage.private_file import state_directory
 from gong_async._transport import Transport
-from gong_async._wire import Progress, Request, Response
+from gong_async._wire import AttemptProgress, Request, Response
 from gong_async.cli.bulk.wording import number_of
 from gong_async.cli.client import connect, given
-from gong_async.cli.doctor.advice import judge_clock, judge_error, judge_quota
+from gong_async.cli.doctor.advice import advise_clock, advise_error, advise_quota
 from gong_async.cli.doctor.environment import Target
-from gong_async.cli.findings import Finding, note, ok
+from gong_async.cli.findings import Diagnosis, note, ok
 from gong_async.cli.interrupts import interruptible
 from gong_async.errors import ConfigurationError, GongError
 from gong_async.limits.sqlite.schema import FILE_NAME
 from gong_async.models.meetings import IntegrationStatus
 from gong_async.retry import RetryPolicy
 
-NOBODY = "doctor@example.invalid"
+NO_LOAD = "doctor@example.invalid"
 """Whom Gong is asked about unless somebody else is named: that name never belongs to anybody."""
 
 _CALL = "POST /v2/meetings/integration/status"
@@ -42,7 +42,7 @@ class Listener:
     """Seconds that this machine's clock is ahead of the server's; None without an answer."""
 
     async def send(
-        self, request: Request, authorization: Secret, *, timeout: float, progress: Progress
+        self, request: Request, authorization: Secret, *, timeout: float, progress: AttemptProgress
     ) -> Response:
         """Send, and listen."""
         self.asked += 1
@@ -56,13 +56,13 @@ class Listener:
             self.ahead = (began + time.time()) / 2 - (there.timestamp() + 0.5)
         return response
 
-    def distrust(self) -> None:
+    def discard_connections(self) -> None:
         """Let no later request use a connection that is open now."""
-        self.transport.distrust()
+        self.transport.discard_connections()
 
 
 @frozen(kw_only=True)
-class Trial:
+class Probe:
     """One call, the clock by its answer, and the quota after it."""
 
     target: Target
@@ -70,17 +70,17 @@ class Trial:
     timeout: float | None
     email: str | None
 
-    def run(self, *, call: bool) -> list[Finding]:
+    def run(self, *, call: bool) -> list[Diagnosis]:
         """Look at it all; without `call` at the quota only."""
         return asyncio.run(interruptible(self._run(call=call)))
 
-    async def _run(self, *, call: bool) -> list[Finding]:
+    async def _run(self, *, call: bool) -> list[Diagnosis]:
         options = given(base_url=self.base_url, timeout=self.timeout)
-        findings: list[Finding] = []
+        findings: list[Diagnosis] = []
         try:
             client = connect(retry=_ONCE, **options)
         except ConfigurationError as error:  # there is no place for the limits' file
-            found = judge_error(error, self.target, named=self.email is not None)
+            found = advise_error(error, self.target, named=self.email is not None)
             return [evolve(found, seen=f"{found.seen} (no call was made)")]
         async with client as gong:
             if call:
@@ -88,22 +88,22 @@ class Trial:
             findings += await _quota(gong)
         return findings
 
-    async def _call(self, gong: GongClient) -> list[Finding]:
+    async def _call(self, gong: GongClient) -> list[Diagnosis]:
         listener = Listener(gong._call.transport)  # noqa: SLF001 - our own
-        gong._wear(evolve(gong._call, transport=listener))  # noqa: SLF001 - our own
+        gong._attach_resources(evolve(gong._call, transport=listener))  # noqa: SLF001 - our own
         try:
-            status = await gong.meetings.integration_status([self.email or NOBODY])
+            status = await gong.meetings.integration_status([self.email or NO_LOAD])
         except GongError as error:
-            found = judge_error(error, self.target, named=self.email is not None)
+            found = advise_error(error, self.target, named=self.email is not None)
         else:
             found = self._read(status)
         counted = "no call was made"
         if listener.asked:
             counted = f"{number_of(listener.asked, 'call')} made, counted in the day's quota"
         found = evolve(found, seen=f"{found.seen} ({counted})")
-        return [found] if listener.ahead is None else [found, judge_clock(listener.ahead)]
+        return [found] if listener.ahead is None else [found, advise_clock(listener.ahead)]
 
-    def _read(self, status: IntegrationStatus) -> Finding:
+    def _read(self, status: IntegrationStatus) -> Diagnosis:
         users = [
             user for user in status.users if user.email.casefold() == (self.email or "").casefold()
         ]
@@ -118,14 +118,14 @@ class Trial:
         return note("call", f"{seen}: {words}" if words else seen, do)
 
 
-async def _quota(gong: GongClient) -> list[Finding]:
+async def _quota(gong: GongClient) -> list[Diagnosis]:
     try:
         if not (state_directory() / FILE_NAME).exists():
             return [ok("quota", "no call was counted on this machine yet")]
         quota = await gong.quota()
     except (ConfigurationError, OSError):
         return []  # the file was looked at before, and what is wrong with it is told
-    return [judge_quota(quota)]
+    return [advise_quota(quota)]
 
 
 def _date(text: str) -> datetime | None:

@@ -15,7 +15,7 @@ from gong_async.bulk.records import BulkStatus
 from gong_async.bulk.store.job_file import jobs_directory, ledger_path, list_jobs
 from gong_async.bulk.store.schema import LEDGER
 from gong_async.cli.bulk.wording import moment, name_of, number_of
-from gong_async.cli.findings import Finding, advised, note, ok, problem
+from gong_async.cli.findings import Diagnosis, advised, note, ok, problem
 from gong_async.errors import ConfigurationError, GongError, JournalError
 from gong_async.limits.sqlite.schema import FILE_NAME, LIMITS
 
@@ -27,7 +27,7 @@ _LITTLE_ROOM = 256 * 1024**2
 _MOST_NAMED = 5
 
 
-def look_at_state() -> Iterator[Finding]:
+def check_state() -> Iterator[Diagnosis]:
     """Look at the directory; at what is in it only if it can be used."""
     folder = Path()
     try:
@@ -47,7 +47,7 @@ def look_at_state() -> Iterator[Finding]:
         yield problem("state", f"{folder}: {error.strerror or error}", _ELSEWHERE)
 
 
-def _directory(folder: Path) -> Finding:
+def _directory(folder: Path) -> Diagnosis:
     there = _existing(folder)
     if not there.is_dir():
         return problem("state", f"{folder}: {there} is not a directory", _ELSEWHERE)
@@ -66,7 +66,7 @@ def _directory(folder: Path) -> Finding:
     return ok("state", f"{folder}, for this user alone")
 
 
-def _room(folder: Path) -> Finding:
+def _room(folder: Path) -> Diagnosis:
     free = shutil.disk_usage(_existing(folder)).free
     seen = f"{free / 1024**2:,.0f} MiB free"
     do = "make room: what is sent is written down first, and a full disk stops every job"
@@ -75,7 +75,7 @@ def _room(folder: Path) -> Finding:
     return note("disk", seen, do) if free < _LITTLE_ROOM else ok("disk", seen)
 
 
-def _files(folder: Path) -> Iterator[Finding]:
+def _files(folder: Path) -> Iterator[Diagnosis]:
     foreign = [path for path in folder.rglob("*") if not os.access(path, os.R_OK | os.W_OK)]
     if foreign:
         seen = f"{number_of(len(foreign), 'file')} not for this user, the first is {foreign[0]}"
@@ -93,7 +93,7 @@ def _files(folder: Path) -> Iterator[Finding]:
             yield advised(check, str(error), _ELSEWHERE)
 
 
-def _jobs() -> Iterator[Finding]:
+def _jobs() -> Iterator[Diagnosis]:
     unfinished: list[BulkStatus] = []
     running = ended = 0
     for job in list_jobs():
@@ -116,7 +116,7 @@ def _jobs() -> Iterator[Finding]:
         yield note("jobs", f"{more} stopped before the end", "gong-async bulk list")
 
 
-def _stopped(status: BulkStatus) -> Finding:
+def _stopped(status: BulkStatus) -> Diagnosis:
     name, why = name_of(status), f": {status.reason}" if status.reason else ""
     seen = f"{status.id} is {status.state}, {status.left:,} of {status.total:,} to send{why}"
     do = f"gong-async bulk resume {name}, or gong-async bulk cancel {name}"
@@ -125,7 +125,7 @@ def _stopped(status: BulkStatus) -> Finding:
     return note("jobs", seen, do)
 
 
-def _locks(folder: Path) -> Iterator[Finding]:
+def _locks(folder: Path) -> Iterator[Diagnosis]:
     journals = jobs_directory(folder)
     left = [path for path in journals.glob("*.lock") if not path.with_suffix("").exists()]
     if left:

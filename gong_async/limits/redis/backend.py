@@ -10,14 +10,14 @@ from typing import Protocol
 
 from attrs import Factory, define, evolve, field
 
-from gong_async.limits.adaptive_rate import Pace
+from gong_async.limits.adaptive_rate import AdaptiveRate
 from gong_async.limits.day import DayRule
-from gong_async.limits.load import NOBODY, Pulse, Report
+from gong_async.limits.load import NO_LOAD, Heartbeat, Report
 from gong_async.limits.queue import Queue
 from gong_async.limits.redis.connection import Link
 from gong_async.limits.redis.reply import KnownDay, Reply, read_pace
-from gong_async.limits.state import Gate
-from gong_async.limits.types import Lane, Limits, Quota, Settlement
+from gong_async.limits.state import LimiterState
+from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 
 _LONGEST_SLEEP_ALONE = 3.0
 _TRIES_TO_LEARN = 4
@@ -43,7 +43,7 @@ class RedisCompany(Protocol):
     limits: Limits
 
     @property
-    def share(self) -> RedisLinks:
+    def store(self) -> RedisLinks:
         """The connections to the server that keeps the limits."""
         ...
 
@@ -58,17 +58,17 @@ class RedisCompany(Protocol):
         ...
 
 
-def _mirror(keeper: RedisKeeper) -> Gate:
-    limits = keeper.limiter.limits
-    return Gate(limits, day=KnownDay(DayRule(limits.day_resets)))
+def _mirror(backend: RedisBackend) -> LimiterState:
+    limits = backend.limiter.limits
+    return LimiterState(limits, day=KnownDay(DayRule(limits.day_resets)))
 
 
-def _pulse(keeper: RedisKeeper) -> Pulse:
-    return Pulse(keeper.queue, keeper.report, keeper.now, keeper.tell)
+def _heartbeat(backend: RedisBackend) -> Heartbeat:
+    return Heartbeat(backend.queue, backend.report, backend.now, backend.publish)
 
 
 @define(eq=False)
-class RedisKeeper:
+class RedisBackend:
     """Asks the script for slots, and keeps to a share of the limits while Redis is away."""
 
     limiter: RedisCompany
@@ -76,9 +76,9 @@ class RedisKeeper:
     loop: asyncio.AbstractEventLoop
     report: Report = field(factory=Report, init=False)
     """How many calls the loop has; its name is the loop's in Redis."""
-    gate: Gate = field(init=False, default=Factory(_mirror, takes_self=True))
+    state: LimiterState = field(init=False, default=Factory(_mirror, takes_self=True))
     """What Redis last told. Both its clocks are that of the Redis server."""
-    alone: Gate | None = field(default=None, init=False)
+    alone: LimiterState | None = field(default=None, init=False)
     """In force while Redis is away."""
     offset: float = field(init=False)
     """Added to the loop's time it is that of the Redis server."""
@@ -88,7 +88,7 @@ class RedisKeeper:
     _accepted: int = field(default=0, init=False)
     _uncounted: int = field(default=0, init=False)
     _back: str = field(default="", init=False)
-    _pulse: Pulse = field(default=Factory(_pulse, takes_self=True), init=False)
+    _heartbeat: Heartbeat = field(default=Factory(_heartbeat, takes_self=True), init=False)
 
     def __attrs_post_init__(self) -> None:
         self.offset = time.time() - self.loop.time()
@@ -97,20 +97,20 @@ class RedisKeeper:
         """Return the loop's time."""
         return self.loop.time()
 
-    def begin(self, now: float, lane: Lane, patience: float, *, free: bool) -> None:
+    def begin(self, now: float, priority: Priority, max_wait: float, *, free: bool) -> None:
         """Raise at once, ahead of any queue, what the queue could only lead to."""
         now += self.offset
-        (self.alone or self.gate).check(now, now, lane, patience)
+        (self.alone or self.state).check(now, now, priority, max_wait)
 
     def server_now(self) -> float:
         """Return the time of the Redis server, as far as it is known."""
         return self.loop.time() + self.offset
 
-    async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
+    async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
         """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
-        self._pulse.count()
+        self._heartbeat.count()
         # The script counts what it grants, so its answer must not be lost with a cancelled call.
-        asking = self.loop.create_task(self._run("ask", lane))
+        asking = self.loop.create_task(self._run("ask", priority))
         try:
             reply = await asyncio.shield(asking)
             if reply is not None and reply.granted:
@@ -120,29 +120,29 @@ class RedisKeeper:
             self.link.later(self._undo(asking))
             raise
         if reply is None:
-            return self._ask_alone(lane, patience)
-        self.gate.check(reply.now, reply.now, lane, patience)
+            return self._ask_alone(priority, max_wait)
+        self.state.check(reply.now, reply.now, priority, max_wait)
         return max(reply.wait, 0.001), False
 
     def undo(self, *, probes: bool) -> None:
         """Take back a turn that was granted to a call that was cancelled: nothing goes out."""
         self.link.later(self._take_back())
 
-    async def settle(self, settlement: Settlement) -> None:
+    async def settle(self, settlement: PermitOutcome) -> None:
         """Take note of how a turn ended; a refusal is told to everybody at once."""
         sent_at = settlement.sent_at + self.offset
         if self.alone is not None:
             self.alone.settle(self.server_now(), evolve(settlement, sent_at=sent_at))
-            if settlement.probed or settlement.hold is not None:
-                self.queue.look_again()
-        elif settlement.accepted and settlement.hold is None:
-            pace = self.gate.pace
-            self._accepted += pace is not None and sent_at >= (pace.changed_at or sent_at)
+            if settlement.probed or settlement.pause is not None:
+                self.queue.wake()
+        elif settlement.accepted and settlement.pause is None:
+            rate = self.state.rate
+            self._accepted += rate is not None and sent_at >= (rate.changed_at or sent_at)
         if settlement.probed:
             self._back = "1" if settlement.accepted else "0"
-        if settlement.hold is not None:
-            self._hold(settlement.hold)
-            await asyncio.shield(self.link.later(self._refuse(settlement.hold, sent_at)))
+        if settlement.pause is not None:
+            self._pause(settlement.pause)
+            await asyncio.shield(self.link.later(self._refuse(settlement.pause, sent_at)))
         elif settlement.probed:
             await asyncio.shield(self.link.later(self._look()))
 
@@ -150,12 +150,12 @@ class RedisKeeper:
         """Return what is used, what is left, and who waits: only here while Redis is away."""
         # redis-py loses a cancellation that comes while it sends.
         reply = await asyncio.shield(self.link.later(self._run("look")))
-        now, others = self.server_now(), NOBODY if reply is None else reply.others
-        return (self.alone or self.gate).quota(now, now, self.queue.crowd + others)
+        now, others = self.server_now(), NO_LOAD if reply is None else reply.others
+        return (self.alone or self.state).quota(now, now, self.queue.load + others)
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Tell the others who waits here."""
-        link = self.limiter.share.open_link
+        link = self.limiter.store.open_link
         if link is None:
             # The share was closed, and is not opened for this: the last report expires.
             self.report.take(self.now())
@@ -165,26 +165,26 @@ class RedisKeeper:
     @property
     def link(self) -> Link:
         """The loop's way to Redis; another one after the share was closed."""
-        return self.limiter.share.link
+        return self.limiter.store.link
 
     @property
     def _limits(self) -> Limits:
         return self.limiter.limits
 
-    async def _run(self, action: str, lane: Lane = "bulk", *more: str) -> Reply | None:
+    async def _run(self, action: str, priority: Priority = "bulk", *more: str) -> Reply | None:
         """Run the script, and note what it says; None while Redis is away."""
-        limits, gate = self._limits, self.gate
-        gate.limits = limits
-        epoch = "" if gate.pace is None else _epoch(gate.pace)
+        limits, state = self._limits, self.state
+        state.limits = limits
+        epoch = "" if state.rate is None else _epoch(state.rate)
         handed = (self._accepted, self._uncounted, self._back)
         self._accepted, self._uncounted, self._back = 0, 0, ""
-        crowd = self.report.take(self.now())
+        load = self.report.take(self.now())
         rule = DayRule(limits.day_resets)
         args = [
             action,
             self.report.name,
-            lane,
-            repr(gate.pace.interval if gate.pace else 0.0),
+            priority,
+            repr(state.rate.interval if state.rate else 0.0),
             repr(limits.per_second),
             str(-1 if limits.per_day is None else limits.per_day),
             str(limits.reserve),
@@ -195,8 +195,8 @@ class RedisKeeper:
             epoch,
             str(handed[1]),
             handed[2],
-            f"{gate.held_until or 0:.6f}",
-            "" if crowd is None else f"{crowd.interactive} {crowd.bulk} {crowd.in_flight}",
+            f"{state.paused_until or 0:.6f}",
+            "" if load is None else f"{load.interactive} {load.bulk} {load.in_flight}",
             *more,
         ]
         before = self.loop.time()
@@ -213,39 +213,39 @@ class RedisKeeper:
             self.link.later(self._teach(reply.accepted))
         return reply
 
-    def _set_clock(self, told: float, asked: float, heard: float) -> None:
+    def _set_clock(self, reported: float, asked: float, heard: float) -> None:
         """Learn the server's time from the answers that took least, or if it has jumped."""
-        way, offset = (heard - asked) / 2, told - (asked + heard) / 2
+        way, offset = (heard - asked) / 2, reported - (asked + heard) / 2
         if way <= self._way or abs(offset - self.offset) > way + self._way:
             self.offset, self._way = offset, way
         self._way += 0.02 * way  # what was exact once is not for ever
 
     def _note(self, reply: Reply) -> None:
-        gate = self.gate
+        state = self.state
         self.alone = None
-        gate.held_until = reply.held or None
-        gate.day = KnownDay(DayRule(self._limits.day_resets), reply.used, reply.oldest)
+        state.paused_until = reply.held or None
+        state.day = KnownDay(DayRule(self._limits.day_resets), reply.used, reply.oldest)
         if (
-            reply.pace
-            and (pace := read_pace(reply.pace))
-            and pace.ceiling == gate.limits.per_second
+            reply.rate
+            and (rate := read_pace(reply.rate))
+            and rate.ceiling == state.limits.per_second
         ):
-            if gate.pace is None or pace.changed_at != gate.pace.changed_at:
+            if state.rate is None or rate.changed_at != state.rate.changed_at:
                 self._accepted = 0
-            gate.pace, self.version = pace, reply.version
+            state.rate, self.version = rate, reply.version
         elif not reply.version and self.version:
             self.version = 0  # Redis has lost its keys; what is known here shall not be lost
             self.link.later(self._teach(0))
         else:
             self.version = reply.version
 
-    def _hold(self, hold: float) -> None:
-        until, known = self.server_now() + hold, self.gate.held_until
-        self.gate.held_until = until if known is None else max(known, until)
+    def _pause(self, pause: float) -> None:
+        until, known = self.server_now() + pause, self.state.paused_until
+        self.state.paused_until = until if known is None else max(known, until)
 
     async def _look(self) -> None:
         await self._run("look")
-        self.queue.look_again()
+        self.queue.wake()
 
     async def _undo(self, asking: asyncio.Task[Reply | None]) -> None:
         reply = await asking
@@ -254,64 +254,64 @@ class RedisKeeper:
 
     async def _take_back(self) -> None:
         await self._run("undo")
-        self.queue.look_again()
+        self.queue.wake()
 
-    async def _refuse(self, hold: float, sent_at: float) -> None:
-        reply = await self._run("refuse", "bulk", repr(hold))
-        self.queue.look_again()
+    async def _refuse(self, pause: float, sent_at: float) -> None:
+        reply = await self._run("refuse", "bulk", repr(pause))
+        self.queue.wake()
         for _ in range(_TRIES_TO_LEARN):
-            if reply is None or self.gate.pace is None or not self._limits.learns:
+            if reply is None or self.state.rate is None or not self._limits.learns:
                 return
-            pace = Pace.restored(self.gate.pace.snapshot())
+            rate = AdaptiveRate.restored(self.state.rate.snapshot())
             if reply.accepted:
-                pace.accepted(reply.now, reply.now, reply.accepted)
-            pace.refused(reply.now, sent_at)
-            reply = await self._learn(pace, reply.accepted)
+                rate.accepted(reply.now, reply.now, reply.accepted)
+            rate.refused(reply.now, sent_at)
+            reply = await self._learn(rate, reply.accepted)
             if reply is not None and reply.state == "ok":
                 return
 
     async def _teach(self, accepted: int) -> None:
         """Feed the accepted calls of everybody into the pace."""
-        if self.gate.pace is None:
+        if self.state.rate is None:
             return
-        pace = Pace.restored(self.gate.pace.snapshot())
+        rate = AdaptiveRate.restored(self.state.rate.snapshot())
         if accepted:
             now = self.server_now()
-            pace.accepted(now, now, accepted)
-        await self._learn(pace, accepted)
+            rate.accepted(now, now, accepted)
+        await self._learn(rate, accepted)
 
-    async def _learn(self, pace: Pace, accepted: int) -> Reply | None:
-        kept = json.dumps(pace.snapshot())
-        told = (kept, repr(pace.interval), _epoch(pace), str(accepted))
-        reply = await self._run("learn", "bulk", *told)
+    async def _learn(self, rate: AdaptiveRate, accepted: int) -> Reply | None:
+        kept = json.dumps(rate.snapshot())
+        reported = (kept, repr(rate.interval), _epoch(rate), str(accepted))
+        reply = await self._run("learn", "bulk", *reported)
         if reply is not None and reply.state == "ok" and reply.version >= self.version:
-            self.gate.pace, self.version = pace, reply.version
+            self.state.rate, self.version = rate, reply.version
         return reply
 
-    def _ask_alone(self, lane: Lane, patience: float) -> tuple[float, bool]:
+    def _ask_alone(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
         now = self.server_now()
-        gate = self.alone = self.alone or self._make_alone(now)
-        if wait := gate.wait(now, now, lane, patience):
+        state = self.alone = self.alone or self._make_alone(now)
+        if wait := state.wait(now, now, priority, max_wait):
             return min(wait, _LONGEST_SLEEP_ALONE), False
         self._uncounted += 1
-        return 0.0, gate.take(now, now, lane)
+        return 0.0, state.take(now, now, priority)
 
-    def _make_alone(self, now: float) -> Gate:
+    def _make_alone(self, now: float) -> LimiterState:
         """Return a gate for a process without Redis: a share of the pace, and of what is left."""
         limits, processes = self._limits, self.limiter.expected_processes
         if limits.per_second is not None:
             limits = evolve(limits, per_second=limits.per_second / processes)
-        known = self.gate.day
-        told = known.told if isinstance(known, KnownDay) else 0
+        known = self.state.day
+        reported = known.reported if isinstance(known, KnownDay) else 0
         oldest = known.oldest if isinstance(known, KnownDay) else 0.0
-        day = KnownDay(DayRule(limits.day_resets), told, oldest, processes=processes)
-        gate = Gate(limits, day=day, held_until=self.gate.held_until)
-        if gate.pace is not None:
+        day = KnownDay(DayRule(limits.day_resets), reported, oldest, processes=processes)
+        state = LimiterState(limits, day=day, paused_until=self.state.paused_until)
+        if state.rate is not None:
             # All processes lose Redis at the same moment, and must not all begin at it.
-            gate.next_slot = now + random.random() * gate.pace.interval  # noqa: S311
-        return gate
+            state.next_slot = now + random.random() * state.rate.interval  # noqa: S311
+        return state
 
 
-def _epoch(pace: Pace) -> str:
+def _epoch(rate: AdaptiveRate) -> str:
     """Name the time since the pace changed: calls accepted before say nothing about it."""
-    return "" if pace.changed_at is None else repr(pace.changed_at)
+    return "" if rate.changed_at is None else repr(rate.changed_at)

@@ -7,9 +7,9 @@ from typing import Any
 
 from attrs import define, frozen
 
-from gong_async.limits.adaptive_rate import Pace
+from gong_async.limits.adaptive_rate import AdaptiveRate
 from gong_async.limits.day import DayRule
-from gong_async.limits.load import Crowd
+from gong_async.limits.load import Load
 
 
 @define
@@ -17,7 +17,7 @@ class KnownDay:
     """The day's count as last heard of, and the calls made since without Redis."""
 
     rule: DayRule
-    told: int = 0
+    reported: int = 0
     oldest: float = 0.0
     alone: int = 0
     processes: int = 1
@@ -25,10 +25,12 @@ class KnownDay:
 
     def used(self, now: float) -> int:
         """Return the calls of the present day; what may have fallen since is not held against."""
-        told = self.told if self.told and now < self.rule.falls_at(now, self.oldest) else 0
+        reported = (
+            self.reported if self.reported and now < self.rule.falls_at(now, self.oldest) else 0
+        )
         if self.rule.resets is not None and self.oldest <= self.rule.gone(now):
-            told = 0
-        return told + self.alone * self.processes
+            reported = 0
+        return reported + self.alone * self.processes
 
     def add(self, now: float) -> None:
         """Count a call made without Redis."""
@@ -54,10 +56,10 @@ class Reply:
     used: int
     oldest: float
     version: int
-    pace: str
+    rate: str
     accepted: int
     teach: bool
-    others: Crowd
+    others: Load
     """Who waits in other loops, if that was asked."""
 
     @property
@@ -69,17 +71,17 @@ class Reply:
     def read(cls, answer: list[Any]) -> Reply:
         """Read the answer of a client that decodes, or of one that does not."""
         plain = [one.decode() if isinstance(one, bytes) else one for one in answer]
-        state, wait, now, held, used, oldest, version, pace, accepted, teach, *others = plain
+        state, wait, now, held, used, oldest, version, rate, accepted, teach, *others = plain
         return cls(
             str(state), float(wait), float(now), float(held), int(used), float(oldest),
-            int(version), str(pace), int(accepted), bool(int(teach)),
-            Crowd(*map(int, others)),
+            int(version), str(rate), int(accepted), bool(int(teach)),
+            Load(*map(int, others)),
         )  # fmt: skip
 
 
-def read_pace(kept: str) -> Pace | None:
+def read_pace(kept: str) -> AdaptiveRate | None:
     """Return the pace that was kept; None if it makes no sense here."""
     try:
-        return Pace.restored(json.loads(kept))
+        return AdaptiveRate.restored(json.loads(kept))
     except (ValueError, TypeError, AttributeError):
         return None  # another release may have written it

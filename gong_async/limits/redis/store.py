@@ -14,10 +14,10 @@ from attrs import define, field
 from gong_async._redact import Secret
 from gong_async._settings import number
 from gong_async.errors import ConfigurationError
-from gong_async.limits.limiter import Keeper, QueuedLimiter
-from gong_async.limits.memory import careful
+from gong_async.limits.limiter import LimitBackend, QueuedLimiter
+from gong_async.limits.memory import strictest
 from gong_async.limits.queue import Queue
-from gong_async.limits.redis.backend import RedisKeeper
+from gong_async.limits.redis.backend import RedisBackend
 from gong_async.limits.redis.connection import (
     TIMEOUT,
     Link,
@@ -33,7 +33,7 @@ from gong_async.limits.types import Limits
 class RedisLimiter(QueuedLimiter):
     """Enforces one company's limits together with everybody who uses the same Redis."""
 
-    share: RedisShare = field(kw_only=True)
+    store: RedisLimitStore = field(kw_only=True)
     company: str = field(kw_only=True)
 
     @property
@@ -45,14 +45,14 @@ class RedisLimiter(QueuedLimiter):
     @property
     def expected_processes(self) -> int:
         """How many processes share the limits while nobody can count them."""
-        return self.share.expected_processes
+        return self.store.expected_processes
 
-    def make_keeper(self, queue: Queue) -> Keeper:
+    def make_backend(self, queue: Queue) -> LimitBackend:
         """Return a keeper for the running loop."""
-        return RedisKeeper(self, queue, asyncio.get_running_loop())
+        return RedisBackend(self, queue, asyncio.get_running_loop())
 
 
-class RedisShare:
+class RedisLimitStore:
     """Keeps the limits in Redis, for every process of every host that names the same server.
 
     Slots are booked ahead on the clock of the Redis server. While Redis is away, each process goes
@@ -103,9 +103,9 @@ class RedisShare:
         with self._mutex:
             known = self._limiters.get(company)
             if known is not None:
-                known.limits = careful(known.limits, limits)
+                known.limits = strictest(known.limits, limits)
                 return known
-            made = self._limiters[company] = RedisLimiter(limits, share=self, company=company)
+            made = self._limiters[company] = RedisLimiter(limits, store=self, company=company)
             return made
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 
 from gong_async.limits.day import MINUTE, DayRule
-from gong_async.limits.load import FORGOTTEN, NOBODY, Crowd
+from gong_async.limits.load import FORGOTTEN, NO_LOAD, Load
 from gong_async.limits.sqlite.process import is_gone, namespace
 
 if TYPE_CHECKING:
@@ -101,33 +101,33 @@ _OTHERS = (
 
 
 @define
-class StoredCrowd:
+class StoredLoad:
     """A company's calls, a row for each queue that has any."""
 
     connection: Connection
     company: str
 
-    def tell(self, name: str, crowd: Crowd, now: float) -> None:
+    def publish(self, name: str, load: Load, now: float) -> None:
         """Write down how many are in the queue `name`; an empty queue has no row."""
         self._forget(now)
-        if crowd == NOBODY:
+        if load == NO_LOAD:
             self._leave(name)
             return
-        counts = (crowd.interactive, crowd.bulk, crowd.in_flight)
+        counts = (load.interactive, load.bulk, load.in_flight)
         row = (self.company, name, os.getpid(), namespace(), *counts, now)
         self.connection.execute(_TELL, row)
 
-    def others(self, name: str, now: float) -> Crowd:
+    def others(self, name: str, now: float) -> Load:
         """Return how many are in all queues but `name`; those of the dead do not count."""
         self._forget(now)
-        total = NOBODY
+        total = NO_LOAD
         for other, pid, space, *counts in self.connection.execute(
             _OTHERS, (self.company, name)
         ).fetchall():
             if is_gone(pid, space):
                 self._leave(other)
             else:
-                total += Crowd(*counts)
+                total += Load(*counts)
         return total
 
     def _leave(self, name: str) -> None:

@@ -14,13 +14,13 @@ from attrs import define, field, frozen
 
 from gong_async._storage.database import Database
 from gong_async.errors import LONGEST_WAIT
-from gong_async.limits.adaptive_rate import Pace
+from gong_async.limits.adaptive_rate import AdaptiveRate
 from gong_async.limits.day import DayRule
 from gong_async.limits.load import Report
-from gong_async.limits.sqlite.day_and_load import StoredCrowd, StoredDay
+from gong_async.limits.sqlite.day_and_load import StoredDay, StoredLoad
 from gong_async.limits.sqlite.process import is_gone, namespace
-from gong_async.limits.state import Gate, new_pace
-from gong_async.limits.types import Lane, Limits, Quota, Settlement
+from gong_async.limits.state import LimiterState, new_rate
+from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 
 if TYPE_CHECKING:
     from gong_async._storage.database import Connection
@@ -58,16 +58,16 @@ class Clocks:
 
 
 @define
-class Booking:
+class Reservation:
     """What one event loop has under way with the file."""
 
     slot: float | None = None
     """The slot that is booked. Whoever asks next has it; one that is missed is nobody's."""
     others_wait: bool = False
     """Whether the next call of the same queue will want a slot at once."""
-    settled: list[Settlement] = field(factory=list)
+    settled: list[PermitOutcome] = field(factory=list)
     """Calls that were accepted, to be learned from at the next opportunity."""
-    seen: Gate | None = None
+    seen: LimiterState | None = None
     """The limits as they were at the last look."""
     report: Report = field(factory=Report)
     """How many calls the event loop has."""
@@ -85,97 +85,103 @@ class Ledger:
         self,
         company: str,
         limits: Limits,
-        booking: Booking,
-        lane: Lane,
-        patience: float,
+        reservation: Reservation,
+        priority: Priority,
+        max_wait: float,
     ) -> tuple[float, bool]:
         """Grant a call that is due: 0 and whether it probes; else book, and say how long to wait.
 
         If others wait in the same queue, a grant books the next one's slot along with it.
 
         Raises:
-            DailyQuotaExceededError: see `Gate.check`.
-            RateLimitError: see `Gate.check`.
+            DailyQuotaExceededError: see `LimiterState.check`.
+            RateLimitError: see `LimiterState.check`.
         """
-        with self._gate(company, limits, booking) as (gate, now, wall, _):
-            gate.check(now, wall, lane, patience)
-            if gate.held_until is not None and now < gate.held_until:
-                return gate.held_until - now, False
-            if gate.probe_until is not None and now < gate.probe_until:
-                return min(_POLL_SECONDS, gate.probe_until - now), False
-            if wait := _wait(gate, booking, now, lane):
+        with self._state(company, limits, reservation) as (state, now, wall, _):
+            state.check(now, wall, priority, max_wait)
+            if state.paused_until is not None and now < state.paused_until:
+                return state.paused_until - now, False
+            if state.probe_until is not None and now < state.probe_until:
+                return min(_POLL_SECONDS, state.probe_until - now), False
+            if wait := _wait(state, reservation, now, priority):
                 return wait, False
-            booking.slot = None
-            slots = gate.next_slot, gate.next_bulk_slot
-            probes = gate.take(now, wall, lane)
+            reservation.slot = None
+            slots = state.next_slot, state.next_bulk_slot
+            probes = state.take(now, wall, priority)
             # Others may have booked behind this slot already: only a booking moves them on.
-            gate.next_slot, gate.next_bulk_slot = slots
-            if booking.others_wait and not probes:
-                _wait(gate, booking, now, lane)
+            state.next_slot, state.next_bulk_slot = slots
+            if reservation.others_wait and not probes:
+                _wait(state, reservation, now, priority)
             return 0.0, probes
 
     def settle(
-        self, company: str, limits: Limits, booking: Booking, settlement: Settlement
+        self, company: str, limits: Limits, reservation: Reservation, settlement: PermitOutcome
     ) -> None:
         """Write down how a turn ended."""
-        with self._gate(company, limits, booking) as (gate, now, _, _):
-            gate.settle(now, settlement)
+        with self._state(company, limits, reservation) as (state, now, _, _):
+            state.settle(now, settlement)
 
-    def give_back(self, company: str, limits: Limits, booking: Booking, probes: bool) -> None:  # noqa: FBT001
+    def give_back(
+        self,
+        company: str,
+        limits: Limits,
+        reservation: Reservation,
+        probes: bool,  # noqa: FBT001 - it is passed on by position
+    ) -> None:
         """Take a grant back that nobody used: no request went out."""
-        with self._gate(company, limits, booking) as (gate, _, wall, _):
-            gate.undo(wall, probes=probes)
+        with self._state(company, limits, reservation) as (state, _, wall, _):
+            state.undo(wall, probes=probes)
 
-    def quota(self, company: str, limits: Limits, booking: Booking) -> Quota:
+    def quota(self, company: str, limits: Limits, reservation: Reservation) -> Quota:
         """Return what is used and left, and who waits in all processes."""
-        with self._gate(company, limits, booking) as (gate, now, wall, crowds):
-            others = crowds.others(booking.report.name, now)
-            return gate.quota(now, wall, booking.report.crowd + others)
+        with self._state(company, limits, reservation) as (state, now, wall, loads):
+            others = loads.others(reservation.report.name, now)
+            return state.quota(now, wall, reservation.report.load + others)
 
-    def tell(self, company: str, booking: Booking) -> None:
+    def publish(self, company: str, reservation: Reservation) -> None:
         """Write down who waits, if that is still due."""
-        crowd = booking.report.take(self.clocks.steady())
-        if crowd is not None:
+        load = reservation.report.take(self.clocks.steady())
+        if load is not None:
             with self.database.transaction() as connection:
-                crowds = StoredCrowd(connection, company)
-                crowds.tell(booking.report.name, crowd, self.clocks.steady())
+                loads = StoredLoad(connection, company)
+                loads.publish(reservation.report.name, load, self.clocks.steady())
 
     @contextmanager
-    def _gate(
-        self, company: str, limits: Limits, booking: Booking
-    ) -> Iterator[tuple[Gate, float, float, StoredCrowd]]:
+    def _state(
+        self, company: str, limits: Limits, reservation: Reservation
+    ) -> Iterator[tuple[LimiterState, float, float, StoredLoad]]:
         """Lend the company's gate as it stands in the file, and write it back."""
-        settled, booking.settled = booking.settled, []
+        settled, reservation.settled = reservation.settled, []
         with self.database.transaction() as connection:
             # Not before the file is ours: times in it never run backwards.
             now, wall = self.clocks.steady(), self.clocks.wall()
             if self._boot is None:
                 self._boot = self.clocks.boot()
-            crowds = StoredCrowd(connection, company)
-            if (crowd := booking.report.take(now)) is not None:
-                crowds.tell(booking.report.name, crowd, now)
-            gate = booking.seen = self._read(connection, company, limits, (now, wall))
-            probe = gate.probe_until
+            loads = StoredLoad(connection, company)
+            if (load := reservation.report.take(now)) is not None:
+                loads.publish(reservation.report.name, load, now)
+            state = reservation.seen = self._read(connection, company, limits, (now, wall))
+            probe = state.probe_until
             for settlement in settled:
-                gate.settle(now, settlement)
+                state.settle(now, settlement)
             try:
-                yield gate, now, wall, crowds
+                yield state, now, wall, loads
             finally:  # also when the gate refuses: what was learned stays
-                self._write(connection, company, gate, (now, wall))
-                if gate.probe_until is not None and gate.probe_until != probe:
+                self._write(connection, company, state, (now, wall))
+                if state.probe_until is not None and state.probe_until != probe:
                     connection.execute(_PROBES, (company, os.getpid(), namespace()))
 
     def _read(
         self, connection: Connection, company: str, limits: Limits, at: tuple[float, float]
-    ) -> Gate:
+    ) -> LimiterState:
         now, wall = at
         row = connection.execute(_READ, (company,)).fetchone()
         day = StoredDay(connection, company, DayRule(limits.day_resets), row[7] if row else 0)
         day.renew(wall)
         if row is None:
-            return Gate(limits, day=day)
+            return LimiterState(limits, day=day)
         boot, steady, slot, bulk_slot, held, held_wall, probe, _, learned = row
-        pace = _pace(limits, learned)
+        rate = _rate(limits, learned)
         if boot != self._boot or now < steady:
             # Steady times of before a restart say nothing now.
             slot = bulk_slot = float("-inf")
@@ -183,60 +189,60 @@ class Ledger:
             if held is not None:
                 # The wall clock may have been wrong when it was written.
                 held = now + min(held_wall - wall, held - steady, LONGEST_WAIT)
-            if pace is not None:
-                pace.changed_at = None
+            if rate is not None:
+                rate.changed_at = None
         if probe is not None:
             prober = connection.execute(_PROBER, (company,)).fetchone()
             if prober is not None and is_gone(*prober):
                 probe = None
-        return Gate(limits, pace, day, slot, bulk_slot, held, probe)
+        return LimiterState(limits, rate, day, slot, bulk_slot, held, probe)
 
     def _write(
-        self, connection: Connection, company: str, gate: Gate, at: tuple[float, float]
+        self, connection: Connection, company: str, state: LimiterState, at: tuple[float, float]
     ) -> None:
         now, wall = at
-        held = gate.held_until
+        held = state.paused_until
         connection.execute(
             _WRITE,
             (
                 company,
                 self._boot,
                 now,
-                gate.next_slot,
-                gate.next_bulk_slot,
+                state.next_slot,
+                state.next_bulk_slot,
                 held,
                 None if held is None else wall + held - now,
-                gate.probe_until,
-                gate.day.used(wall),
-                json.dumps(gate.pace.snapshot()) if gate.pace else None,
+                state.probe_until,
+                state.day.used(wall),
+                json.dumps(state.rate.snapshot()) if state.rate else None,
             ),
         )
 
 
-def _wait(gate: Gate, booking: Booking, now: float, lane: Lane) -> float:
+def _wait(state: LimiterState, reservation: Reservation, now: float, priority: Priority) -> float:
     """Return the seconds to the booked slot, or to one that is booked now."""
-    interval = gate.pace.interval if gate.pace else 0.0
-    slot = booking.slot
+    interval = state.rate.interval if state.rate else 0.0
+    slot = reservation.slot
     if slot is None or not -max(interval / 4, _LEAST_LATENESS) <= slot - now <= interval + HORIZON:
-        booking.slot = None
-        if lane == "bulk" and gate.next_bulk_slot > max(now, gate.next_slot):
-            return gate.next_bulk_slot - now
-        slot = max(now, gate.next_slot)
+        reservation.slot = None
+        if priority == "bulk" and state.next_bulk_slot > max(now, state.next_slot):
+            return state.next_bulk_slot - now
+        slot = max(now, state.next_slot)
         if slot > now + interval + HORIZON:
             return slot - now - HORIZON
-        gate.next_slot = slot + interval
-        if lane == "bulk" and gate.limits.reserved_share:
-            gate.next_bulk_slot = slot + interval / (1 - gate.limits.reserved_share)
-        booking.slot = slot
+        state.next_slot = slot + interval
+        if priority == "bulk" and state.limits.reserved_share:
+            state.next_bulk_slot = slot + interval / (1 - state.limits.reserved_share)
+        reservation.slot = slot
     return max(0.0, slot - now)
 
 
-def _pace(limits: Limits, learned: str | None) -> Pace | None:
+def _rate(limits: Limits, learned: str | None) -> AdaptiveRate | None:
     """Return the pace that was learned under the same ceiling, else a new one."""
     if learned is None or limits.per_second is None or not limits.learns:
-        return new_pace(limits)
+        return new_rate(limits)
     try:
-        pace = Pace.restored(json.loads(learned))
+        rate = AdaptiveRate.restored(json.loads(learned))
     except (TypeError, ValueError, AttributeError):
-        return new_pace(limits)  # another version's
-    return pace if pace.ceiling == limits.per_second else new_pace(limits)
+        return new_rate(limits)  # another version's
+    return rate if rate.ceiling == limits.per_second else new_rate(limits)

@@ -17,28 +17,28 @@ from attrs import Factory, define, field
 from gong_async._storage.database import Database
 from gong_async._storage.private_file import state_directory
 from gong_async.errors import ConfigurationError
-from gong_async.limits.limiter import Keeper, QueuedLimiter
-from gong_async.limits.load import Pulse
-from gong_async.limits.memory import careful
+from gong_async.limits.limiter import LimitBackend, QueuedLimiter
+from gong_async.limits.load import Heartbeat
+from gong_async.limits.memory import strictest
 from gong_async.limits.queue import Queue
 from gong_async.limits.sqlite.schema import FILE_NAME, LIMITS
-from gong_async.limits.sqlite.state_file import Booking, Ledger
-from gong_async.limits.types import Lane, Limits, Quota, Settlement
+from gong_async.limits.sqlite.state_file import Ledger, Reservation
+from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _new_ledger(share: HostShare) -> Ledger:
-    return Ledger(Database(share.path, LIMITS))
+def _new_ledger(store: SQLiteLimitStore) -> Ledger:
+    return Ledger(Database(store.path, LIMITS))
 
 
-def _clerk(share: HostShare) -> Clerk:
-    return Clerk(share._ledger)  # noqa: SLF001 - its own
+def _database_thread(store: SQLiteLimitStore) -> DatabaseThread:
+    return DatabaseThread(store._ledger)  # noqa: SLF001 - its own
 
 
 @define(eq=False)
-class HostShare:
+class SQLiteLimitStore:
     """Keeps the limits in a file, for all processes of this user on this machine.
 
     Together they keep the pace of one, nearly first come, first served; a process that dies takes
@@ -53,30 +53,32 @@ class HostShare:
 
     path: Path = field(factory=lambda: state_directory() / FILE_NAME, converter=Path)
     _ledger: Ledger = field(default=Factory(_new_ledger, takes_self=True), repr=False, kw_only=True)
-    _clerk: Clerk = field(default=Factory(_clerk, takes_self=True), init=False, repr=False)
-    _limiters: dict[str, HostLimiter] = field(factory=dict, init=False, repr=False)
+    _database_thread: DatabaseThread = field(
+        default=Factory(_database_thread, takes_self=True), init=False, repr=False
+    )
+    _limiters: dict[str, SQLiteLimiter] = field(factory=dict, init=False, repr=False)
     _mutex: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
 
-    def limiter(self, company: str, limits: Limits) -> HostLimiter:
+    def limiter(self, company: str, limits: Limits) -> SQLiteLimiter:
         """Return the limiter of `company`."""
         with self._mutex:
             known = self._limiters.get(company)
             if known is None:
-                known = self._limiters[company] = HostLimiter(
-                    limits, company=company, clerk=self._clerk
+                known = self._limiters[company] = SQLiteLimiter(
+                    limits, company=company, database_thread=self._database_thread
                 )
             else:
-                known.limits = careful(known.limits, limits)
+                known.limits = strictest(known.limits, limits)
             return known
 
     def close(self) -> None:
         """Close the file. It is opened again if there is another call."""
-        self._clerk.rest()
-        self._clerk.resume()
+        self._database_thread.rest()
+        self._database_thread.resume()
 
 
 @define(eq=False)
-class Clerk:
+class DatabaseThread:
     """Does all work on the file in one thread, so that no event loop ever waits for a disk."""
 
     ledger: Ledger
@@ -88,11 +90,11 @@ class Clerk:
         weakref.finalize(self, self.ledger.database.close)
         if hasattr(os, "register_at_fork"):
             # SQLite must not be open across a fork: neither side could trust its locks.
-            itself: weakref.ref[Clerk] = weakref.ref(self)
+            itself: weakref.ref[DatabaseThread] = weakref.ref(self)
             os.register_at_fork(
-                before=lambda: _tell(itself, Clerk.rest),
-                after_in_parent=lambda: _tell(itself, Clerk.resume),
-                after_in_child=lambda: _tell(itself, Clerk.begin_anew),
+                before=lambda: _publish(itself, DatabaseThread.rest),
+                after_in_parent=lambda: _publish(itself, DatabaseThread.resume),
+                after_in_child=lambda: _publish(itself, DatabaseThread.begin_anew),
             )
 
     def submit(self, job: Callable[P, T], *given: P.args, **named: P.kwargs) -> asyncio.Future[T]:
@@ -127,54 +129,58 @@ def _new_thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="gong-limits")
 
 
-def _tell(reference: weakref.ref[Clerk], order: Callable[[Clerk], None]) -> None:
-    if (clerk := reference()) is not None:
-        order(clerk)
+def _publish(
+    reference: weakref.ref[DatabaseThread], order: Callable[[DatabaseThread], None]
+) -> None:
+    if (database_thread := reference()) is not None:
+        order(database_thread)
 
 
 @define(eq=False)
-class HostLimiter(QueuedLimiter):
+class SQLiteLimiter(QueuedLimiter):
     """Enforces one company's limits over all processes that share the file."""
 
     company: str = field(kw_only=True)
-    clerk: Clerk = field(kw_only=True, repr=False)
+    database_thread: DatabaseThread = field(kw_only=True, repr=False)
 
-    def make_keeper(self, queue: Queue) -> Keeper:
+    def make_backend(self, queue: Queue) -> LimitBackend:
         """Return a keeper for the running loop."""
-        return HostKeeper(self, queue)
+        return SQLiteBackend(self, queue)
 
 
-def _pulse(keeper: HostKeeper) -> Pulse:
-    return Pulse(keeper.queue, keeper.booking.report, keeper.now, keeper.report)
+def _heartbeat(backend: SQLiteBackend) -> Heartbeat:
+    return Heartbeat(backend.queue, backend.reservation.report, backend.now, backend.report)
 
 
 @define(eq=False)
-class HostKeeper:
+class SQLiteBackend:
     """Asks the file on behalf of one event loop, and books one slot ahead for it."""
 
-    limiter: HostLimiter
+    limiter: SQLiteLimiter
     queue: Queue
-    booking: Booking = field(factory=Booking, init=False)
-    _pulse: Pulse = field(default=Factory(_pulse, takes_self=True), init=False)
+    reservation: Reservation = field(factory=Reservation, init=False)
+    _heartbeat: Heartbeat = field(default=Factory(_heartbeat, takes_self=True), init=False)
 
     def now(self) -> float:
         """Return the machine's steady time."""
-        return self.limiter.clerk.ledger.clocks.steady()
+        return self.limiter.database_thread.ledger.clocks.steady()
 
-    def begin(self, now: float, lane: Lane, patience: float, *, free: bool) -> None:
+    def begin(self, now: float, priority: Priority, max_wait: float, *, free: bool) -> None:
         """Raise at once what the last look at the file has shown to be without hope."""
-        if self.booking.seen is not None:
-            wall = self.limiter.clerk.ledger.clocks.wall()
-            self.booking.seen.check(now, wall, lane, patience)
+        if self.reservation.seen is not None:
+            wall = self.limiter.database_thread.ledger.clocks.wall()
+            self.reservation.seen.check(now, wall, priority, max_wait)
 
-    async def ask(self, lane: Lane, patience: float) -> tuple[float, bool]:
+    async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
         """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
-        self._pulse.count()
-        if self.booking.slot is not None and (early := self.booking.slot - self.now()) > 0:
+        self._heartbeat.count()
+        if self.reservation.slot is not None and (early := self.reservation.slot - self.now()) > 0:
             return early, False
         queue, most = self.queue, self.limiter.limits.max_in_flight
-        self.booking.others_wait = sum(queue.waiting.values()) > 1 and queue.in_flight + 1 < most
-        asked = self._submit(Ledger.ask, lane, patience)
+        self.reservation.others_wait = (
+            sum(queue.waiting.values()) > 1 and queue.in_flight + 1 < most
+        )
+        asked = self._submit(Ledger.ask, priority, max_wait)
         try:
             return await asyncio.shield(asked)
         except asyncio.CancelledError:
@@ -183,41 +189,51 @@ class HostKeeper:
 
     def undo(self, *, probes: bool) -> None:
         """Take back a turn that was granted to a call that was cancelled: nothing goes out."""
-        clerk, limiter = self.limiter.clerk, self.limiter
-        clerk.post(clerk.ledger.give_back, limiter.company, limiter.limits, self.booking, probes)
+        database_thread, limiter = self.limiter.database_thread, self.limiter
+        database_thread.post(
+            database_thread.ledger.give_back,
+            limiter.company,
+            limiter.limits,
+            self.reservation,
+            probes,
+        )
 
-    async def settle(self, settlement: Settlement) -> None:
+    async def settle(self, settlement: PermitOutcome) -> None:
         """Take note of how a turn ended: at once if it matters to others, else with the next."""
-        if not settlement.probed and settlement.hold is None:
+        if not settlement.probed and settlement.pause is None:
             if settlement.accepted:
-                self.booking.settled.append(settlement)
+                self.reservation.settled.append(settlement)
             return
         try:
             await asyncio.shield(self._submit(Ledger.settle, settlement))
         except ConfigurationError as error:
             # The call has its answer, which must not be lost; the next call will raise this.
             logging.getLogger("gong_async").warning("%s", error)
-        self.queue.look_again()
+        self.queue.wake()
 
     async def quota(self) -> Quota:
         """Return what is used and left, and who waits in all processes."""
-        self.booking.report.crowd = self.queue.crowd
+        self.reservation.report.load = self.queue.load
         return await asyncio.shield(self._submit(Ledger.quota))
 
     def report(self) -> None:
         """Tell the other processes who waits here; if it fails, the next call will say why."""
         limiter = self.limiter
-        limiter.clerk.post(limiter.clerk.ledger.tell, limiter.company, self.booking)
+        limiter.database_thread.post(
+            limiter.database_thread.ledger.publish, limiter.company, self.reservation
+        )
 
     def _submit(
         self,
-        job: Callable[Concatenate[Ledger, str, Limits, Booking, P], T],
+        job: Callable[Concatenate[Ledger, str, Limits, Reservation, P], T],
         *given: P.args,
         **named: P.kwargs,
     ) -> asyncio.Future[T]:
         limiter = self.limiter
-        clerk, company, limits = limiter.clerk, limiter.company, limiter.limits
-        return clerk.submit(job, clerk.ledger, company, limits, self.booking, *given, **named)
+        database_thread, company, limits = limiter.database_thread, limiter.company, limiter.limits
+        return database_thread.submit(
+            job, database_thread.ledger, company, limits, self.reservation, *given, **named
+        )
 
     def _give_back(self, asked: asyncio.Future[tuple[float, bool]]) -> None:
         """Whoever asked was cancelled meanwhile: no request goes out for a turn that it got."""

@@ -237,7 +237,7 @@ CASES: dict[str, list[GongError]] = {
         APITimeoutError(phase="headers", **LOST),
         APITimeoutError(phase="body", **LOST),
     ],
-    "No turn": [APITimeoutError(phase="queue", **UNSENT)],
+    "No permit": [APITimeoutError(phase="queue", **UNSENT)],
     "The deadline": [APITimeoutError(phase="total", **LOST)],
     "A success whose": [ProtocolError(flaw="cut", **LOST)],
     "An answer that": [ProtocolError(flaw="not_http", **LOST)],

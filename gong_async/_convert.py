@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from datetime import date, datetime
 from enum import Enum
 from functools import cache
@@ -19,7 +20,12 @@ from cattrs import (
 )
 from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.errors import StructureHandlerNotFoundError
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.gen import (
+    make_dict_structure_fn,
+    make_dict_unstructure_fn,
+    mapping_structure_factory,
+    override,
+)
 
 from gong_async._json import FASTEST, Json
 from gong_async.errors import DecodeError, ValidationError
@@ -46,14 +52,15 @@ _LISTS: dict[Any, Any] = {
     Collection: tuple,
 }
 """Types of fields that are lists in JSON, and what is made of them."""
+_OBJECTS = frozenset({dict, Mapping, MutableMapping})
+"""Types of fields that are objects in JSON."""
 _TIME = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6}0*)?)?(?:[Zz]|[+-]\d\d:?\d\d)", re.ASCII
 )
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _OBJECT = (dict, Mapping)
 """In this order, because the first is asked at once and the second by way of Python code."""
-_EXACT = 2**53
-"""Up to here every integer is a double, too."""
+_LARGEST_FLOAT = int(sys.float_info.max)
 _TEXT_TYPES = (str, "str", str | None, "str | None")
 _TEXTS_ONLY = frozenset({MeetingUpdate, NewMeeting})
 """What is written of them is text alone: their fields were checked, and do not change."""
@@ -91,6 +98,7 @@ def make_converter() -> Converter:
     converter.register_structure_hook_factory(_is_model, lambda cls: _reader(cls, converter))
     converter.register_structure_hook_factory(_is_optional_str, lambda _: _structure_optional_str)
     converter.register_structure_hook_factory(_is_list, lambda cls: _list_reader(cls, converter))
+    converter.register_structure_hook_factory(_is_object, lambda cls: _dict_reader(cls, converter))
     return converter
 
 
@@ -158,6 +166,10 @@ def _is_list(cls: Any) -> bool:
     return (get_origin(cls) or cls) in _LISTS
 
 
+def _is_object(cls: Any) -> bool:
+    return (get_origin(cls) or cls) in _OBJECTS
+
+
 def _is_enum(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, Enum)
 
@@ -206,6 +218,21 @@ def _list_reader(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
         return read(payload)
 
     return structure_list
+
+
+def _dict_reader(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    keys, values = get_args(cls) or (str, Any)
+    wanted: Any = dict.__class_getitem__((keys, values))
+    read_items = mapping_structure_factory(wanted, converter)
+
+    def structure_dict(payload: Any, _: Any) -> Any:
+        # Python would take a list of pairs for a dict, and an empty list for an empty one.
+        if not isinstance(payload, dict):
+            msg = f"expected an object, got {_json_type(payload)}"
+            raise TypeError(msg)
+        return read_items(payload, wanted)
+
+    return structure_dict
 
 
 def _writer(cls: type[Any], converter: Converter) -> Callable[[Any], Any]:
@@ -299,9 +326,12 @@ def _structure_float(value: Any, _: Any) -> float:
     if type(value) is float:
         return value
     # JSON has one kind of number: 3 is 3.0, as long as no digit is lost.
-    if type(value) is int and abs(value) <= _EXACT:
+    if type(value) is not int:
+        msg = f"expected a number, got {_json_type(value)}"
+    elif abs(value) <= _LARGEST_FLOAT and float(value) == value:  # compared exactly
         return float(value)
-    msg = f"expected a number, got {_json_type(value)}"
+    else:
+        msg = "expected a number that a float holds exactly"
     raise TypeError(msg)
 
 

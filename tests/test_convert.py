@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
@@ -431,6 +431,8 @@ class Deep:
     matrix: list[list[int]] = field(factory=list)
     tags: set[str] = field(factory=set)
     by_name: dict[str, int] = field(factory=dict)
+    plain: dict = field(factory=dict)  # type: ignore[type-arg]
+    anything: Mapping[str, Any] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -448,6 +450,7 @@ GOOD: list[tuple[str, object, object]] = [
     ("whole", 10**30, 10**30),
     ("part", 3.5, 3.5),
     ("part", 3, 3.0),
+    ("part", 10**20, 1e20),
     ("flag", False, False),
     ("color", "red", Color.RED),
     ("level", 2, Level.HIGH),
@@ -458,6 +461,8 @@ GOOD: list[tuple[str, object, object]] = [
     ("matrix", [[1], [], [2, 3]], [[1], [], [2, 3]]),
     ("tags", ["a", "b"], {"a", "b"}),
     ("by_name", {"a": 1}, {"a": 1}),
+    ("plain", {"a": [1.5]}, {"a": [1.5]}),
+    ("anything", {}, {}),
 ]
 
 
@@ -486,7 +491,7 @@ BAD: list[tuple[str, Any]] = [
     ),
     *_with("day", "2026-11-24T00:00:00Z", "20261124", "2026-02-30", 20261124, ""),
     *_with("whole", "3", 3.7, 3.0, True, False, "", [3], {}),  # noqa: FBT003
-    *_with("part", "3.7", True, 2**53 + 1, "", [1.0]),  # noqa: FBT003
+    *_with("part", "3.7", True, 2**53 + 1, 10**400, "", [1.0]),  # noqa: FBT003
     *_with("flag", "true", 1, 0, "", "no", []),
     *_with("color", "RED", "green", 1, True, ["red"], {}),  # noqa: FBT003
     *_with("level", True, 1.0, "1", "LOW", 3),  # noqa: FBT003
@@ -496,7 +501,9 @@ BAD: list[tuple[str, Any]] = [
     *_with("call_id", 7.5, True, ["7"]),  # noqa: FBT003
     *_with("matrix", "12", [[1], "2"], [["1"]], {"0": [1]}, [[True]]),
     *_with("tags", "ab", {"a": 1}, ["a", "a"], ["a", 1]),
-    *_with("by_name", [["a", 1]], "a", {"a": "1"}, {"a": True}),
+    *_with("by_name", [["a", 1]], "a", {"a": "1"}, {"a": True}, []),
+    *_with("plain", [], [["a", 1]], "", [1]),
+    *_with("anything", [], [["a", 1]], ""),
 ]  # fmt: skip
 
 

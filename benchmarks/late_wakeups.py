@@ -79,14 +79,29 @@ class LateLoop(VirtualLoop):
 
 
 @define(eq=False)
-class FromWakeUp(LimiterState):
+class Watched(LimiterState):
+    """Notes the grants, and what the rate would have made."""
+
+    grants: list[float] = field(factory=list, init=False)
+    made: int = field(default=0, init=False)
+    expected: float = field(default=0.0, init=False)
+    count_from: float = field(default=0.0, init=False)
+
+    def take(self, now: float, wall: float, priority: Priority, since: float | None = None) -> bool:
+        """Count a call and note it."""
+        if self.grants and self.rate and now >= self.count_from and not self.paused_until:
+            self.made += 1
+            self.expected += (now - self.grants[-1]) / self.rate.interval
+        self.grants.append(now)
+        return LimiterState.take(self, now, wall, priority, since)
+
+
+class FromWakeUp(Watched):
     """Counts each interval from the last grant, as the limiter once did."""
 
     def take(self, now: float, wall: float, priority: Priority, since: float | None = None) -> bool:
         """Count a call; nothing is made up for."""
-        probes = LimiterState.take(self, now, wall, priority)
-        self.earliest = self.next_slot
-        return probes
+        return super().take(now, wall, priority)
 
 
 class Open(Algorithm):
@@ -98,30 +113,6 @@ class Open(Algorithm):
 
     def take(self, now: float) -> None:
         """Count nothing."""
-
-
-@define
-class Watched(MemoryLimiter):
-    """Notes the grants, and what the rate would have made."""
-
-    grants: list[float] = field(factory=list, init=False)
-    made: int = field(default=0, init=False)
-    expected: float = field(default=0.0, init=False)
-    count_from: float = field(default=0.0, init=False)
-
-    def take(self, now: float, wall: float, priority: Priority) -> bool:
-        """Take a turn and note it."""
-        rate = self.state.rate
-        if (
-            self.grants
-            and rate is not None
-            and now >= self.count_from
-            and not self.state.paused_until
-        ):
-            self.made += 1
-            self.expected += (now - self.grants[-1]) / rate.interval
-        self.grants.append(now)
-        return super().take(now, wall, priority)
 
 
 @frozen
@@ -160,15 +151,15 @@ def run(case: Case, learning: float, counted: float) -> Row:
     virtual = case.clock == "virtual"
     server = Server(algorithm, JITTER if virtual else 0.0, random.Random(1))
     workers = in_flight(case.rate)
-    limiter = Watched(Limits(per_second=case.rate, per_day=None, max_in_flight=workers))
-    if case.limiter == "wake-up":
-        limiter.state = FromWakeUp(limiter.limits)
+    limiter = MemoryLimiter(Limits(per_second=case.rate, per_day=None, max_in_flight=workers))
+    make_gate = FromWakeUp if case.limiter == "wake-up" else Watched
+    state = limiter.state = make_gate(limiter.limits)
     begun = 0.0
 
     async def play() -> None:
         nonlocal begun
         begun = asyncio.get_running_loop().time() + learning
-        limiter.count_from = time.monotonic() + learning
+        state.count_from = time.monotonic() + learning
         try:
             async with asyncio.timeout(learning + counted):
                 await paced_by(limiter, server, workers)
@@ -184,11 +175,11 @@ def run(case: Case, learning: float, counted: float) -> Row:
         runner.run(play())
     return Row(
         case,
-        round(limiter.made / max(limiter.expected, 1e-9), 4),
+        round(state.made / max(state.expected, 1e-9), 4),
         round(sum(at >= begun for at in server.accepted) / counted, 3),
         sum(at >= begun for at in server.refused),
-        busiest(limiter.grants),
-        round(min(b - a for a, b in pairwise(limiter.grants)) * case.rate, 3),
+        busiest(state.grants),
+        round(min(b - a for a, b in pairwise(state.grants)) * case.rate, 3),
     )
 
 

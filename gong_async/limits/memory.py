@@ -42,7 +42,7 @@ class MemoryLimiter(QueuedLimiter):
         """Return a keeper for the running loop."""
         # Clocks of loops may start anywhere (virtual time does); one scale serves them all.
         loop = asyncio.get_running_loop()
-        return MemoryBackend(self, loop, loop.time() - time.monotonic())
+        return MemoryBackend(self, queue, loop, loop.time() - time.monotonic())
 
     def keep_to(self, limits: Limits) -> None:
         """Go on with other limits; what was counted and learned stays."""
@@ -65,16 +65,6 @@ class MemoryLimiter(QueuedLimiter):
     def load(self) -> Load:
         """How many calls this process has, in all its loops."""
         return sum((queue.load for loop, queue in self.queues() if not loop.is_closed()), NO_LOAD)
-
-    def take(self, now: float, wall: float, priority: Priority) -> bool:
-        """Take a turn, which may be late; return whether it probes. The mutex is ours."""
-        state, since = self.state, None
-        if state.rate is not None and state.next_slot < now:
-            queues = [queue for loop, queue in self.queues() if not loop.is_closed()]
-            since = min(
-                (one.since[priority] for one in queues if one.waiting[priority]), default=None
-            )
-        return state.take(now, wall, priority, since)
 
     def after_fork(self) -> None:
         """After a fork: what the parent has under way is the parent's, the probe too."""
@@ -100,6 +90,7 @@ class MemoryBackend:
     """Asks the gate of a `MemoryLimiter` by the clock of one loop."""
 
     limiter: MemoryLimiter
+    queue: Queue
     loop: asyncio.AbstractEventLoop
     offset: float
 
@@ -114,7 +105,7 @@ class MemoryBackend:
         with limiter.mutex:
             if limiter.state.wait(now, wall, priority, max_wait) or not free:
                 return None
-            return limiter.take(now, wall, priority)
+            return limiter.state.take(now, wall, priority, now)
 
     async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
         """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
@@ -123,7 +114,8 @@ class MemoryBackend:
         with limiter.mutex:
             if wait := limiter.state.wait(now, wall, priority, max_wait):
                 return wait, False
-            return 0.0, limiter.take(now, wall, priority)
+            since = self.queue.since[priority] if self.queue.waiting[priority] else now
+            return 0.0, limiter.state.take(now, wall, priority, since)
 
     def undo(self, *, probes: bool) -> None:
         """Take back a turn that was granted to a call that was cancelled; its slot stays unused."""

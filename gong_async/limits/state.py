@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from gong_async.errors import DailyQuotaExceededError, Delivery, RateLimitError
 from gong_async.limits.adaptive_rate import AdaptiveRate
 from gong_async.limits.day import DayCount, DayRule
 from gong_async.limits.load import NO_LOAD, Load
+from gong_async.limits.making_up import MakingUp
 from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 
 PROBE_LEASE = 120.0
@@ -21,6 +22,8 @@ _MOST_BEHIND = 1.0
 """Seconds: slots that were missed longer ago are not made up for."""
 _LEAST_GAP = 0.5
 """Share of the interval between two grants, also while missed slots are made up for."""
+_MOST_GRANTS = 1000
+"""Grants that are remembered at most."""
 
 _WHEN = "%Y-%m-%d %H:%M:%SZ"
 
@@ -72,10 +75,16 @@ class LimiterState:
     paused_until: float | None = None
     probe_until: float | None = None
     """Until when a probe is out; nobody else goes before it has come back."""
+    making_up: MakingUp = field(factory=MakingUp, init=False)
     earliest: float = field(default=float("-inf"), init=False)
-    """No grant before this, even if its slot is past: see `_set_earliest`."""
-    _grants: deque[float] = field(factory=deque, init=False, repr=False)
+    """No grant before this, even if its slot is past: see `_note`."""
+    _grants: list[float] | None = field(default=None, init=False, repr=False)
     """When the last grants were, as many as the ceiling allows in a second."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two grants at present."""
+        return self.rate.interval if self.rate else 0.0
 
     def wait(self, now: float, wall: float, priority: Priority, max_wait: float) -> float:
         """Return the seconds until a call of `priority` may go, 0 if it may.
@@ -89,10 +98,12 @@ class LimiterState:
             return self.paused_until - now
         if self.probe_until is not None and now < self.probe_until:
             return self.probe_until - now
-        due = max(self.next_slot, self.earliest)
-        if priority == "bulk":
-            due = max(due, self.next_bulk_slot)
-        return max(0.0, due - now)
+        due = self.next_slot
+        if self.earliest > due:  # noqa: PLR1730 - in every call
+            due = self.earliest
+        if priority == "bulk" and self.next_bulk_slot > due:
+            due = self.next_bulk_slot
+        return due - now if due > now else 0.0
 
     def check(self, now: float, wall: float, priority: Priority, max_wait: float) -> None:
         """Raise what waiting could only lead to: see `wait`."""
@@ -109,20 +120,20 @@ class LimiterState:
 
         The next slot follows from the slot of this call, not from `now`: a late wake-up is made up
         for. `since` is from when on calls of the lane have waited for a permit without a break;
-        slots before that, or all if it is None, were missed for want of a call and are gone.
+        slots before that were missed for want of a call and are gone. None makes up for nothing.
         """
         if self.rate is not None:
             interval, slot = self.rate.interval, now
-            if since is not None and self.paused_until is None:
-                slot = max(self.next_slot, since, now - _MOST_BEHIND)
-                if priority == "bulk":
-                    slot = max(slot, self.next_bulk_slot)
-                slot = min(slot, now)
+            if since is not None:
+                if since < now and self.paused_until is None and now >= self.making_up.off_until:
+                    slot = max(self.next_slot, since, now - _MOST_BEHIND)
+                    if priority == "bulk":
+                        slot = max(slot, self.next_bulk_slot)
+                    slot = min(slot, now)
+                self._note(now, interval, late=slot < now)
             self.next_slot = slot + interval
             if priority == "bulk" and self.limits.reserved_share:
                 self.next_bulk_slot = slot + interval / (1 - self.limits.reserved_share)
-            self._grants.append(now)
-            self._set_earliest()
         self.day.add(wall)
         if self.paused_until is None:
             return False
@@ -133,27 +144,32 @@ class LimiterState:
         """Go on with other limits; what was counted and learned stays."""
         self.limits = limits
         if self.rate is None or self.rate.ceiling != limits.per_second:
-            self.rate = new_rate(limits)
-            self._set_earliest()
+            self.rate, known, self._grants = new_rate(limits), self._grants, None
+            self.earliest = float("-inf")
+            if self.rate is not None and known is not None:
+                for grant in known:
+                    self._note(grant, self.rate.interval)
 
-    def _set_earliest(self) -> None:
-        """Bound how missed slots are made up for: no grant before `earliest`.
+    def _note(self, now: float, interval: float, *, late: bool = False) -> None:
+        """Remember a grant, and bound how missed slots are made up for: see `earliest`.
 
         No gap is under half the interval. As many calls as the ceiling allows in a second take as
         long as at the learned rate: what was learned against late arrivals at Gong stays.
         """
         grants, rate = self._grants, self.limits.per_second
-        interval = 0.0 if self.rate is None else self.rate.interval
-        if rate is None or not interval or not grants:
-            grants.clear()
-            self.earliest = float("-inf")
+        if rate is None:
             return
-        self.earliest = grants[-1] + _LEAST_GAP * interval
-        # What is older than that time cannot bind: a ceiling of a million keeps a second's grants.
-        while len(grants) - 1 >= rate or grants[-1] - grants[0] > (rate + 1) * interval:
-            grants.popleft()
-        if len(grants) >= rate:
-            self.earliest = max(self.earliest, grants[0] + len(grants) * interval)
+        if grants is None:
+            number = min(_MOST_GRANTS, math.ceil(rate))
+            grants = self._grants = [float("-inf")] * number
+        if late:
+            self.making_up.granted(now, now - grants[-1], rate)
+        del grants[0]
+        grants.append(now)
+        self.earliest = now + _LEAST_GAP * interval
+        second = grants[0] + len(grants) * interval
+        if second > self.earliest:  # noqa: PLR1730 - in every call
+            self.earliest = second
 
     def undo(self, wall: float, *, probes: bool) -> None:
         """Take back a call that was counted and did not go out."""
@@ -179,12 +195,20 @@ class LimiterState:
                 self.paused_until = None
 
     def _learn(self, now: float, settlement: PermitOutcome) -> None:
-        if self.rate is None or not self.limits.learns:
+        if self.rate is None:
             return
+        sent_at = settlement.sent_at
         if settlement.pause is not None:
-            self.rate.refused(now, settlement.sent_at)
-        else:
-            self.rate.accepted(now, settlement.sent_at)
+            since = self.rate.changed_at or 0.0  # gaps before were those of another rate
+            grants = [grant for grant in self._grants or () if grant >= since]
+            made_up = self.making_up.refused(now, sent_at, grants, self.rate.interval)
+            if self.limits.learns and not made_up:
+                self.rate.refused(now, sent_at)
+            return
+        if self.making_up.sent_early is not None:
+            self.making_up.accepted(sent_at)
+        if self.limits.learns:
+            self.rate.accepted(now, sent_at)
 
     def quota(self, now: float, wall: float, load: Load = NO_LOAD) -> Quota:
         """Return what is used and left, with those who wait."""

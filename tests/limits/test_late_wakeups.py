@@ -251,6 +251,17 @@ def test_a_cancelled_wait_leaves_no_credit() -> None:
     assert min(b - a for a, b in pairwise(grants)) >= limits.interval - EPSILON
 
 
+def test_a_high_ceiling_keeps_few_grants() -> None:
+    """A ceiling of a million calls a second remembers a thousand."""
+    limiter = MemoryLimiter(fixed(1e6))
+    grants: list[float] = []
+
+    run(saturate(limiter, grants, 2_000), lambda: MILLISECOND)
+
+    assert len(limiter.state._grants or ()) == 1_000
+    assert_within(grants, 1e6, limiter.limits.interval)
+
+
 def test_a_lower_ceiling_binds_the_second_that_has_begun() -> None:
     """Another client names one call a second: the grants before it count."""
     limiter = MemoryLimiter(fixed(10, headroom=0))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gong_async import Limits
 from gong_async.limits.memory import MemoryLimiter
+from gong_async.limits.queue import Queue
 from gong_async.limits.types import Priority
 
 EPSILON = 1e-6
@@ -27,11 +28,15 @@ class _LateSelector(selectors.SelectSelector):
         super().__init__()
         self.now = 0.0
         self.lateness = lateness
+        self.permit = 1e-7
+        self.rounds = False
 
     def select(self, timeout: float | None = None) -> list[Any]:
         """Leap over the wait, and beyond."""
         assert timeout is not None, "nothing will ever happen again"
-        self.now += timeout + self.lateness() if timeout > 0 else 1e-7
+        if self.rounds:
+            timeout = math.ceil(timeout / MILLISECOND) * MILLISECOND
+        self.now += timeout + self.lateness() if timeout > 0 else self.permit
         return []
 
 
@@ -161,6 +166,45 @@ def test_late_wakeups_are_made_up_for(rate: int, spike: float) -> None:
     made = (len(grants) - 1) * limits.interval / (grants[-1] - grants[0])
     assert 0.995 <= made <= 1.0 + EPSILON
     assert_within(grants, rate, limits.interval)
+
+
+def test_timers_of_whole_milliseconds_lose_no_calls() -> None:
+    """Where half the interval is one or two milliseconds, a busy loop still keeps the rate."""
+    rate = 400
+    chance = random.Random(rate)
+    limits = fixed(rate)
+    grants: list[float] = []
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, LateLoop)
+        loop.selector.permit = 2e-5
+        loop.selector.rounds = True
+        await saturate(MemoryLimiter(limits), grants, 2 * rate)
+
+    run(play(), lambda: chance.uniform(0.3, 0.7) * MILLISECOND)
+
+    made = (len(grants) - 1) * limits.interval / (grants[-1] - grants[0])
+    assert 0.99 <= made <= 1.0 + EPSILON
+    assert_within(grants, rate, limits.interval)
+
+
+async def test_a_frozen_clock_does_not_keep_the_loop_busy() -> None:
+    """Where time stands still between timers, as in tests, a wait ends in a timer all the same."""
+    loop = asyncio.get_running_loop()
+    limiter = MemoryLimiter(fixed(400))
+    backend = limiter.make_backend(Queue(16))
+    now = backend.now()
+    limiter.state.earliest = now + 0.0005
+    frozen = loop.time()
+    loop.time = lambda: frozen  # type: ignore[method-assign]
+    try:
+        wait, probes = await backend.ask("interactive", 60)
+    finally:
+        del loop.time
+
+    assert 0 < wait < MILLISECOND
+    assert not probes
 
 
 def test_after_a_blocked_loop_calls_return_to_their_schedule() -> None:

@@ -16,7 +16,7 @@ from gong_async.cli.exits import EPILOG
 from gong_async.cli.interrupts import interruptible
 from gong_async.errors import ValidationError
 from gong_async.inputs.findings import Finding, InputError
-from gong_async.inputs.rows import read_meeting, read_meeting_id
+from gong_async.inputs.rows import read_email, read_meeting, read_meeting_id
 from gong_async.inputs.text import object_row
 from gong_async.models._shared import Result
 from gong_async.models._times import EXAMPLE_TIME
@@ -89,9 +89,9 @@ def create(base_url: str | None, timeout: float | None, **body: Any) -> None:
 @client_options
 def delete(meeting_id: str, organizer: str, base_url: str | None, timeout: float | None) -> None:
     """Take the meeting ID out of Gong."""
-    known = read_meeting_id(meeting_id)
+    known, email = read_meeting_id(meeting_id), _email("organizer_email", organizer)
     _print(
-        lambda gong: gong.meetings.delete(known, organizer_email=organizer),
+        lambda gong: gong.meetings.delete(known, organizer_email=email),
         base_url,
         timeout,
     )
@@ -102,7 +102,17 @@ def delete(meeting_id: str, organizer: str, base_url: str | None, timeout: float
 @client_options
 def status(emails: tuple[str, ...], base_url: str | None, timeout: float | None) -> None:
     """Tell whether the meetings of organizers can be created and updated."""
-    _print(lambda gong: gong.meetings.integration_status(emails), base_url, timeout)
+    known = [_email(f"emails[{place}]", email) for place, email in enumerate(emails)]
+    _print(lambda gong: gong.meetings.integration_status(known), base_url, timeout)
+
+
+def _email(name: str, text: str) -> str:
+    """Return an address as in a file: without the blanks around it."""
+    try:
+        return read_email(text)
+    except ValidationError as error:
+        problem = error.problem
+    raise ValidationError(name, problem)
 
 
 def _print(

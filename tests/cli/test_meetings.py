@@ -92,6 +92,24 @@ def test_status(invoke: Invoke, fake: FakeGong) -> None:
     assert [user["valid"] for user in json.loads(done.stdout)["users"]] == [True, False]
 
 
+@pytest.mark.parametrize("blanks", [" {}", "{} ", "{}\u00a0", "\t{}\n"])
+def test_blanks_around_values_are_left_out_by_all_commands(
+    invoke: Invoke, fake: FakeGong, blanks: str
+) -> None:
+    """As in files: what is pasted from a table often has some."""
+    email, id_ = blanks.format("dana@example.com"), blanks.format(ID)
+    for words in (
+        ("update", id_, *TIMES, "--organizer", email),
+        ("delete", id_, "--organizer", email),
+        ("status", email),
+    ):
+        assert invoke("meetings", *words).exit_code == 0
+    update, delete, status = (json.loads(request.body) for request in fake.received)
+
+    assert update["organizerEmail"] == delete["organizerEmail"] == "dana@example.com"
+    assert status["emails"] == ["dana@example.com"]
+
+
 def test_output_is_ascii(invoke: Invoke, fake: FakeGong) -> None:
     """Nothing that Gong answers can steer the terminal."""
     fake.add_user("lee@example.com", user_facing_error="\x1b[2J\u202e\x9b")

@@ -7,7 +7,6 @@ import os
 import platform
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from os import PathLike
-from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, get_args, overload
 from weakref import WeakSet
@@ -20,7 +19,7 @@ from gong_async._convert import make_converter
 from gong_async._deadline import OpenCalls
 from gong_async._pipeline import Pipeline
 from gong_async._redact import Redactor, Secret, mask_log
-from gong_async._settings import instance_of, kind_of, number
+from gong_async._settings import file_path, instance_of, kind_of, number
 from gong_async._transport import BaseConnector, ClientSession, SessionPool
 from gong_async._version import __version__
 from gong_async._wire import Endpoint
@@ -313,11 +312,12 @@ class GongClient:
 
         if options is not None:
             instance_of("options", options, BulkOptions)
-        state = None if state_dir is None else Path(state_dir)
+        state = None if state_dir is None else file_path("state_dir", state_dir)
+        path = None if journal is None else file_path("journal", journal)
         name = job_file.new_job_id()
         default = job_file.jobs_directory(state) / f"{name}{job_file.SUFFIX}"
         return BulkJob(
-            path=Path(journal or default),
+            path=path or default,
             id=name,
             ledger=job_file.ledger_path(state),
             options=options,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from gong_async.errors import ConfigurationError
@@ -75,6 +77,26 @@ def instance_of(name: str, value: object, cls: type[T]) -> T:
     if isinstance(value, cls):
         return value
     raise ConfigurationError(f"{name} must be {_article(cls.__name__)}, got {kind_of(value)}")
+
+
+def file_path(name: str, value: object) -> Path:
+    """Return a path given as text or as a `Path`.
+
+    Raises:
+        ConfigurationError: it is neither, or no file can have it.
+    """
+    given = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(given, str):
+        raise ConfigurationError(f"{name} must be a path, got {kind_of(value)}")
+    if not given or "\0" in given:
+        problem = "is empty" if not given else "holds a null character"
+        raise ConfigurationError(f"{name} must be a path, and {problem}")
+    return Path(given)
+
+
+def a_path(value: object) -> Path:
+    """Convert a field that is a path."""
+    return file_path("path", value)
 
 
 def kind_of(value: object) -> str:

@@ -108,6 +108,42 @@ def test_a_copy_refuses_the_same(name: str, value: Any) -> None:
         GongClient(BearerAuth("token")).with_options(**{name: value})
 
 
+@pytest.mark.parametrize("path", [5, False, b"x", [], "", "a\0b", Path])
+def test_a_path_of_a_wrong_type_is_refused_by_name(path: Any) -> None:
+    """Where it is given, and not when the file is opened."""
+    gong = GongClient(BearerAuth("token"))
+    for name in ("journal", "state_dir"):
+        with pytest.raises(ConfigurationError, match=rf"^{name} must be a path"):
+            gong.bulk(**{name: path})
+    for kind in (SQLiteLimitStore, FileTokenStore):
+        with pytest.raises(ConfigurationError, match=r"^path must be a path"):
+            kind(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *each("store", [None, 5, "x", object(), FileTokenStore]),
+        *each("domains", [None, 5, "gong.io"]),
+        *each("app_url", [None, 5, b"https://app.gong.io"]),
+        *each("connector", ["x", 5, aiohttp.TCPConnector]),
+    ],
+)
+def test_a_login_refuses_an_option_of_a_wrong_type(name: str, value: Any, tmp_path: Path) -> None:
+    """When it is made; one text is not a list of domains."""
+    options = {"store": FileTokenStore(tmp_path / "login"), name: value}
+
+    with pytest.raises(ConfigurationError, match=rf"^{name} must be"):
+        OAuth("id", "secret", **options)
+
+
+@pytest.mark.parametrize("url", [5, False, b"redis://localhost", [], object()])
+def test_a_share_refuses_a_url_that_is_no_text(url: Any) -> None:
+    """When it is made."""
+    with pytest.raises(ConfigurationError, match=r"^url must be"):
+        RedisLimitStore(url)
+
+
 @pytest.mark.parametrize("options", [{}, 5, BulkOptions, Limits()])
 def test_a_bulk_job_refuses_options_of_another_kind(options: Any) -> None:
     """Before anything is planned."""

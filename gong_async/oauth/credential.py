@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 from gong_async._base_url import base_url as checked_base_url
 from gong_async._redact import Redactor, Secret
-from gong_async._settings import number
+from gong_async._settings import instance_of, kind_of, number
 from gong_async._single_flight import SingleFlight
 from gong_async._transport import BaseConnector
 from gong_async._version import __version__
@@ -73,7 +73,15 @@ class OAuth:
         if not 0 < timeout <= LONGEST_TIMEOUT:
             msg = f"timeout must be above 0 and at most {LONGEST_TIMEOUT:g} s, got {timeout}"
             raise ConfigurationError(msg)
-        url = checked_base_url(app_url)
+        url = checked_base_url(instance_of("app_url", app_url, str))
+        if isinstance(store, type) or not isinstance(getattr(store, "name", None), str):
+            msg = f"store must be FileTokenStore(), for example; got {kind_of(store)}"
+            raise ConfigurationError(msg)
+        if isinstance(domains, str) or not isinstance(domains, Iterable):
+            msg = f"domains must be a list of domains, got {kind_of(domains)}"
+            raise ConfigurationError(msg)
+        if connector is not None:
+            instance_of("connector", connector, BaseConnector)
         own = (Secret(f"{client_id}:{client_secret.reveal()}"), client_secret)
         self._shown = KnownSecrets(own)
         redact = Redactor(lambda: self._shown.all)

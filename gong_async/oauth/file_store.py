@@ -16,6 +16,7 @@ from typing import TypeVar
 from attrs import field, frozen
 
 from gong_async._redact import Secret
+from gong_async._settings import a_path
 from gong_async._storage.lock import ProcessLock
 from gong_async._storage.private_file import (
     Purpose,
@@ -50,6 +51,10 @@ def login_path(environ: Mapping[str, str] | None = None) -> Path:
     return state_directory(environ) / FILE_NAME
 
 
+def _path(value: object) -> Path:
+    return absolute(a_path(value))
+
+
 @frozen
 class FileTokenStore:
     """Keeps a login in a file for this user alone, shared by all his processes on this machine.
@@ -61,7 +66,7 @@ class FileTokenStore:
         path: the file; by default that of `gong-async login`.
     """
 
-    path: Path = field(factory=login_path, converter=absolute)
+    path: Path = field(factory=login_path, converter=_path)
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from attrs import define, field
 
 from gong_async._redact import Secret
-from gong_async._settings import number
+from gong_async._settings import instance_of, number
 from gong_async.errors import ConfigurationError
 from gong_async.limits.limiter import LimitBackend, QueuedLimiter
 from gong_async.limits.memory import strictest
@@ -87,7 +87,9 @@ class RedisLimitStore:
             raise ConfigurationError(msg)
         load_redis()
         self.expected_processes: int = int(processes)
-        self._url: Secret | None = None if url is None else Secret.of(url)
+        self._url: Secret | None = None
+        if url is not None:
+            self._url = url if isinstance(url, Secret) else Secret(instance_of("url", url, str))
         del url
         if self._url is not None:
             check_url(self._url)

@@ -14,6 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from attrs import Factory, define, field
 
+from gong_async._settings import a_path
 from gong_async._storage.database import Database
 from gong_async._storage.private_file import state_directory
 from gong_async.errors import ConfigurationError
@@ -51,7 +52,7 @@ class SQLiteLimitStore:
     A file that cannot be used raises `ConfigurationError` from the calls.
     """
 
-    path: Path = field(factory=lambda: state_directory() / FILE_NAME, converter=Path)
+    path: Path = field(factory=lambda: state_directory() / FILE_NAME, converter=a_path)
     _ledger: Ledger = field(default=Factory(_new_ledger, takes_self=True), repr=False, kw_only=True)
     _database_thread: DatabaseThread = field(
         default=Factory(_database_thread, takes_self=True), init=False, repr=False

@@ -70,16 +70,20 @@ def state_directory(environ: Mapping[str, str] | None = None) -> Path:
     Where others may write, as in a volume of Kubernetes, it is a directory in it for this user.
 
     Raises:
-        ConfigurationError: the directory of this user is not known.
+        ConfigurationError: the directory of this user is not known, or cannot be used.
     """
     given = (os.environ if environ is None else environ).get("GONG_STATE_DIR")
     return private_directory(absolute(given) if given else _users_directory())
 
 
 def private_directory(folder: Path) -> Path:
-    """Return `folder`, or where others may write to it, a directory in it for this user alone."""
+    """Return `folder`, or where others may write to it, a directory in it for this user alone.
+
+    Raises:
+        ConfigurationError: this user may not look into it, or nothing can be there.
+    """
     private = folder / private_name()
-    with suppress(OSError, ValueError):
+    try:
         # A few looks at inodes are all that happens before the first call, in the event loop. The
         # dot has a link followed.
         mode = os.lstat(f"{folder}/.").st_mode
@@ -87,7 +91,16 @@ def private_directory(folder: Path) -> Path:
         # Once made, it stays in use, whatever becomes of the rights of the directory around it.
         if os.path.lexists(private) or (others_write and not _is_state_directory(folder)):
             return private
-    return folder
+    except (FileNotFoundError, NotADirectoryError):
+        return folder  # it can be made, or whoever makes a file in it says that it cannot
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or type(error).__name__
+    else:
+        return folder
+    raise ConfigurationError(
+        f"the state directory {str(folder)!r} cannot be used: {problem}; set GONG_STATE_DIR to a "
+        "directory of yours on a local disk"
+    )
 
 
 def _is_state_directory(folder: Path) -> bool:

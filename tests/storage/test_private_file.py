@@ -129,6 +129,24 @@ def test_a_key_needs_no_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @posix
+@pytest.mark.parametrize("kind", ["too long", "null character", "loop of links", "unreadable"])
+def test_a_state_directory_that_cannot_be_looked_into_is_named(tmp_path: Path, kind: str) -> None:
+    """As with the HOME of another user: no bare `PermissionError`, but what to set."""
+    folder = tmp_path / "folder" / "state"
+    if kind == "unreadable":
+        if os.geteuid() == 0:
+            pytest.skip("root may look into everything")
+        folder.parent.mkdir(mode=0)
+    elif kind == "loop of links":
+        folder.parent.symlink_to(folder.parent)
+    else:
+        folder = tmp_path / ("a" * 300 if kind == "too long" else "a\0b")
+    for look in (state_directory, jobs_directory_of):
+        with pytest.raises(ConfigurationError, match=r"cannot be used: .*; set GONG_STATE_DIR"):
+            look({"GONG_STATE_DIR": str(folder)})
+
+
+@posix
 @pytest.mark.parametrize("mode", [0o2775, 0o777, 0o1777, 0o2770, 0o770])
 def test_in_a_volume_that_others_may_write_to_a_private_directory_is_used(
     tmp_path: Path, mode: int

@@ -73,7 +73,8 @@ def state_directory(environ: Mapping[str, str] | None = None) -> Path:
         ConfigurationError: the directory of this user is not known, or cannot be used.
     """
     given = (os.environ if environ is None else environ).get("GONG_STATE_DIR")
-    return private_directory(absolute(given) if given else _users_directory())
+    # A blank value is what a template makes of one that is not set.
+    return private_directory(absolute(given) if given and given.strip() else _users_directory())
 
 
 def private_directory(folder: Path) -> Path:

@@ -128,6 +128,11 @@ def test_a_key_needs_no_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
         GongClient.from_env({"GONG_OAUTH_CLIENT_ID": "id", "GONG_OAUTH_CLIENT_SECRET": "hunter2"})
 
 
+def test_a_blank_variable_is_as_one_that_is_not_set() -> None:
+    """It does not name a directory of blanks where the program happens to run."""
+    assert state_directory({"GONG_STATE_DIR": " "}) == state_directory({"GONG_STATE_DIR": ""})
+
+
 @posix
 @pytest.mark.parametrize("kind", ["too long", "null character", "loop of links", "unreadable"])
 def test_a_state_directory_that_cannot_be_looked_into_is_named(tmp_path: Path, kind: str) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from attrs import define, field
 
@@ -40,6 +41,7 @@ class ProcessLock:
         taken = self._take_on_windows() if sys.platform == "win32" else self._take()
         if taken:
             self._pid = os.getpid()
+            _HELD.add(self)
         return taken
 
     def release(self) -> None:
@@ -124,6 +126,20 @@ class ProcessLock:
                 return False
             time.sleep(_LOOK_STEP)  # whoever else looks holds it for a moment, too
         return True
+
+
+_HELD: WeakSet[ProcessLock] = WeakSet()
+"""Claims that were acquired, released or not."""
+
+
+def _leave_to_parent() -> None:
+    """Let a forked child keep no lock: it would outlive the parent that was killed."""
+    for claim in list(_HELD):
+        claim.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _close(descriptor: int, *, unlock: bool) -> None:

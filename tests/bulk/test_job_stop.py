@@ -340,7 +340,7 @@ async def test_a_word_while_a_plan_is_counted_is_honoured(
     async with client(fake) as gong:
         job = gong.bulk([change(n) for n in range(5)], state_dir=state, options=UNCHECKED)
         planning = asyncio.ensure_future(job.plan())
-        while getattr(job._task, "is_decided", None) is not True:
+        while getattr(job._task, "is_decided", None) is not True:  # noqa: ASYNC110 - for a moment
             await asyncio.sleep(0)
         assert not planning.done()
         await (job.pause() if word == "pause" else job.cancel())
@@ -362,7 +362,7 @@ async def test_cancel_while_a_pause_is_written_down_cancels(
         running = asyncio.create_task(drain(job.run()))
         await until(lambda: fake.received_count > 0)
         await job.pause()
-        while getattr(job._task, "is_decided", None) is not True:
+        while getattr(job._task, "is_decided", None) is not True:  # noqa: ASYNC110 - for a moment
             await asyncio.sleep(0)
         await job.cancel()
         await running

@@ -70,6 +70,30 @@ def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_does_not_keep_it(path: Path) -> None:
+    """As a worker of a process pool may outlive the process that ran the job, and was killed."""
+    read, write = os.pipe()
+    holder = os.fork()
+    if not holder:
+        claim = ProcessLock(path)
+        claim.take()
+        orphan = os.fork()
+        if not orphan:
+            signal.pause()
+        os.write(write, orphan.to_bytes(8, "big"))
+        os._exit(0)
+    orphan = int.from_bytes(os.read(read, 8), "big")
+    os.waitpid(holder, 0)
+    free = ProcessLock(path).take()
+    os.kill(orphan, signal.SIGKILL)
+    os.close(read)
+    os.close(write)
+
+    assert free
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_releases_nothing(path: Path) -> None:
     """It inherits the claim; the parent's stays, and does not outlive the parent's release."""
     claim = ProcessLock(path)

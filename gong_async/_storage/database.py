@@ -53,6 +53,8 @@ class Database:
     _connection: Connection | None = field(default=None, init=False, repr=False)
     _identities: dict[Path, tuple[int, int]] = field(factory=dict, init=False, repr=False)
     """Device and inode of each file that is open."""
+    _size: int = field(default=0, init=False, repr=False)
+    """What the file itself was last seen to have, in bytes."""
 
     @contextmanager
     def transaction(
@@ -116,7 +118,8 @@ class Database:
     def displaced(self) -> Path | None:
         """Return a file that was removed or replaced since it was opened; None if there is none.
 
-        For use inside a transaction, when all of them are open.
+        This file itself also when it was cut off, as by copying a smaller one over it. For use
+        inside a transaction, when all of them are open.
         """
         for database in (self, self.companion):
             if database is None:
@@ -130,12 +133,17 @@ class Database:
                     self._identities[path] = found
                 elif known != found:
                     return path
+        size = _size(self.path)
+        if size < self._size:
+            return self.path
+        self._size = size
         return None
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         connection, self._connection = self._connection, None
         self._identities.clear()
+        self._size = 0
         if connection is not None:
             connection.close()
 
@@ -223,3 +231,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -221,7 +221,7 @@ def test_a_journal_that_is_lost_while_its_job_runs(
 
     assert process.returncode == 1
     assert fake.received_count <= sent + 8
-    assert f"{path} was removed or replaced while the job ran" in stderr
+    assert f"{path} was removed, replaced or cut off while the job ran" in stderr
     assert f"Sent in this run: {fake.applied_count:,} done, 0 failed, 0 in doubt" in stderr
     assert "nothing was sent" not in stderr
     assert "Next:" not in stderr

@@ -204,14 +204,19 @@ class Writer:
     def _require_in_place(self) -> None:
         """Refuse to write what nobody would find, or while others may write as well."""
         displaced = self.database.displaced()
+        journal = self.database.path
+        lost = displaced in {journal, journal.with_name(f"{journal.name}-wal")}
         if displaced is None and self.lock is not None and not self.lock.is_in_place():
             displaced = self.lock.path
-        if displaced is not None:
-            raise JournalError(
-                f"{displaced} was removed or replaced while the job ran, and so nothing more is "
-                f"sent; put it back, if you can, before you resume the job",
-                reason="missing",
-            )
+        if displaced is None:
+            return
+        # Without its lock or the ledger the journal is whole, and can be gone on with.
+        advice = "put it back, if you can, before you resume the job" if lost else "resume the job"
+        raise JournalError(
+            f"{displaced} was removed, replaced or cut off while the job ran, and so nothing more "
+            f"is sent; {advice}",
+            reason="missing" if lost else "file",
+        )
 
     @staticmethod
     def _answer(batch: list[_Order], failure: GongError | None) -> None:

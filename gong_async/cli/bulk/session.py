@@ -75,7 +75,14 @@ class Session:
         job, lost = asyncio.run(self._drive(start, send))
         if lost:
             return Exit.FAILED  # what is at the path now does not say what was sent
-        summary = Summary.of(JobFile(job.path), options=self.options)
+        try:
+            summary = Summary.of(JobFile(job.path), options=self.options)
+        except JournalError as error:
+            if not job.begun:
+                raise
+            # Updates were sent; what came of them can be read when the disk has room again.
+            explain_failure(error, self.diagnostics)
+            return Exit.RESUMABLE
         self.diagnostics.note("report", summary.lines(), **summary.facts())
         return summary.exit
 

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TextIO
 
 import click
 
@@ -23,6 +24,22 @@ def _to_stderr(text: str) -> None:
 def one_line(text: str) -> str:
     """Return a text as one line without anything that could steer a terminal."""
     return Redactor()(text, _MOST_SHOWN)
+
+
+def print_result(text: str) -> None:
+    """Write to stdout, if anybody can read it: the work goes on without."""
+    try:
+        click.echo(text)
+    except OSError:
+        _discard(sys.stdout)
+
+
+def _discard(stream: TextIO) -> None:
+    """Let what is left in the buffer go nowhere: it would change the exit code."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 class Diagnostics:
@@ -58,11 +75,7 @@ class Diagnostics:
         try:
             self.write(text)
         except OSError:
-            with suppress(OSError, ValueError):
-                # What is left in the buffer would change the exit code.
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, sys.stderr.fileno())
-                os.close(nowhere)
+            _discard(sys.stderr)
 
 
 class LogLines(logging.Handler):

@@ -176,6 +176,31 @@ def test_a_reader_that_goes_away(
     assert fake.applied_count == 50
 
 
+@pytest.mark.parametrize("how", ["2>&-", ">&-", "<&- >&- 2>&-", ">/dev/full", "| true"])
+def test_output_that_goes_nowhere(
+    *,
+    fake: FakeGong,
+    environment: dict[str, str],
+    meetings: Meetings,
+    tmp_path: Path,
+    how: str,
+) -> None:
+    """A daemon closes its standard files, and a disk or a pipe takes no more: the job runs."""
+    report = tmp_path / "code"
+    script = f'{{ "$0" "$@"; echo $? > "$REPORT"; }} {how}'
+    words = ("-m", "gong_async", "bulk", "run", str(meetings(5)), UNCHECKED)
+
+    subprocess.run(
+        ["/bin/sh", "-c", script, sys.executable, *words],
+        env={**os.environ, **environment, "REPORT": str(report)},
+        check=False,
+        timeout=60,
+    )
+
+    assert report.read_text() == "0\n"
+    assert fake.applied_count == 5
+
+
 def test_a_terminal_that_is_closed_drains(
     *,
     fake: FakeGong,

@@ -77,7 +77,12 @@ def make_progress(diagnostics: Diagnostics, *, wanted: bool) -> ProgressDisplay:
     """Return the bar if it is wanted, stderr is a terminal and the extra `cli` is complete."""
     if not wanted:
         return Lines(diagnostics, every=math.inf)
-    if diagnostics.as_json or not sys.stderr.isatty() or find_spec("rich") is None:
+    if (
+        diagnostics.as_json
+        or sys.stderr is None
+        or not sys.stderr.isatty()
+        or find_spec("rich") is None
+    ):
         return Lines(diagnostics)
     from gong_async.cli.bulk.bar import Bar, make_console  # noqa: PLC0415 - only when drawing
 

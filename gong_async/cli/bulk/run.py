@@ -15,7 +15,7 @@ from gong_async.bulk.store.job_file import JobFile, find_job, list_jobs
 from gong_async.cli.bulk.session import Session
 from gong_async.cli.bulk.wording import counts, duration, moment, name_of
 from gong_async.cli.client import client_options, given
-from gong_async.cli.diagnostics import Diagnostics
+from gong_async.cli.diagnostics import Diagnostics, print_result
 from gong_async.cli.exits import EPILOG, Exit
 from gong_async.cli.input import input_options, note_doubts, open_input
 from gong_async.cli.options import (
@@ -91,7 +91,7 @@ def run(
             _discard(planned)
             raise _refusal(derived)
         status = planned.status()
-        click.echo(status.id)
+        print_result(status.id)
         forecast = plan.forecast
         ends = f"about {duration(forecast.seconds)}, until {moment(forecast.finishes_at)}"
         reported = counts(status, always=("planned",))

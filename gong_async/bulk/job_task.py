@@ -209,6 +209,9 @@ class JobTask:
             if not self._is_ending_elsewhere():
                 refusals += 1
             await asyncio.sleep(LOCK_STEP)
+        if any(task.file.lock.is_mine for task in PROCESS_LIMITS.of(self.file.path)):
+            advice = "read what runs it to its end, or close it with aclose()"
+            raise self.file.in_use(advice, who="this process already")
         raise self.file.in_use("ask how it stands, or pause it there")
 
     def _is_ending_elsewhere(self) -> bool:

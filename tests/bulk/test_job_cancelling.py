@@ -412,3 +412,22 @@ def test_a_loop_that_ends_closes_updates_quietly(change: Change, client: Client)
     asyncio.run(main())
 
     assert problems == []
+
+
+async def test_a_generator_that_is_kept_is_named_in_the_refusal(
+    fake: FakeGong, client: Client, change: Change, state: Path
+) -> None:
+    """As a notebook keeps one in the traceback of the loop that failed; closed, it gives way."""
+    async with client(fake) as gong:
+        job = gong.bulk([change(n) for n in range(50)], state_dir=state, options=UNCHECKED)
+        items = job.run()
+        await anext(items)
+        with pytest.raises(JournalError, match=r"this process already works.*aclose") as refused:
+            [item async for item in job.resume()]
+        await items.aclose()
+        left = [item async for item in job.resume()]
+        status = await job.status()
+
+    assert refused.value.reason == "in_use"
+    assert left
+    assert status.state == "finished"

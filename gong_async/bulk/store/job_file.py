@@ -135,9 +135,9 @@ class JobFile:
             time.sleep(LOCK_STEP)
         raise self.in_use(advice)
 
-    def in_use(self, advice: str) -> JournalError:
+    def in_use(self, advice: str, *, who: str = "another process") -> JournalError:
         """Return the error of a job that somebody else works with."""
-        problem = f"another process works with the journal {self.path}; {advice}"
+        problem = f"{who} works with the journal {self.path}; {advice}"
         return JournalError(problem, reason="in_use")
 
     def require(self) -> None:

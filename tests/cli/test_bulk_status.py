@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import time
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from gong_async import BasicAuth, GongClient
 from gong_async.bulk.records import BulkStatus
 from gong_async.bulk.store.job_file import JobFile
+from gong_async.inputs.reader import read_changes
 from gong_async.testing import FakeGong, Fault
 
 Invoke = Callable[..., Result]
@@ -259,3 +262,32 @@ def test_list_with_a_broken_file(invoke: Invoke, paused: str, jobs: Jobs) -> Non
 
     assert done.stdout.startswith(paused)
     assert str(broken) in done.stderr
+
+
+def test_pausing_what_is_planned(
+    invoke: Invoke, environment: dict[str, str], fake: FakeGong, meetings: Meetings
+) -> None:
+    """As `bulk run` between its planning and its first request: nothing is sent by that run."""
+    file, state = meetings(5), environment["GONG_STATE_DIR"]
+
+    async def work(action: str, path: Path | None = None) -> Path:
+        async with GongClient(
+            BasicAuth(fake.access_key, fake.access_key_secret), base_url=fake.url
+        ) as gong:
+            changes = read_changes(file) if path is None else None
+            job = gong.bulk(changes, journal=path, state_dir=state)
+            if action == "plan":
+                await job.plan()
+            else:
+                async for _ in job.run():
+                    pass
+            return job.path
+
+    path = asyncio.run(work("plan"))
+    done = invoke("bulk", "pause", path)
+    asyncio.run(work("run", path))
+
+    assert "is planned; its first run will pause at once" in done.stderr
+    assert JobFile(path).status().state == "paused"
+    assert fake.received_count == 0
+    assert invoke("bulk", "resume", path, *QUICK).exit_code == 0

@@ -41,7 +41,7 @@ class ProcessLock:
         taken = self._take_on_windows() if sys.platform == "win32" else self._take()
         if taken:
             self._pid = os.getpid()
-            _HELD.add(self)
+            _CLAIMS.claims.add(self)
         return taken
 
     def release(self) -> None:
@@ -128,18 +128,21 @@ class ProcessLock:
         return True
 
 
-_HELD: WeakSet[ProcessLock] = WeakSet()
-"""Claims that were acquired, released or not."""
+@define(eq=False)
+class _Claims:
+    """Claims of this process that were acquired, released or not."""
+
+    claims: WeakSet[ProcessLock] = field(factory=WeakSet, init=False)
+
+    def leave_to_parent(self) -> None:
+        """Let a forked child keep no lock: it would outlive the parent that was killed."""
+        for claim in list(self.claims):
+            claim.release()
 
 
-def _leave_to_parent() -> None:
-    """Let a forked child keep no lock: it would outlive the parent that was killed."""
-    for claim in list(_HELD):
-        claim.release()
-
-
+_CLAIMS = _Claims()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+    os.register_at_fork(after_in_child=_CLAIMS.leave_to_parent)
 
 
 def _close(descriptor: int, *, unlock: bool) -> None:

@@ -40,6 +40,9 @@ _MOST_OF_SMALL_PARTS = 64_000_000
 _MOST_DIRECTORY = 4_000_000
 _MOST_ROWS = 1_048_576
 _MOST_COLUMNS = 1_000
+"""With a value in them, and in a row without cells between two others."""
+_MOST_COLUMNS_OF_A_SHEET = 16_384
+"""Where rows are formatted as a whole, LibreOffice writes a blank cell for each."""
 _MOST_TEXT = 1_000_000
 _MOST_OF_A_ROW = 4_000_000
 _MOST_DEPTH = 64
@@ -512,6 +515,8 @@ class _Sheet(_Elements):
                         f"row {self._line:,} has more than {_MOST_OF_A_ROW:,} characters"
                     )
             if value != "":
+                if self._column > _MOST_COLUMNS:
+                    raise self._far()
                 self._cells += [""] * (self._column - 1 - len(self._cells))
                 self._cells.append(value)
         elif name == "row" and self._cells:
@@ -561,12 +566,10 @@ class _Sheet(_Elements):
             column = _number(found[1]) if found and int(found[2]) == self._line else 0
         if not self._column < column:
             raise _Refused(f"row {self._line:,} has cells that are out of order; {_SAVE_AGAIN}")
+        is_far = column - self._column > _MOST_COLUMNS or column > _MOST_COLUMNS_OF_A_SHEET
         self._column = column
-        if column > _MOST_COLUMNS:
-            raise _Refused(
-                f"cell {self._place()} lies far outside of a table; at most {_MOST_COLUMNS:,} "
-                "columns are read: delete those behind the table and save it again"
-            )
+        if is_far:
+            raise self._far()
         self._kind = attributes.get("t", "n")
         self._style = attributes.get("s")
         self._formula, self._value, self._inline = False, None, None
@@ -587,6 +590,12 @@ class _Sheet(_Elements):
         hidden = _is_true(attributes.get("hidden"))
         if hidden and is_whole and len(self._hidden_columns) < _MOST_COLUMNS:
             self._hidden_columns.append((int(low), int(high)))
+
+    def _far(self) -> _Refused:
+        return _Refused(
+            f"cell {self._place()} lies far outside of a table; at most {_MOST_COLUMNS:,} "
+            "columns are read: delete those behind the table and save it again"
+        )
 
     def _expect_one(self, before: object) -> None:
         if before is not None:

@@ -369,6 +369,19 @@ def test_far_cells(pack: Pack, cell: str) -> None:
     assert "cell XFD1048576 lies far outside of a table" in fault
 
 
+def test_rows_that_are_formatted_to_their_end(pack: Pack) -> None:
+    """LibreOffice writes all 16,384 cells of a row that is formatted as a whole."""
+    rest = '<c s="1"/>' * (16_384 - len(NAMES))
+    rows = HEADER.replace("</row>", f"{rest}</row>") + row(text("x") + rest)
+    too_many = row(text("x") + rest + "<c/>")
+    value = row(text("x") + '<c s="1"/>' * 1_000 + "<c><v>1</v></c>")
+
+    assert titles(pack(rows, packed=zipfile.ZIP_STORED)) == ["x"]
+    for far in (too_many, value):
+        (fault,) = faults(pack(HEADER + far, packed=zipfile.ZIP_STORED))
+        assert "lies far outside of a table" in fault
+
+
 def test_far_rows(pack: Pack) -> None:
     """A blank cell in the last possible row does no harm: rows between are not made."""
     far = '<row r="1048576"><c r="A1048576" s="1"/></row>'

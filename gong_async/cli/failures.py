@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gong_async.cli.bulk.wording import number_of
 from gong_async.cli.diagnostics import Diagnostics
 from gong_async.cli.exits import Exit
 from gong_async.errors import (
@@ -31,9 +32,8 @@ def explain_failure(error: Exception, diagnostics: Diagnostics) -> Exit:
             for finding in error.findings:
                 where = {"line": finding.line, "field": finding.field}
                 diagnostics.error("input", f"{error.field}, {finding}", **where)
-            diagnostics.error(
-                "input", f"{error.field}: {error.total:,} faults{_shown(error)}; nothing was sent"
-            )
+            count = f"{number_of(error.total, 'fault')}{_shown(error)}"
+            diagnostics.error("input", f"{error.field}: {count}; nothing was sent")
             return Exit.USAGE
         case ConfigurationError():
             about_environment = any(word in error.message for word in _FROM_ENVIRONMENT)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from gong_async import BulkJob, BulkPlan
 from gong_async.cli.diagnostics import Diagnostics
-from gong_async.inputs.reader import Inputs, read_changes
+from gong_async.inputs.reader import Finding, InputError, Inputs, read_changes
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -40,12 +41,25 @@ def open_input(file: Path, *, encoding: str | None, ids_exact: bool) -> Inputs:
     return read_changes(file, encoding=encoding, ids_exact=ids_exact)
 
 
-def note_doubts(inputs: Inputs, diagnostics: Diagnostics) -> None:
-    """Print what is allowed in a file that was read, and may still be a mistake."""
-    notes = inputs.notes if diagnostics.as_json else inputs.notes[:_MOST_NOTES]
-    name = inputs.path.name
-    for note in notes:
-        diagnostics.note("input", f"{name}, {note}", line=note.line, field=note.field)
-    if more := inputs.note_count - len(notes):
+async def plan_from(inputs: Inputs, job: BulkJob, diagnostics: Diagnostics) -> BulkPlan:
+    """Plan a job from a file, and print what is allowed in that and may still be a mistake.
+
+    Of a file that is refused, print what is worth knowing of it as a whole: it may be the reason.
+    """
+    try:
+        plan = await job.plan()
+    except InputError:
+        _print_notes(inputs, diagnostics, [note for note in inputs.notes if not note.line])
+        raise
+    kept = inputs.notes if diagnostics.as_json else inputs.notes[:_MOST_NOTES]
+    _print_notes(inputs, diagnostics, kept)
+    if more := inputs.note_count - len(kept):
         advice = "" if diagnostics.as_json else "; `gong-async --json` shows the first 1,000"
-        diagnostics.note("input", f"{name}: {more:,} more notes{advice}")
+        diagnostics.note("input", f"{inputs.path.name}: {more:,} more notes{advice}")
+    return plan
+
+
+def _print_notes(inputs: Inputs, diagnostics: Diagnostics, notes: Sequence[Finding]) -> None:
+    for note in notes:
+        text = f"{inputs.path.name}, {note}"
+        diagnostics.note("input", text, line=note.line, field=note.field)

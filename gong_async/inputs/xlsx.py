@@ -221,7 +221,8 @@ class _Book:
         """Inflate a part, as far as it may grow; the last chunk is empty."""
         info = self.parts.get(part.lower())
         if info is None:
-            raise _Refused(f"not a readable .xlsx file ({part[:80]!a} is missing in it)")
+            problem = f"not a readable .xlsx file ({part[:80]!a} is missing in it)"
+            raise _Refused(f"{problem}; save it as .xlsx in a spreadsheet program")
         if info.compress_type not in _PACKED_BY:
             raise _Refused(f"it is packed in a way that is not for .xlsx files; {_SAVE_AGAIN}")
         bomb = _Refused(
@@ -682,6 +683,13 @@ def _check_directory(
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         raise _Refused(
             "it is protected by a password, or of the old format .xls; save it as .xlsx without one"
+        )
+    if not head:
+        raise _Refused("it is empty, 0 bytes; export it again")
+    if not head.startswith(b"PK"):
+        raise _Refused(
+            "it is no .xlsx file, whatever its name says; "
+            "if it is text, name it .csv or .jsonl, otherwise save it as .xlsx"
         )
     seek(max(0, size - (1 << 16) - 22))
     tail = read((1 << 16) + 22)

@@ -474,3 +474,29 @@ def test_old_and_protected_files(tmp_path: Path) -> None:
     (fault,) = faults(path)
 
     assert "protected by a password" in fault
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "it is empty, 0 bytes; export it again"),
+        (b"meeting_id,start_time", "if it is text, name it .csv or .jsonl"),
+        (b"<html><table/></html>", "otherwise save it as .xlsx"),
+        (b"PK\x03\x04", "not a readable .xlsx file"),
+    ],
+)
+def test_other_files_by_the_name_of_a_sheet(tmp_path: Path, content: bytes, fault: str) -> None:
+    """What is no spreadsheet at all is told from a broken one, with what to do."""
+    path = tmp_path / "m.xlsx"
+    path.write_bytes(content)
+
+    assert fault in faults(path)[0]
+
+
+def test_other_archives_by_the_name_of_a_sheet(tmp_path: Path) -> None:
+    """An OpenDocument sheet, or a binary one, is to be saved in another format."""
+    path = tmp_path / "m.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("content.xml", "<office:document-content/>")
+
+    assert "save it as .xlsx in a spreadsheet program" in faults(path)[0]

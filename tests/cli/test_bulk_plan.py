@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import openpyxl  # type: ignore[import-untyped]
 import pytest
 from click.testing import Result
 
@@ -137,3 +138,17 @@ def test_small_files(invoke: Invoke, meetings: Meetings, rows: int) -> None:
 
     assert done.exit_code == 0
     assert row(done, "requests").startswith(f"{2 * rows},")
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_notes_of_a_file_that_is_refused(invoke: Invoke, tmp_path: Path, command: str) -> None:
+    """A note may say why there is a fault: here that the sheet with the meetings is not read."""
+    book = openpyxl.Workbook()
+    book.create_sheet("Meetings")
+    book.save(tmp_path / "m.xlsx")
+
+    done = invoke("bulk", command, tmp_path / "m.xlsx")
+
+    assert done.exit_code == 2
+    assert "only the sheet 'Sheet' is read; 1 other sheet is not" in done.stderr
+    assert "m.xlsx: 1 fault; nothing was sent" in done.stderr

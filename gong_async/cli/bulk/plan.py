@@ -21,7 +21,7 @@ from gong_async.cli.bulk.wording import duration, moment, number_of
 from gong_async.cli.client import client_options, connect, given
 from gong_async.cli.diagnostics import Diagnostics, one_line
 from gong_async.cli.exits import EPILOG
-from gong_async.cli.input import input_options, note_doubts, open_input
+from gong_async.cli.input import input_options, open_input, plan_from
 from gong_async.cli.interrupts import interruptible
 from gong_async.cli.options import FILE, content_options, pace_options
 from gong_async.inputs.reader import Inputs
@@ -85,8 +85,7 @@ async def _plan(gong: GongClient, inputs: Inputs, options: BulkOptions, show: _S
         state = None if ledger.exists() else folder
         journal = Path(folder, f"plan{SUFFIX}")
         job = gong.bulk(inputs, journal=journal, options=options, state_dir=state)
-        plan = await job.plan()
-        note_doubts(inputs, show.diagnostics)
+        plan = await plan_from(inputs, job, show.diagnostics)
         show.plan(plan)
         if not show.diff:
             return

@@ -17,7 +17,7 @@ from gong_async.cli.bulk.wording import counts, duration, moment, name_of
 from gong_async.cli.client import client_options, given
 from gong_async.cli.diagnostics import Diagnostics, print_result
 from gong_async.cli.exits import EPILOG, Exit
-from gong_async.cli.input import input_options, note_doubts, open_input
+from gong_async.cli.input import input_options, open_input, plan_from
 from gong_async.cli.options import (
     FILE,
     NEW_FILE,
@@ -84,8 +84,7 @@ def run(
 
     async def start(gong: GongClient) -> BulkJob:
         job = gong.bulk(inputs, journal=journal, options=options)
-        plan = await job.plan()
-        note_doubts(inputs, diagnostics)
+        plan = await plan_from(inputs, job, diagnostics)
         planned = JobFile(job.path)
         if not new and (derived := _unfinished(planned)) is not None:
             _discard(planned)

@@ -107,6 +107,9 @@ class Inputs:
                     page, size = [], 0
             for finding in known.findings(exact=self.ids_exact):
                 self._found(finding, faults)
+        if not self._is_still(version):
+            problem = "it was changed while it was read; try again when it is complete"
+            faults.add(Finding(0, None, problem))
         if faults.total:
             raise InputError(self.path.name, faults.in_order(), faults.total)
         yield page
@@ -118,7 +121,7 @@ class Inputs:
         Raises:
             InputError: the file is not the one that was checked.
         """
-        if self._look() != self._version:
+        if not self._is_still(self._version):
             raise InputError(self.path.name, [Finding(0, None, "it was changed meanwhile")])
         yield from self.pages()
 
@@ -151,7 +154,17 @@ class Inputs:
         found = self.path.stat()
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
+    def _is_still(self, version: tuple[int, ...] | None) -> bool:
+        try:
+            return self._look() == version
+        except FileNotFoundError:
+            return False
+
     def _rows(self) -> Iterator[Row | Finding]:
+        if not (self.path.is_file() or self.path.is_dir()):  # to open a directory is an OSError
+            problem = "a pipe or a device, and no file; write what comes out of it to a file first"
+            yield Finding(0, None, problem)
+            return
         suffix = self.path.suffix.lower()
         if suffix == ".xlsx":
             if self.encoding is not None:

@@ -368,12 +368,11 @@ def _not_text(head: bytes, encoding: str | None) -> str | None:
     if head.startswith(_COMPRESSED):
         return "compressed; unpack it first"
     if encoding is not None:
-        marks: dict[str, bytes | tuple[bytes, ...]]
-        marks = {"UTF-8": codecs.BOM_UTF8, "UTF-16": _UTF_16}
-        if "utf" not in encoding.lower():
-            for name, mark in marks.items():
-                if head.startswith(mark):
-                    return f"marked as {name}; read it without another encoding"
+        marks = ("UTF-8",) * head.startswith(codecs.BOM_UTF8) + ("UTF-16",) * head.startswith(
+            _UTF_16
+        )
+        if marks and "utf" not in encoding.lower():
+            return f"marked as {marks[0]}; read it without another encoding"
         return None
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return f"written in UTF-32; {_SAVE}"

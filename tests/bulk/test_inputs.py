@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 import sys
 import tracemalloc
@@ -912,6 +913,48 @@ def test_a_file_that_changes_meanwhile(write: Write) -> None:
 
     with pytest.raises(InputError, match="changed meanwhile"):
         next(inputs.pages_again())
+
+
+def _append(path: Path) -> None:
+    with path.open("a") as file:
+        file.write(f"{ROW}\n")
+
+
+def _replace(path: Path) -> None:
+    path.with_suffix(".new").write_text(csv(ROW))
+    path.with_suffix(".new").replace(path)
+
+
+@pytest.mark.parametrize("change", [_append, _replace, Path.unlink])
+def test_a_file_that_changes_while_it_is_read(
+    write: Write, change: Callable[[Path], object]
+) -> None:
+    """A file that another program still writes may lack rows: nothing of it is used."""
+    path = write("m.csv", csv(*[ROW] * 1_200))
+    pages = read_changes(path).pages()
+    next(pages)
+    change(path)
+
+    with pytest.raises(InputError, match="changed while it was read; try again"):
+        list(pages)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")
+def test_a_pipe(tmp_path: Path) -> None:
+    """A pipe could block for ever, and cannot be read twice."""
+    os.mkfifo(tmp_path / "m.csv")
+
+    assert faults(tmp_path / "m.csv") == [
+        (0, None, "a pipe or a device, and no file; write what comes out of it to a file first")
+    ]
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    """A directory is the system's error, as a missing file is."""
+    (tmp_path / "m.csv").mkdir()
+
+    with pytest.raises(IsADirectoryError):
+        read_changes(tmp_path / "m.csv").check()
 
 
 @pytest.mark.full

@@ -191,6 +191,8 @@ class Header:
     unusable: bool = field(default=False, init=False)
     """A required column is missing, so that no row below can be read."""
     _fields: list[str | None] = field(factory=list, init=False)
+    _nameless: set[int] = field(factory=set, init=False)
+    """Columns without a name in which a value was found."""
 
     def __attrs_post_init__(self) -> None:
         for cell in self.cells:
@@ -203,18 +205,26 @@ class Header:
     def row(self, line: int, cells: Sequence[object]) -> Iterator[Row | Finding]:
         """Yield what is wrong with the shape of a row, and the row."""
         if len(cells) != len(self._fields) and not self.ragged:
-            for cell in cells:
+            for number, cell in enumerate(cells, 1):
                 if isinstance(cell, Unusable):  # it may be why
-                    yield Finding(line, None, cell.problem)
+                    yield Finding(line, None, f"cell {number}: {cell.problem}")
             problem = f"{len(cells)} cells, but the header has {len(self._fields)}"
-            yield Finding(line, None, f"{problem}; text with the separator in it needs quotes")
+            advice = (
+                "text with the separator in it needs quotes"
+                if len(cells) > len(self._fields)
+                else "if empty ones at the end were left out, as Excel does, move a column to the "
+                "end that is never empty"
+            )
+            yield Finding(line, None, f"{problem}; {advice}")
             return
         values: dict[str, object] = {}
-        for name, cell in zip_longest(self._fields, cells, fillvalue=None):
+        for column, (name, cell) in enumerate(zip_longest(self._fields, cells, fillvalue=None), 1):
             value = "" if cell is None else cell
             if name is None:
-                if value != "":
-                    yield Finding(line, None, "a value in a column without a usable name")
+                if value != "" and column not in self._nameless:
+                    self._nameless.add(column)  # of an index column, each row has a value
+                    problem = f"a value in a column without a usable name (column {column})"
+                    yield Finding(line, None, f"{problem}; name it, or delete it")
             elif value != "" or name == "invitees":
                 values[name] = _checked(value)
                 if name in OPTIONAL and isinstance(value, str) and value.lower() in _PERHAPS_NULL:
@@ -223,7 +233,8 @@ class Header:
 
     def _field(self, cell: object) -> str | None:
         if isinstance(cell, Unusable):
-            self.findings.append(Finding(self.line, None, cell.problem))
+            where = "" if self.ragged else f"cell {len(self._fields) + 1}: "
+            self.findings.append(Finding(self.line, None, where + cell.problem))
             return None
         name = str(cell).strip()
         if not name:
@@ -266,7 +277,9 @@ class _Records:
             else:
                 cells = self._quoted(text)
                 if self._broken:
-                    yield Finding(line, None, f"broken CSV: {self._broken}; nothing below was read")
+                    where = f"cell {len(cells) + 1} has {self._broken}"
+                    advice = "a quote in quotes is written twice, without a backslash"
+                    yield Finding(line, None, f"{where}; {advice}; nothing below was read")
                     return
             yield line, cells
 

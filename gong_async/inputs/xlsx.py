@@ -688,7 +688,7 @@ def _check_directory(
         raise _Refused("it is empty, 0 bytes; export it again")
     if not head.startswith(b"PK"):
         raise _Refused(
-            "it is no .xlsx file, whatever its name says; "
+            "not a readable .xlsx file, whatever its name says; "
             "if it is text, name it .csv or .jsonl, otherwise save it as .xlsx"
         )
     seek(max(0, size - (1 << 16) - 22))

@@ -571,6 +571,13 @@ def test_missing_key(write: Write) -> None:
     assert faults(path) == [(2, "invitees", "missing")]
 
 
+def test_header_with_blanks_before_quotes(write: Write) -> None:
+    """The cells of a header have no names yet, and are counted."""
+    found = faults(write("m.csv", csv(ROW).replace(",organizer_email", ', "organizer_email"')))
+
+    assert found[0] == (1, None, "cell 4: a blank before the opening quote; remove it")
+
+
 def test_column_twice(write: Write) -> None:
     """Two columns for one field are refused, also in two spellings."""
     path = write("m.csv", f"{HEADER},meetingId\n{ROW},{ID}\n")
@@ -587,27 +594,34 @@ def test_row_of_another_length(write: Write, row: str) -> None:
 
     assert (line, field) == (3, None)
     assert "but the header has 6" in problem
+    assert ("never empty" if row.count(",") < 5 else "needs quotes") in problem
 
 
 def test_value_without_a_column_name(write: Write) -> None:
     """A nameless column may be there, but not hold anything."""
     path = write("m.csv", f"{HEADER},\n{ROW},\n{ROW},x\n")
+    problem = "a value in a column without a usable name (column {}); name it, or delete it"
 
-    assert faults(path) == [(3, None, "a value in a column without a usable name")]
+    assert faults(path) == [(3, None, problem.format(7))]
+    indexed = f",{HEADER}\n" + "".join(f"{number},{ROW}\n" for number in range(3))
+    assert faults(write("m.csv", indexed)) == [(2, None, problem.format(1))]
 
 
 @pytest.mark.parametrize(
-    ("content", "line"),
+    ("content", "line", "cell"),
     [
-        (csv(ROW, '"open'), 3),
-        (csv(ROW, '"a"b,c'), 3),
+        (csv(ROW, '"open'), 3, "cell 1 has a quote that is never closed"),
+        (csv(ROW, '"a"b,c'), 3, "cell 1 has text behind a closing quote"),
+        (csv(row_with(title='"say \\"hi\\""')), 2, "cell 6 has text behind a closing quote"),
     ],
 )
-def test_broken_quotes(write: Write, content: str, line: int) -> None:
+def test_broken_quotes(write: Write, content: str, line: int, cell: str) -> None:
     """A quote that does not close swallows no rows: reading ends there, and says so."""
     ((at, _, problem),) = faults(write("m.csv", content))
 
     assert at == line
+    assert problem.startswith(cell)
+    assert "written twice" in problem
     assert "nothing below was read" in problem
 
 

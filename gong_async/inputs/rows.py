@@ -252,7 +252,8 @@ class _Row:
         """Read one required value; take note of what is wrong with it."""
         value = self.raw.get(name)
         if value is None:
-            self._found(name, "missing")
+            nobody = "; an empty list stands for nobody" if name == "invitees" else ""
+            self._found(name, f"missing{nobody}")
             return None
         return self._try(name, read, value)
 

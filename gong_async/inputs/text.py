@@ -40,13 +40,22 @@ SHEET_ERRORS = frozenset(
 _OFFICE_ERROR = re.compile(r"Err\s?:\s?[0-9]{3}")
 """What LibreOffice writes."""
 
-_PERHAPS_NULL = frozenset(["null", "(null)", "<null>", "none", "nan", "nil", "undefined", "n/a"])
+_PERHAPS_NULL = frozenset(
+    "null (null) <null> none nan nil undefined n/a na <na> nat".split()  # noqa: SIM905 - as above
+)
+_ESCAPE = re.compile(r"\\[\\btnrZ0'\n]")
+_ESCAPES = (
+    "a backslash is read as it stands; if it escapes something, as MySQL and PostgreSQL write it, "
+    "export CSV without escapes"
+)
 _NULL = "\\N"
 _DELIMITERS = ",;\t|"
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
-_SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?\s*', re.IGNORECASE)
+_SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?\1*\s*', re.IGNORECASE)
+"""Some programs add separators to it until it is as long as the other rows."""
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+_ONE_A_LINE = "; each line is one object, as `jq -c` writes them"
 _SAVE = "save the file as UTF-8"
 _MOST_CHARACTERS = 4_000_000
 """Of a line or a row: what is longer was not meant to be one."""
@@ -124,22 +133,25 @@ def jsonl_rows(text: TextIO) -> Iterator[Row | Finding]:
             if problem := _foreign_byte(content):
                 yield Finding(line, None, problem)
                 continue
-            yield from object_row(line, content)
+            yield from object_row(line, content, _ONE_A_LINE)
     except _Overlong as error:
         yield Finding(error.args[0], None, _overlong("line"))
     except UnicodeError:
         yield _undecodable()
 
 
-def object_row(line: int, content: str) -> Iterator[Row | Finding]:
-    """Yield what is wrong with the JSON object in `content`, and the object as a row."""
+def object_row(line: int, content: str, advice: str = "") -> Iterator[Row | Finding]:
+    """Yield what is wrong with the JSON object in `content`, and the object as a row.
+
+    `advice` is for what is no object at all.
+    """
     try:
         found = read_json(content)
     except ValueError as error:
-        yield Finding(line, None, str(error))
+        yield Finding(line, None, f"{error}{advice}")
         return
     if not isinstance(found, dict):
-        yield Finding(line, None, "JSON, but not an object")
+        yield Finding(line, None, f"JSON, but not an object{advice}")
         return
     values: dict[str, object] = {}
     for key, value in found.items():
@@ -205,17 +217,7 @@ class Header:
     def row(self, line: int, cells: Sequence[object]) -> Iterator[Row | Finding]:
         """Yield what is wrong with the shape of a row, and the row."""
         if len(cells) != len(self._fields) and not self.ragged:
-            for number, cell in enumerate(cells, 1):
-                if isinstance(cell, Unusable):  # it may be why
-                    yield Finding(line, None, f"cell {number}: {cell.problem}")
-            problem = f"{len(cells)} cells, but the header has {len(self._fields)}"
-            advice = (
-                "text with the separator in it needs quotes"
-                if len(cells) > len(self._fields)
-                else "if empty ones at the end were left out, as Excel does, move a column to the "
-                "end that is never empty"
-            )
-            yield Finding(line, None, f"{problem}; {advice}")
+            yield from self._misfit(line, cells)
             return
         values: dict[str, object] = {}
         for column, (name, cell) in enumerate(zip_longest(self._fields, cells, fillvalue=None), 1):
@@ -226,10 +228,32 @@ class Header:
                     problem = f"a value in a column without a usable name (column {column})"
                     yield Finding(line, None, f"{problem}; name it, or delete it")
             elif value != "" or name == "invitees":
-                values[name] = _checked(value)
-                if name in OPTIONAL and isinstance(value, str) and value.lower() in _PERHAPS_NULL:
-                    yield Note(line, name, "a word for no value; if that is meant, leave it empty")
+                values[name] = _checked(name, value)
+                if name in OPTIONAL and (doubt := self._doubt(value)):
+                    yield Note(line, name, doubt)
         yield line, values
+
+    def _misfit(self, line: int, cells: Sequence[object]) -> Iterator[Finding]:
+        for number, cell in enumerate(cells, 1):
+            if isinstance(cell, Unusable):  # it may be why
+                yield Finding(line, None, f"cell {number}: {cell.problem}")
+        problem = f"{len(cells)} cells, but the header has {len(self._fields)}"
+        advice = (
+            "text with the separator in it needs quotes"
+            if len(cells) > len(self._fields)
+            else "if empty ones at the end were left out, as Excel does, move a column to the "
+            "end that is never empty"
+        )
+        yield Finding(line, None, f"{problem}; {advice}")
+
+    def _doubt(self, value: object) -> str:
+        """Return why a value may not be what is meant."""
+        if not isinstance(value, str):
+            return ""
+        if value.lower() in _PERHAPS_NULL:
+            return "a word for no value; if that is meant, leave it empty"
+        is_escaped = "\\" in value and not self.ragged and _ESCAPE.search(value)
+        return _ESCAPES if is_escaped else ""
 
     def _field(self, cell: object) -> str | None:
         if isinstance(cell, Unusable):
@@ -247,10 +271,12 @@ class Header:
         return found
 
 
-def _checked(cell: object) -> object:
+def _checked(name: str, cell: object) -> object:
     """Return a cell, or what is wrong with its text."""
     if not isinstance(cell, str):
         return cell
+    if name == "invitees" and cell.lower() in _PERHAPS_NULL:
+        return Unusable("a word for no value; leave it empty if nobody is invited")
     if "\0" in cell:
         return Unusable("holds a NUL byte")
     if cell.startswith(("#", "Err", "Loading")):

@@ -568,7 +568,7 @@ def test_missing_key(write: Write) -> None:
     """In JSONL, what is missing is told for its line; null is as good as missing."""
     path = write("m.jsonl", jsonl(OBJECT, {**OBJECT, "invitees": None}))
 
-    assert faults(path) == [(2, "invitees", "missing")]
+    assert faults(path) == [(2, "invitees", "missing; an empty list stands for nobody")]
 
 
 def test_header_with_blanks_before_quotes(write: Write) -> None:
@@ -695,7 +695,9 @@ def test_lines_that_were_not_meant_to_be_one(write: Write, name: str, content: s
     assert "nothing below was read" in problem
 
 
-@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "\ufeffsep=;"])
+@pytest.mark.parametrize(
+    "first", ["sep=;", "SEP=;", '"sep=;"', "\ufeffsep=;", "sep=;;;;;;", '"sep=;";;;;;']
+)
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_line_that_names_the_separator(write: Write, first: str, end: str) -> None:
     """Excel's `sep=` is understood, and counted as a line (D8)."""
@@ -722,13 +724,26 @@ def test_null_of_databases(write: Write) -> None:
     ]
 
 
-@pytest.mark.parametrize("word", ["NULL", "null", "None", "NaN", "(null)"])
+@pytest.mark.parametrize("word", ["NULL", "null", "None", "NaN", "(null)", "<NA>", "NaT"])
 def test_words_for_null(write: Write, word: str) -> None:
     """A title that is a word for no value may be meant, and is noted."""
     found = changes_of(write("m.csv", csv(row_with(title=word))))
 
     assert found.changes[0].update.title == word
     assert [(note.line, note.field) for note in found.notes] == [(2, "title")]
+    assert faults(write("m.csv", csv(row_with(invitees=word)))) == [
+        (2, "invitees", "a word for no value; leave it empty if nobody is invited")
+    ]
+
+
+@pytest.mark.parametrize("title", ["C:\\\\temp", "a\\tb", "a\\nb", "it\\'s"])
+def test_perhaps_escapes_of_databases(write: Write, title: str) -> None:
+    """What MySQL and PostgreSQL escape is not taken back, and noted (D8)."""
+    found = changes_of(write("m.csv", csv(row_with(title=title))))
+
+    assert found.changes[0].update.title == title
+    assert [(note.line, note.field) for note in found.notes] == [(2, "title")]
+    assert "a backslash is read as it stands" in found.notes[0].problem
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-8", "utf-16-le", "utf-16-be", "utf-16"])
@@ -812,7 +827,7 @@ def test_other_encodings(write: Write, content: bytes, line: int, problem: str) 
     ("line", "problem"),
     [
         ("{", "not JSON: "),
-        ("[]", "not an object"),
+        ("[]", "not an object; each line is one object, as `jq -c` writes them"),
         ('{"title": NaN}', "NaN is not JSON"),
         ('{"title": "a", "title": "b"}', "the key 'title' stands twice"),
         ('{"title": "a", "meetingId": "1", "meeting_id": "2"}', "given twice"),

@@ -15,6 +15,8 @@ _ISO_8601 = re.compile(
 """Narrower than `datetime.fromisoformat`: that takes any character before the hour, and newer
 Pythons take an hour 24."""
 
+_BIGQUERY = " UTC"
+"""How BigQuery ends each time that it exports."""
 _NO_ZONE = "the time has no zone; give it one, for example tzinfo=ZoneInfo('Europe/Berlin')"
 _NOTHING = timedelta()
 _MINUTE = timedelta(minutes=1)
@@ -30,6 +32,8 @@ _LOCAL_MEAN_TIME = "LMT"
 def parse_time(text: str) -> datetime | str:
     """Return the time that an ISO-8601 text with an offset says, or what is wrong with it."""
     text = text.strip().upper()
+    if text.endswith(_BIGQUERY):
+        text = text.removesuffix(_BIGQUERY) + "Z"
     try:
         found = datetime.fromisoformat(text) if _ISO_8601.fullmatch(text) else None
     except ValueError:

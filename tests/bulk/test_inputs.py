@@ -453,6 +453,21 @@ def test_times_with_z_and_fractions(write: Write) -> None:
     assert update.end_time - update.start_time < timedelta(hours=1)
 
 
+@pytest.mark.parametrize("name", ["m.csv", "m.jsonl"])
+def test_times_of_bigquery(write: Write, name: str) -> None:
+    """BigQuery exports times with the word UTC behind them."""
+    times = {"start_time": "2026-11-24 14:00:00 UTC", "end_time": "2026-11-24 14:45:00.5 UTC"}
+    object_ = OBJECT | {"startTime": times["start_time"], "endTime": times["end_time"]}
+    content = csv(row_with(**times)) if name == "m.csv" else jsonl(object_)
+
+    (change,) = changes_of(write(name, content)).changes
+
+    assert change.update.start_time == CHANGE.update.start_time
+    assert change.update.end_time.replace(microsecond=0) == CHANGE.update.end_time
+    for wrong in ("2026-11-24 UTC", "2026-11-24 14:00:00+01:00 UTC", "14:00:00 UTC"):
+        assert faults(write("m.csv", csv(row_with(start_time=wrong))))
+
+
 def test_end_before_start(write: Write) -> None:
     """A meeting ends after it starts (F138)."""
     row = row_with(end_time="2026-11-24T15:00:00+01:00")

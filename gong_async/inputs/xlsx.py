@@ -47,6 +47,8 @@ _MOST_TEXT = 1_000_000
 _MOST_OF_A_ROW = 4_000_000
 _MOST_DEPTH = 64
 _MOST_SHEETS = 10_000
+_MOST_NAMES = 10_000
+"""Of elements, attributes and prefixes together; the standard of XLSX has some 1,500."""
 
 _CHUNK = 1 << 18
 _MOST_MARKUP = 1 << 20
@@ -200,7 +202,9 @@ class _Book:
 
     def _parsed(self, part: str, handler: _Handler, *, most: int) -> Iterator[None]:
         """Parse a part; yield after each piece."""
-        parser = expat.ParserCreate(namespace_separator=" ")
+        names: dict[str, str] = {}  # the parser keeps each name that it has met
+        parser = expat.ParserCreate(namespace_separator=" ", intern=names)
+        parser.StartNamespaceDeclHandler = lambda prefix, _: names.setdefault(f"xmlns:{prefix}", "")
         parser.buffer_text = True
         parser.StartElementHandler = handler.start
         parser.EndElementHandler = handler.end
@@ -215,6 +219,8 @@ class _Book:
             fed += len(chunk)
             if fed - max(parser.CurrentByteIndex, 0) > _MOST_MARKUP + _CHUNK:
                 raise _Refused(f"a tag or comment in it has more than 1 MB; {_SAVE_AGAIN}")
+            if len(names) > _MOST_NAMES:
+                raise _Refused(f"it has more than {_MOST_NAMES:,} kinds of tags; {_SAVE_AGAIN}")
             yield
 
     def _chunks(self, part: str, most: int) -> Iterator[bytes]:

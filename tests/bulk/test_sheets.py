@@ -455,6 +455,14 @@ def test_entities(pack: Pack, sheet: str) -> None:
         ("<extLst>" + "<x>" * 100, "nested too deeply"),
         ("<!--" + "x" * 3_000_000 + "-->", "more than 1 MB"),
         ('<c x="' + "x" * 3_000_000 + '"/>', "more than 1 MB"),
+        (
+            "<extLst>" + "".join(f'<x{n} y{n}="1"/>' for n in range(6_000)) + "</extLst>",
+            "more than 10,000 kinds of tags",
+        ),
+        (
+            "".join(f'<row xmlns:x{n}="x"/>' for n in range(11_000)),
+            "more than 10,000 kinds of tags",
+        ),
         ("<extLst>&nope;</extLst>", "not a readable .xlsx file"),
         (row(text("x" * 1_000_001)), "more than 1,000,000 characters"),
     ],

@@ -183,7 +183,8 @@ class _Book:
 
         sheet = _Sheet(strings, styles, book.calculates_on_load)
         for _ in self._parsed(sheets[visible[0].link], sheet, most=_MOST_INFLATED):
-            yield from sheet.rows
+            for row in sheet.rows:
+                yield row if isinstance(row, Finding) else (row[0], sheet.with_long_texts(*row))
             sheet.rows.clear()
         yield from sheet.notes()
 
@@ -403,7 +404,7 @@ class _SharedStrings(_Elements):
     _recent: dict[str, str] = field(factory=dict, init=False)
 
     _most_recent = 4096
-    _short = 200
+    short = 200
 
     def opened(self, name: str, parent: str | None, attributes: Mapping[str, str]) -> None:
         if name == "si":
@@ -442,7 +443,7 @@ class _SharedStrings(_Elements):
         if row is None:
             return None
         text = row[0] if isinstance(row[0], str) else row[0].decode("utf-8", "surrogatepass")
-        if len(text) <= self._short:
+        if len(text) <= self.short:
             if len(self._recent) >= self._most_recent:
                 self._recent.clear()
             self._recent[number] = text
@@ -457,6 +458,13 @@ def _storable(item: tuple[int, str]) -> tuple[int, str | bytes]:
     except UnicodeEncodeError:
         return number, text.encode("utf-8", "surrogatepass")
     return item
+
+
+@frozen
+class _LongText:
+    """Stands for a text in a cell, which is looked up when its row is used."""
+
+    number: str
 
 
 @define(eq=False)
@@ -488,6 +496,8 @@ class _Sheet(_Elements):
     _first_hidden: int = field(default=0, init=False)
     _hidden_columns: list[tuple[int, int]] = field(factory=list, init=False)
     _first_formula: int = field(default=0, init=False)
+    _long_texts: int = field(default=0, init=False)
+    """Characters of all that were looked up."""
 
     def opened(self, name: str, parent: str | None, attributes: Mapping[str, str]) -> None:
         if name == "c":
@@ -534,6 +544,31 @@ class _Sheet(_Elements):
             if self._row_hidden:
                 self._hidden_rows += 1
                 self._first_hidden = self._first_hidden or self._line
+
+    def with_long_texts(self, line: int, cells: list[object]) -> list[object]:
+        """Return the cells of a row with the texts that they refer to.
+
+        One row at a time has them: a short sheet can refer to one long text very often.
+        """
+        if not any(isinstance(cell, _LongText) for cell in cells):
+            return cells
+        found: list[object] = []
+        length = 0
+        for cell in cells:
+            if not isinstance(cell, _LongText):
+                found.append(cell)
+                continue
+            text = self.strings.get(cell.number) or ""
+            found.append(text)
+            length += len(text)
+            self._long_texts += len(text)
+            if length > _MOST_OF_A_ROW:
+                problem = f"row {line:,} has more than {_MOST_OF_A_ROW:,} characters"
+                raise _Refused(f"{problem}; shorten it")
+            if self._long_texts > _MOST_INFLATED:
+                problem = f"its rows have more than {_MOST_INFLATED:,} characters"
+                raise _Refused(f"{problem}; divide it into several files")
+        return found
 
     def notes(self) -> Iterator[Finding]:
         """Yield what is allowed in a sheet and may still be a mistake."""
@@ -637,9 +672,9 @@ class _Sheet(_Elements):
     def _typed(self, kind: str, text: str) -> object:
         if kind == "s":
             found = self.strings.get(text)
-            return (
-                self._unusable("a reference to a text that is missing") if found is None else found
-            )
+            if found is None:
+                return self._unusable("a reference to a text that is missing")
+            return found if len(found) <= self.strings.short else _LongText(text)
         if kind == "b" and text in _BOOLEANS:
             return _BOOLEANS[text]
         if kind == "d":

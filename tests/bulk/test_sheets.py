@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -508,3 +509,17 @@ def test_other_archives_by_the_name_of_a_sheet(tmp_path: Path) -> None:
         archive.writestr("content.xml", "<office:document-content/>")
 
     assert "save it as .xlsx in a spreadsheet program" in faults(path)[0]
+
+
+def test_one_long_text_in_many_rows(pack: Pack) -> None:
+    """A text that many rows refer to is in memory once, not once a row."""
+    shared = f'<sst xmlns="{MAIN}"><si><t>{"x" * 500_000}</t></si></sst>'
+    rows = "".join(row('<c t="s"><v>0</v></c>', id_=str(number)) for number in range(200))
+    inputs = read_changes(pack(HEADER + rows, parts={"xl/sharedStrings.xml": shared}, packed=0))
+
+    tracemalloc.start()
+    assert sum(len(page) for page in inputs.pages()) == 200
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 20_000_000

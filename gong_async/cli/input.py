@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from gong_async import BulkJob, BulkPlan
+from gong_async.bulk.job import BulkJob
+from gong_async.bulk.records import BulkPlan
 from gong_async.cli.diagnostics import Diagnostics
 from gong_async.inputs.reader import Finding, InputError, Inputs, read_changes
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gong_async.testing.algorithms import ALGORITHMS, AlgorithmName
     from gong_async.testing.faults import Fault
     from gong_async.testing.operations import OPERATIONS, Operation
-    from gong_async.testing.quotas import Quota
+    from gong_async.testing.quotas import FakeQuota
     from gong_async.testing.recording import Applied, ReceivedRequest
     from gong_async.testing.script import FAULT_NAMES, FaultRule, parse_fault
     from gong_async.testing.server import FakeGong
@@ -31,10 +31,10 @@ __all__ = [
     "AlgorithmName",
     "Applied",
     "FakeGong",
+    "FakeQuota",
     "Fault",
     "FaultRule",
     "Operation",
-    "Quota",
     "ReceivedRequest",
     "parse_fault",
 ]
@@ -49,7 +49,7 @@ _HOMES = {
     "FaultRule": "script",
     "OPERATIONS": "operations",
     "Operation": "operations",
-    "Quota": "quotas",
+    "FakeQuota": "quotas",
     "ReceivedRequest": "recording",
     "parse_fault": "script",
 }

@@ -19,7 +19,7 @@ from gong_async.testing.delivery import deliver
 from gong_async.testing.exchange import FakeExchange, below, receive
 from gong_async.testing.oauth import FakeOAuth
 from gong_async.testing.operations import LOGIN, SCOPES, WRITES, Company, knows_path
-from gong_async.testing.quotas import Quota, retry_after
+from gong_async.testing.quotas import FakeQuota, retry_after
 from gong_async.testing.recording import Recording
 from gong_async.testing.script import Script
 
@@ -33,7 +33,7 @@ class Settings(Protocol):
     limited_release: bool
     granted_scopes: set[str] | None
     latency: float | Callable[[], float]
-    quota: Quota
+    quota: FakeQuota
     oauth: FakeOAuth
 
 

@@ -6,14 +6,14 @@ from collections import Counter
 
 from gong_async.testing.connections import Connections
 from gong_async.testing.operations import Operation
-from gong_async.testing.quotas import Quota
+from gong_async.testing.quotas import FakeQuota
 from gong_async.testing.recording import Applied, ReceivedRequest, Recording
 
 
 class Observed:
     """Counts and records; may be read from any thread."""
 
-    quota: Quota
+    quota: FakeQuota
     _recording: Recording
     _connections: Connections
 

@@ -66,7 +66,7 @@ class DayCounter:
             taken.clear()
 
 
-class Quota:
+class FakeQuota:
     """Both limits together; may be changed while the server runs.
 
     Attributes:

@@ -20,7 +20,7 @@ from gong_async.testing.handler import Handler
 from gong_async.testing.oauth import FakeOAuth
 from gong_async.testing.observed import Observed
 from gong_async.testing.operations import Operation, User, make_company
-from gong_async.testing.quotas import Quota
+from gong_async.testing.quotas import FakeQuota
 from gong_async.testing.recording import Recording
 from gong_async.testing.script import FaultRule, Script, make_rules
 from gong_async.testing.thread import serve_in_thread
@@ -85,7 +85,7 @@ class FakeGong(Observed):
         keepalive_timeout: float = 75.0,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self.quota: Quota = Quota(
+        self.quota: FakeQuota = FakeQuota(
             per_second=per_second,
             per_day=per_day,
             algorithm=algorithm,

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from gong_async.testing import ALGORITHMS, AlgorithmName, Quota
+from gong_async.testing import ALGORITHMS, AlgorithmName, FakeQuota
 from gong_async.testing.algorithms import (
     FixedWindow,
     Gcra,
@@ -154,7 +154,7 @@ def test_an_unknown_algorithm_is_refused() -> None:
 
 def test_a_changed_rate_holds_at_once_and_remembers() -> None:
     """When the limit drops, the calls just made still count against it."""
-    quota = Quota(per_second=3)
+    quota = FakeQuota(per_second=3)
     for now in (0.0, 0.1, 0.2):
         quota.admit(now)
     quota.per_second = 1
@@ -164,7 +164,7 @@ def test_a_changed_rate_holds_at_once_and_remembers() -> None:
 
 def test_no_limit_lets_everything_in() -> None:
     """None switches a limit off."""
-    quota = Quota(per_second=None, per_day=None)
+    quota = FakeQuota(per_second=None, per_day=None)
 
     assert not any(quota.admit(1.0) for _ in range(1000))
 
@@ -173,12 +173,12 @@ def test_no_limit_lets_everything_in() -> None:
 def test_a_rate_of_nothing_is_refused(rate: float) -> None:
     """A limit of no calls at all is a mistake, not a wish."""
     with pytest.raises(ValueError, match="per_second"):
-        Quota(per_second=rate)
+        FakeQuota(per_second=rate)
 
 
 def test_a_rolling_day() -> None:
     """A call fits again when the oldest one of the last 24 hours has passed out of them."""
-    quota = Quota(per_second=None, per_day=2)
+    quota = FakeQuota(per_second=None, per_day=2)
     waits = [quota.admit(now) for now in (0.0, 3600.0, 7200.0, DAY, DAY + 1)]
 
     assert waits == [0.0, 0.0, DAY - 7200.0, 0.0, 3599.0]
@@ -186,7 +186,7 @@ def test_a_rolling_day() -> None:
 
 def test_a_fixed_day() -> None:
     """With a reset, the whole day comes back at one instant, and a day later again."""
-    quota = Quota(per_second=None, per_day=2, day_reset=100.0)
+    quota = FakeQuota(per_second=None, per_day=2, day_reset=100.0)
     times = (1000.0, 1050.0, 1060.0, 1100.0, 1101.0, 1102.0, 1100.0 + DAY)
     waits = [quota.admit(now) for now in times]
 
@@ -195,7 +195,7 @@ def test_a_fixed_day() -> None:
 
 def test_the_longer_wait_is_told() -> None:
     """When both limits are reached, the day decides."""
-    quota = Quota(per_second=1, per_day=1)
+    quota = FakeQuota(per_second=1, per_day=1)
     quota.admit(0.0)
 
     assert quota.admit(0.5) == DAY - 0.5
@@ -204,7 +204,7 @@ def test_the_longer_wait_is_told() -> None:
 @pytest.mark.parametrize(("count_refused", "used"), [(False, 1), (True, 5)])
 def test_refused_calls_may_use_up_the_day(count_refused: bool, used: int) -> None:  # noqa: FBT001
     """Gong does not say whether they do, so either can be had."""
-    quota = Quota(per_second=1, per_day=100, count_refused=count_refused)
+    quota = FakeQuota(per_second=1, per_day=100, count_refused=count_refused)
     for _ in range(5):
         quota.admit(0.0)
 

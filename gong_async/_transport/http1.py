@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 import aiohttp
 from aiohttp import BaseConnector, http_parser
@@ -182,7 +183,8 @@ class Http1Exchange:
                 self.connection.release()
             else:
                 self._has_left()
-                self.connection.close()
+                with suppress(RuntimeError):  # the loop is closed, and its sockets with it
+                    self.connection.close()
 
     def _write(self, origin: Origin, request: Request, authorization: Secret) -> None:
         """Hand the request over. What the connection cannot take at once leaves by itself."""

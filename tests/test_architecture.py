@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 import time
+import tokenize
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from itertools import pairwise
@@ -272,6 +274,40 @@ def test_every_operation_names_its_route_and_has_samples() -> None:
     for name, doc in operations.items():
         assert doc.startswith(("`POST /v2/", "`PUT /v2/", "`DELETE /v2/", "`GET /v2/"))
         assert {f"{name}.request.json", f"{name}.response.json"} <= samples
+
+
+PRIVATE_WORDS = frozenset(
+    {"desk", "keeper", "gate", "clerk", "crowd", "seat", "lane", "turn", "witness", "lifeline"}
+    | {"pulse", "patience", "wear", "road", "course"}
+)
+"""Words of no field that had a meaning here; the field's own words have taken their place."""
+
+
+def words_of(name: str) -> set[str]:
+    """Return the words that an identifier is made of, in lower case."""
+    return {word.lower() for word in re.findall("[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
+
+
+@pytest.mark.parametrize("file", FILES, ids=place)
+def test_identifiers_speak_the_language_of_the_field(file: Path) -> None:
+    """A permit is a permit, a priority a priority; one word, one meaning."""
+    with tokenize.open(file) as opened:
+        tokens = list(tokenize.generate_tokens(opened.readline))
+    names = {token.string for token in tokens if token.type == tokenize.NAME}
+
+    assert {name for name in names if words_of(name) & PRIVATE_WORDS} == set()
+
+
+def test_no_class_name_has_two_meanings() -> None:
+    """Leading underscores do not tell two classes apart."""
+    names = [
+        node.name.lstrip("_")
+        for file in FILES
+        for node in ast.walk(tree_of(file))
+        if isinstance(node, ast.ClassDef)
+    ]
+
+    assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
 def makes_mutable(value: ast.expr | None) -> bool:

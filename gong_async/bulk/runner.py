@@ -46,7 +46,7 @@ _DRAIN_STEP = 0.02
 
 
 @define(eq=False)
-class _Call:
+class _ItemInFlight:
     """An update under way."""
 
     item: PlannedItem
@@ -115,7 +115,7 @@ class Run:
     """What made it impossible to go on at all."""
     _sender: Sender = field(init=False)
     _breaker: CircuitBreaker = field(init=False)
-    _calls: dict[str, _Call] = field(factory=dict, init=False)
+    _calls: dict[str, _ItemInFlight] = field(factory=dict, init=False)
     _organizers: set[int] = field(factory=set, init=False)
     """Those whose meetings are not sent any more."""
     _held: set[str] = field(factory=set, init=False)
@@ -296,7 +296,7 @@ class Run:
         """
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - coroutines run in tasks
-        call = self._calls[item.meeting_id] = _Call(item, task)
+        call = self._calls[item.meeting_id] = _ItemInFlight(item, task)
         error: GongError | None = None
         try:
             record = await self._send(call)
@@ -324,7 +324,7 @@ class Run:
                 self._give_up(failed)
         return ended
 
-    def _withdraw(self, call: _Call) -> None:
+    def _withdraw(self, call: _ItemInFlight) -> None:
         """Take back the intent of a request that was held back."""
         if call.announced:
             call.announced = False
@@ -355,7 +355,7 @@ class Run:
         if wait > 0:
             await asyncio.sleep(wait)
 
-    async def _send(self, call: _Call) -> BulkItem:
+    async def _send(self, call: _ItemInFlight) -> BulkItem:
         item = call.item
         stops = self.stopped is not None or item.organizer in self._organizers
         if stops or item.meeting_id in self._held:
@@ -471,7 +471,7 @@ def _record(item: PlannedItem, state: ItemState) -> BulkItem:
     )
 
 
-def _failed(call: _Call, error: GongError) -> BulkItem:
+def _failed(call: _ItemInFlight, error: GongError) -> BulkItem:
     """Return what an error leaves of an item."""
     item = call.item
     if isinstance(error, StopRequested):

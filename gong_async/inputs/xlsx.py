@@ -197,11 +197,11 @@ class _Book:
             self._read(path, links)
         return links.found
 
-    def _read(self, part: str, handler: _Handler, most: int = _MOST_OF_SMALL_PARTS) -> None:
+    def _read(self, part: str, handler: _XmlHandler, most: int = _MOST_OF_SMALL_PARTS) -> None:
         for _ in self._parsed(part, handler, most=most):
             pass
 
-    def _parsed(self, part: str, handler: _Handler, *, most: int) -> Iterator[None]:
+    def _parsed(self, part: str, handler: _XmlHandler, *, most: int) -> Iterator[None]:
         """Parse a part; yield after each piece."""
         names: dict[str, str] = {}  # the parser keeps each name that it has met
         parser = expat.ParserCreate(namespace_separator=" ", intern=names)
@@ -255,7 +255,7 @@ class _Book:
         yield b""
 
 
-class _Handler(Protocol):
+class _XmlHandler(Protocol):
     """Takes the events of one part."""
 
     def start(self, name: str, attributes: Mapping[str, str], /) -> None:

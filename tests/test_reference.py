@@ -183,16 +183,16 @@ def test_events_are_those_of_the_code() -> None:
 
 def test_faults_are_those_of_the_fake() -> None:
     """The table of faults names every fault of the fake, and no other."""
-    table = rows(TESTING[TESTING.index("## What can go wrong") :], 3)
+    table = rows(TESTING[TESTING.index("## Faults") :], 3)
 
     assert [row[0].strip("`").split("(")[0] for row in table] == list(FAULT_NAMES)
 
 
 def test_the_readme_counts_right() -> None:
-    """It says how many ways the fake has to go wrong."""
+    """It gives the number of faults of the fake."""
     readme = (DOCS.parent / "README.md").read_text("utf-8")
 
-    assert f"{len(FAULT_NAMES)} ways to go wrong" in readme
+    assert f"{len(FAULT_NAMES)} faults" in readme
 
 
 def test_options_of_the_fake_are_told() -> None:
@@ -219,11 +219,11 @@ CASES: dict[str, list[GongError]] = {
     "Credential": of_status(401),
     "Not allowed": [*of_status(403), PermissionDeniedError(status=401, missing_scope="a")],
     "Wrong data": of_status(400, 404, 409, 422),
-    "Said to be": of_status(421, 423, 425),
+    "Not processed": of_status(421, 423, 425),
     "Server in": of_status(408, 500, 502, 503, 504),
-    "Never heals": of_status(501, 505),
+    "Not supported": of_status(501, 505),
     "Redirect: ": of_status(301, 302, 307, 308),
-    "Redirect that": of_status(303),
+    "See other": of_status(303),
     "No connection": [
         APIConnectionError(reason="connect", **UNSENT),
         APITimeoutError(phase="connect", **UNSENT),
@@ -249,7 +249,7 @@ CASES: dict[str, list[GongError]] = {
 }
 WORDS = {
     Action.FAIL: "raised",
-    Action.RETRY: "repeated",
+    Action.RETRY: "retried",
     Action.RETRY_ONCE: "once",
     Action.WAIT: "waited for",
     Action.RENEW: "renewed",

@@ -1,7 +1,7 @@
 """Writes the names of the tests into the table of faults in docs/explanation/what-is-tested.md.
 
 A row is `| F12 | the fault | its tests |`. Tests named after a fault are found by their names; what
-else stands in the last cell is kept.
+else is in the last cell is kept.
 """
 
 import re

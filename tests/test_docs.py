@@ -62,7 +62,7 @@ class Block:
 
     @property
     def place(self) -> str:
-        """Where it stands, for people."""
+        """File and line, for messages."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
@@ -192,7 +192,7 @@ def test_python_runs(
     for name in set(sys.modules) - known:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
-    gc.collect()  # what was left open is told here, not in a later test
+    gc.collect()  # reports here what was left open, not in a later test
 
     assert "".join(failures) == ""
 
@@ -271,7 +271,7 @@ def session(block: Block) -> tuple[str, str]:
 
 @pytest.mark.parametrize("page", pages_with("console"))
 def test_consoles_print_what_they_show(page: Path, fake: FakeGong, tmp_path: Path) -> None:
-    """Every console block of a page is run, in order, and prints what stands there."""
+    """Every console block of a page runs, in order, and prints what the page shows."""
     write_files(page, tmp_path)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     checker = doctest.OutputChecker()
@@ -334,7 +334,7 @@ def test_commands_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "make " in str(line.values)])
-def test_doors_are_there(line: str) -> None:
+def test_targets_of_make_exist(line: str) -> None:
     """Every `make` on a page is a target of the Makefile."""
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     words = shlex.split(line, comments=True)

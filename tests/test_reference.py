@@ -63,7 +63,7 @@ def rows(text: str, columns: int) -> list[Row]:
 
 
 def named(text: str) -> set[str]:
-    """Return every name that stands in code style."""
+    """Return every name in code style."""
     return {name for code in re.findall(r"`([^`\n]+)`", text) for name in re.findall(r"\w+", code)}
 
 
@@ -83,7 +83,7 @@ ERROR_CLASSES = [
 
 @pytest.mark.parametrize("name", gong_async.__all__)
 def test_every_public_name_is_in_the_reference(name: str) -> None:
-    """Whatever can be imported from the face of the package is told of."""
+    """Every name that the package exports is documented."""
     assert name in named("\n".join(REFERENCE.values()))
 
 
@@ -188,6 +188,13 @@ def test_faults_are_those_of_the_fake() -> None:
     assert [row[0].strip("`").split("(")[0] for row in table] == list(FAULT_NAMES)
 
 
+def test_the_readme_is_short() -> None:
+    """It has at most 120 lines."""
+    readme = (DOCS.parent / "README.md").read_text("utf-8")
+
+    assert len(readme.splitlines()) <= 120
+
+
 def test_the_readme_counts_right() -> None:
     """It gives the number of faults of the fake."""
     readme = (DOCS.parent / "README.md").read_text("utf-8")
@@ -195,8 +202,8 @@ def test_the_readme_counts_right() -> None:
     assert f"{len(FAULT_NAMES)} faults" in readme
 
 
-def test_options_of_the_fake_are_told() -> None:
-    """Every option and every observation of the fake is told of."""
+def test_options_of_the_fake_are_documented() -> None:
+    """So are all its options and observations."""
     options = set(inspect.signature(FakeGong).parameters)
     observed = {name for name, _ in inspect.getmembers(Observed, inspect.isdatadescriptor)}
 

@@ -43,7 +43,7 @@ def test_every_place_that_is_named_is_there() -> None:
 
 
 def test_the_table_is_complete() -> None:
-    """Every test that is named after a fault stands in its row: the script has nothing to add."""
+    """Every test named after a fault is in its row: the script has nothing to add."""
     script = ROOT / ".ci" / "what_is_tested.py"
     if not script.exists():
         pytest.skip("the script is not part of this distribution")

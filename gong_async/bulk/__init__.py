@@ -1,1 +1,1 @@
-"""Many items, one operation: bounded, ordered where it matters, and every outcome told."""
+"""Bulk updates with bounded concurrency, and resumable jobs. Start reading at `job.py`."""

@@ -1,7 +1,6 @@
-"""Runs one async operation over many items.
+"""Runs one async operation over many items, with bounded concurrency and ordering per key.
 
-Knows items, keys and outcomes; knows nothing of Gong but that its errors say whether the outcome
-is known.
+Independent of the API, except that a `GongError` says whether its outcome is known.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ ResultT = TypeVar("ResultT")
 
 @frozen(kw_only=True)
 class Outcome(Generic[ItemT, ResultT]):
-    """What became of one item: a result, or an error."""
+    """The outcome of one item: a result or an error."""
 
     index: int
-    """Place in the source, from 0."""
+    """Index in the source, from 0."""
     change: ItemT = field(hash=False)
     """The item as the source gave it."""
     result: ResultT | None = None
     error: GongError | None = None
     attempts: int = 0
-    """Requests that went out for it."""
+    """Requests sent for it."""
 
     @property
     def ok(self) -> bool:
@@ -49,11 +48,11 @@ class Outcome(Generic[ItemT, ResultT]):
 
 @define(eq=False)
 class Engine(Generic[ItemT, ResultT]):
-    """Pulls items, works on at most `max_in_flight` of them, and tells each outcome.
+    """Pulls items from a source, with at most `max_in_flight` at a time, and yields outcomes.
 
-    Items with the same key are worked on one after the other, in the order of the source. When
-    one of them ends with an unknown outcome, or took more than one attempt, the next waits until
-    `settle_seconds` have passed: what Gong still has of the first must not land after the second.
+    Items with the same key run one after the other, in source order. After an item with an unknown
+    outcome or more than one attempt, the next one of its key waits for `settle_seconds`: a delayed
+    request of the first must not be applied after the second.
     """
 
     source: Iterable[ItemT] | AsyncIterable[ItemT]
@@ -66,7 +65,7 @@ class Engine(Generic[ItemT, ResultT]):
     async def outcomes(self) -> AsyncGenerator[Outcome[ItemT, ResultT], None]:
         """Yield an outcome for each item, in the order in which they finish.
 
-        What the source raises is raised at the end, after everything pulled before has finished.
+        An exception of the source is raised after all items pulled before it have finished.
         """
         run = self.begin()
         try:
@@ -77,14 +76,14 @@ class Engine(Generic[ItemT, ResultT]):
             await run.close()
 
     def begin(self) -> EngineRun[ItemT, ResultT]:
-        """Start the workers in the running loop; whoever calls this closes the run."""
+        """Start the workers in the running loop; the caller must close the run."""
         return EngineRun(self)
 
 
 async def wait_until_done(*tasks: asyncio.Future[Any]) -> None:
-    """Wait for tasks that end soon, also if the waiting task is cancelled meanwhile, even often.
+    """Wait for tasks that end soon, even if the waiting task is cancelled repeatedly.
 
-    The cancellation is passed on once they are done.
+    The cancellation is re-raised once they are done.
     """
     cancelled: asyncio.CancelledError | None = None
     while pending := [task for task in tasks if not task.done()]:
@@ -97,7 +96,7 @@ async def wait_until_done(*tasks: asyncio.Future[Any]) -> None:
 
 
 async def cancel_and_wait(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel tasks and wait for their end; nothing is left to wait for once the loop is closed."""
+    """Cancel tasks and wait for their end; do nothing if their loop is closed."""
     if tasks[0].get_loop().is_closed():
         return
     for task in tasks:
@@ -106,7 +105,7 @@ async def cancel_and_wait(*tasks: asyncio.Future[Any]) -> None:
 
 
 async def _close_source(source: AsyncGenerator[Any, Any]) -> None:
-    """Close the source, unless the loop does: at its end it closes all generators."""
+    """Close the source, unless the loop is closing all generators."""
     try:
         await asyncio.sleep(0)
     finally:
@@ -119,12 +118,12 @@ class EngineRun(Generic[ItemT, ResultT]):
 
     def __init__(self, engine: Engine[ItemT, ResultT]) -> None:
         self.engine = engine
-        self._describe: deque[Outcome[ItemT, ResultT] | asyncio.Task[None]] = deque()
+        self._delivered: deque[Outcome[ItemT, ResultT] | asyncio.Task[None]] = deque()
         self._source_error: Exception | None = None
         self._loop = asyncio.get_running_loop()
         self._reader: asyncio.Future[None] | None = None
-        # Every item takes room from being pulled until its outcome was dealt with: this bounds
-        # memory, and it makes a slow consumer slow the source.
+        # An item takes room from being pulled until its outcome is consumed: this bounds memory
+        # and applies backpressure to the source.
         self._room = 2 * engine.max_in_flight
         self._items: Iterator[ItemT] | None = None
         self._async_items: AsyncIterator[ItemT] | None = None
@@ -133,13 +132,13 @@ class EngineRun(Generic[ItemT, ResultT]):
         else:
             self._items = iter(engine.source)
         self._pulling = False
-        """Whether an asynchronous source is being asked for an item."""
+        """Whether a pull from an asynchronous source is in progress."""
         self._exhausted = False
         self._idle: deque[asyncio.Future[None]] = deque()
-        """Workers that wait until something may be pulled."""
+        """Workers waiting to pull."""
         self._pulled = 0
         self._busy: dict[Hashable, deque[tuple[int, ItemT]] | None] = {}
-        """The keys at work, with what waits behind them."""
+        """Keys in progress, with the items queued behind them."""
         self._doubts: dict[Hashable, float] = {}
         self._workers = [self._loop.create_task(self._work()) for _ in range(engine.max_in_flight)]
         self._working = engine.max_in_flight
@@ -150,25 +149,27 @@ class EngineRun(Generic[ItemT, ResultT]):
         """Return the next outcome; None when there are no more.
 
         Raises:
-            Exception: what the source raised, after everything pulled before has finished.
+            Exception: raised by the source, after all items pulled before have finished.
         """
         while self._working:
-            delivered = self._describe.popleft() if self._describe else await self._next_told()
+            delivered = (
+                self._delivered.popleft() if self._delivered else await self._next_delivered()
+            )
             if isinstance(delivered, Outcome):
                 return delivered
             self._working -= 1
-            delivered.result()  # an error that is not Gong's is a bug: it ends the run
+            delivered.result()  # any other error is a bug and ends the run
         if self._source_error is not None:
             raise self._source_error
         return None
 
     def give_room(self) -> None:
-        """Let one more item be pulled: an outcome was dealt with."""
+        """Allow one more pull: an outcome was consumed."""
         self._room += 1
         self._wake(1)
 
     async def close(self) -> None:
-        """Cancel the workers, wait for them, and let go of the source."""
+        """Cancel the workers, wait for them, and close the source."""
         try:
             await cancel_and_wait(*self._workers)
         finally:
@@ -176,7 +177,7 @@ class EngineRun(Generic[ItemT, ResultT]):
                 await _close_source(self.engine.source)
 
     async def _work(self) -> None:
-        """Take items until there are none; stay with a key while more of its items wait."""
+        """Process items until none are left; stay with a key while its items are queued."""
         while (taken := await self._take()) is not None:
             key, index, item = taken
             while True:
@@ -195,19 +196,19 @@ class EngineRun(Generic[ItemT, ResultT]):
                 index, item = waiting.popleft()
 
     def _emit(self, delivered: Outcome[ItemT, ResultT] | asyncio.Task[None]) -> None:
-        """Tell whoever reads the outcomes of one, or of a worker that has come to its end."""
-        self._describe.append(delivered)
+        """Deliver an outcome, or a finished worker, to the reader."""
+        self._delivered.append(delivered)
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
-    async def _next_told(self) -> Outcome[ItemT, ResultT] | asyncio.Task[None]:
-        """Wait until there is something to tell."""
+    async def _next_delivered(self) -> Outcome[ItemT, ResultT] | asyncio.Task[None]:
+        """Wait for the next delivery."""
         self._reader = self._loop.create_future()
         await self._reader
-        return self._describe.popleft()
+        return self._delivered.popleft()
 
     async def _take(self) -> tuple[Hashable, int, ItemT] | None:
-        """Pull until an item's key is free; the others wait behind the one that is at work."""
+        """Pull until an item's key is free; queue the others behind their key."""
         while True:
             if self._pulling or not self._room:
                 await self._wait_for_room()
@@ -218,7 +219,7 @@ class EngineRun(Generic[ItemT, ResultT]):
                 item = next(self._items) if self._items is not None else await self._anext()
             except (StopIteration, StopAsyncIteration):
                 break
-            except Exception as error:  # noqa: BLE001 - the source is the caller's, and so is this
+            except Exception as error:  # noqa: BLE001 - raised by the caller's source; re-raised at the end
                 self._source_error = error
                 break
             index = self._pulled
@@ -235,25 +236,25 @@ class EngineRun(Generic[ItemT, ResultT]):
         return None
 
     async def _wait_for_room(self) -> None:
-        """Wait until something may be pulled, or nothing is left."""
+        """Wait until there is room to pull, or the source is exhausted."""
         while (self._pulling or not self._room) and not self._exhausted:
             waiter = self._loop.create_future()
             self._idle.append(waiter)
             await waiter
 
     async def _anext(self) -> ItemT:
-        """Pull from an asynchronous source, which gives one item at a time."""
+        """Pull from an asynchronous source; one pull at a time."""
         assert self._async_items is not None  # noqa: S101 - there is one or the other
         self._pulling = True
         try:
             return await anext(self._async_items)
         finally:
             self._pulling = False
-            # Two for one: if the source has more at hand, all are at work a few turns later.
+            # Wake two: if the source is fast, all workers are busy after a few iterations.
             self._wake(2)
 
     def _wake(self, workers: int) -> None:
-        """Call workers out of the line."""
+        """Wake idle workers."""
         for _ in range(min(workers, len(self._idle))):
             waiter = self._idle.popleft()
             if not waiter.done():
@@ -262,7 +263,7 @@ class EngineRun(Generic[ItemT, ResultT]):
     def _report_result(self, key: Hashable, index: int, item: ItemT, result: ResultT) -> None:
         attempts = self.engine.attempts(result)
         if attempts > 1:
-            self._doubt(key)  # an attempt before the last may still be on its way
+            self._doubt(key)  # an earlier attempt may still be in flight
         self._emit(Outcome(index=index, change=item, result=result, attempts=attempts))
 
     def _report_failure(self, key: Hashable, index: int, item: ItemT, error: GongError) -> None:
@@ -278,6 +279,6 @@ class EngineRun(Generic[ItemT, ResultT]):
     def _doubt(self, key: Hashable) -> None:
         now = self._loop.time()
         self._doubts[key] = now + self.engine.settle_seconds
-        # Oldest first: forget those that have settled, so that a long outage takes no memory.
+        # Oldest first: drop settled keys, to bound memory in a long outage.
         while self._doubts and next(iter(self._doubts.values())) <= now:
             del self._doubts[next(iter(self._doubts))]

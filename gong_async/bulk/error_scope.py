@@ -1,4 +1,4 @@
-"""How far an error reaches: one item, one organizer, or everything that is still to be sent."""
+"""Scope of an error: one item, one organizer, or every remaining item."""
 
 from __future__ import annotations
 
@@ -23,47 +23,47 @@ from gong_async.errors import (
     TLSError,
 )
 
-_SILENCES = 20
-"""Updates in a row that got no usable answer, before a job waits."""
+_OUTAGES = 20
+"""Consecutive updates without a usable response before a job waits."""
 
-_FIRST_SILENT_WAIT = 60.0
-_LONGEST_SILENT_WAIT = 900.0
+_FIRST_OUTAGE_WAIT = 60.0
+_LONGEST_OUTAGE_WAIT = 900.0
 _LEAST_ENDED = 20
 _WINDOW = 100
 
 
 class Scope(Enum):
-    """What an error says of the items that are still to come."""
+    """Which of the remaining items an error affects."""
 
     ITEM = "item"
     ORGANIZER = "organizer"
     QUOTA = "quota"
-    """No calls are left for now: the job waits for a time that is known."""
+    """No quota is left: the job waits until a known time."""
     COMPANY = "company"
-    """Every further call would end the same way, until somebody acts."""
+    """Every further call would fail until a person acts."""
     OUTAGE = "silence"
-    """No usable answer: of no account alone, but of some in a row."""
+    """No usable response; stops the job only after several in a row."""
 
 
 @frozen
 class Stop:
-    """Why no further items are begun."""
+    """Why a job starts no further items."""
 
     state: JobState
     why: str
     wait: float | None = None
-    """Seconds after which the job can go on by itself; None if somebody has to act."""
+    """Seconds until the job can resume by itself; None if a person must act."""
     firm: bool = False
-    """Whether nothing may be sent before, whoever wishes it."""
+    """Whether resuming earlier is forbidden."""
 
 
 def as_asked(what: str) -> Stop:
-    """Return what a request to pause or to cancel makes of a job."""
+    """Return the stop for a request to pause or cancel."""
     return Stop("cancelled" if what == "cancel" else "paused", "as asked")
 
 
 def scope_of(error: GongError) -> Scope:
-    """Return how far an error reaches."""
+    """Return the scope of an error."""
     match error:
         case ConflictError():
             return Scope.ORGANIZER
@@ -72,7 +72,7 @@ def scope_of(error: GongError) -> Scope:
         case AuthenticationError() | PermissionDeniedError() | TLSError() | RedirectError():
             return Scope.COMPANY
         case ConfigurationError():
-            # A login that cannot be stored, limits that cannot be counted: no fault of the item.
+            # An unusable login store or limit store is not the fault of the item.
             return Scope.COMPANY
         case APIConnectionError() | APITimeoutError() | ProtocolError() | ServerError():
             return Scope.OUTAGE
@@ -81,10 +81,10 @@ def scope_of(error: GongError) -> Scope:
 
 
 def was_refused(error: GongError, status: int | None) -> bool:
-    """Whether the error is Gong's last word on this very update.
+    """Whether Gong definitively rejected this update.
 
-    `status` is that of the answer that the error reports; None if it reports no answer. Without an
-    answer nothing was refused, whatever else went wrong.
+    `status` is the status of the response that the error reports, None without one. Without a
+    response, nothing was rejected.
     """
     if status is None or error.outcome_unknown:
         return False
@@ -92,7 +92,7 @@ def was_refused(error: GongError, status: int | None) -> bool:
 
 
 def stop_for(error: GongError) -> Stop | None:
-    """Return what an error alone makes of the job; None if it goes on."""
+    """Return the stop that an error alone causes; None if the job continues."""
     match scope_of(error):
         case Scope.QUOTA:
             wait = float(getattr(error, "retry_after", 0) or 0)
@@ -105,41 +105,41 @@ def stop_for(error: GongError) -> Stop | None:
 
 @define
 class CircuitBreaker:
-    """How the last updates went: says when to stop although each error is its item's own."""
+    """Circuit breaker: stops a job when too many recent updates failed."""
 
     max_failure_ratio: float | None
-    _silences: int = field(default=0, init=False)
+    _outages: int = field(default=0, init=False)
     _waits: int = field(default=0, init=False)
     _failures: list[bool] = field(factory=list, init=False)
 
     def note(self, error: GongError | None) -> None:
-        """Take note of how an update ended."""
+        """Record the outcome of an update."""
         if error is not None and scope_of(error) is Scope.OUTAGE:
-            self._silences += 1
+            self._outages += 1
             return
-        self._silences = self._waits = 0
+        self._outages = self._waits = 0
         if error is None or scope_of(error) is Scope.ITEM:
             self._failures.append(error is not None)
             del self._failures[:-_WINDOW]
 
     @property
     def fails(self) -> bool:
-        """Whether too large a share of the last updates failed."""
+        """Whether too many of the last updates failed."""
         ended = len(self._failures)
         if self.max_failure_ratio is None or ended < _LEAST_ENDED:
             return False
         return sum(self._failures) > self.max_failure_ratio * ended
 
-    def silence(self) -> float | None:
-        """Return the seconds to wait for Gong to be there again; None if it is."""
-        if self._silences < _SILENCES:
+    def outage(self) -> float | None:
+        """Return the seconds to wait in an outage; None if there is none."""
+        if self._outages < _OUTAGES:
             return None
-        # After the wait, the next silence is enough.
-        self._silences = _SILENCES - 1
+        # After the wait, one more failure is enough.
+        self._outages = _OUTAGES - 1
         return self.next_wait()
 
     def next_wait(self) -> float:
-        """Return the seconds to wait when Gong is not there; longer each time, until it is."""
-        wait: float = min(_LONGEST_SILENT_WAIT, _FIRST_SILENT_WAIT * 2**self._waits)
+        """Return the next wait in an outage; doubles each time, up to a maximum."""
+        wait: float = min(_LONGEST_OUTAGE_WAIT, _FIRST_OUTAGE_WAIT * 2**self._waits)
         self._waits += 1
         return wait

@@ -1,4 +1,4 @@
-"""When a number of requests will be through, at the pace and the quota of the day."""
+"""Estimates when requests will finish, at the current rate and daily quota."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gong_async.limits.types import Limits, Quota
 
 
 def forecast(requests: int, *, quota: Quota, limits: Limits) -> Forecast:
-    """Return when `requests` will be through if nobody else uses the quota."""
+    """Return when `requests` will finish if no other program uses the quota."""
     now = datetime.now(UTC)
-    # The bulk lane leaves a share of each second to others.
+    # Bulk priority leaves a part of each second to interactive calls.
     pace = None if quota.per_second is None else quota.per_second * (1 - limits.reserved_share)
     left = None if quota.left_today is None else max(0, quota.left_today - limits.reserve)
     until_reset = _seconds_to(quota.resets_at, now)
@@ -35,7 +35,7 @@ def _seconds(
     if left is None or limits.per_day is None or requests <= left:
         return _at_pace(requests, pace)
     a_day = max(1, limits.per_day - limits.reserve)
-    # What was used comes back a day after it was used: about as fast, and so in one go.
+    # Used calls expire 24 hours later, at about the rate at which they were used.
     begins = until_reset if left < a_day else DAY
     days, rest = divmod(requests - left - 1, a_day)
     return max(begins, _at_pace(left, pace)) + days * DAY + _at_pace(rest + 1, pace)

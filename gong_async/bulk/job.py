@@ -1,4 +1,4 @@
-"""A bulk job: planned into a journal, run and resumed from it, by one process at a time."""
+"""A bulk job: planned into a journal, then run and resumed from it."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _PAGE = 500
 
 @define(eq=False, kw_only=True)
 class BulkJob:
-    """Many updates that survive a crash; made by `GongClient.bulk`.
+    """A resumable job of many updates, created by `GongClient.bulk`.
 
-    What is planned, sent and answered stands in a journal, one SQLite file a job. Whoever has the
-    file can go on with the job, in this process or another, today or on Friday. One process at a
-    time runs it; any other can ask how it stands, and ask it to pause.
+    A write-ahead journal, one SQLite file per job, records every item, its requests and its
+    outcome. Any process that can open the journal can resume the job. One process at a time runs
+    it; others can read its status, pause it and cancel it.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class BulkJob:
     _origin: str = field(alias="origin")
     _connect: Callable[[Run | None], Sender] = field(alias="connect", repr=False)
     _register: Callable[[JobTask], object] = field(alias="register", default=bool, repr=False)
-    """Lets the client know of what it has to end when it is closed."""
+    """Registers a task that the client ends when it is closed."""
     begun: bool = field(default=False, init=False)
     """Whether this object has begun to send."""
     _task: JobTask | None = field(default=None, init=False, repr=False)
@@ -58,63 +58,63 @@ class BulkJob:
         self._file = JobFile(self.path)
 
     async def plan(self) -> BulkPlan:
-        """Take the changes into the journal, and tell what sending them will cost.
+        """Write the changes to the journal, and return a forecast.
 
-        Nothing is sent. A job that was planned before is only told of again.
+        Sends nothing. Planning a planned job again only returns its plan.
 
         Raises:
-            JournalError: the journal cannot be made, or there is none and no changes were given, or
-                it is that of other changes.
-            ValidationError: a change cannot be right; no journal is left behind.
+            JournalError: the journal cannot be created, does not exist and no changes were given,
+                or belongs to other changes.
+            ValidationError: a change is invalid; no journal is left behind.
         """
         return cast("BulkPlan", await self._begin(self._plan).result())
 
     def run(
         self, *, canary: int | None = None, wait: bool = False
     ) -> AsyncGenerator[BulkItem, None]:
-        """Send the changes for the first time; yield what became of each, once that is durable.
+        """Send the planned changes; yield each item once its outcome is durable.
 
-        Items come in the order in which they finish. A slow reader slows the job. To stop in good
-        order call `pause`, and read on to the end.
+        Items are yielded in the order in which they finish. A slow reader slows the job. To stop
+        gracefully, call `pause` and read to the end.
 
         Args:
-            canary: stop after the first so many, for a look.
-            wait: wait for quota, and for Gong to be there again, however long that takes. Without
-                it a job that would have to wait for more than five minutes ends as parked.
+            canary: pause after this many items.
+            wait: wait for quota and through outages without limit. By default, a job that would
+                wait for more than five minutes ends as `parked`.
 
         Raises:
-            JournalError: the journal cannot be used or written, or the job was begun before.
-            ConfigurationError: `canary` is below 1, or the file of the limits cannot be used.
+            JournalError: the journal cannot be read or written, or the job has run before.
+            ConfigurationError: `canary` is below 1, or the limit store is unusable.
         """
         return self._send(canary=canary, wait=wait, again=False, since=0.0)
 
     def resume(
         self, *, canary: int | None = None, wait: bool = False
     ) -> AsyncGenerator[BulkItem, None]:
-        """Go on with a job that was planned, stopped, or killed; see `run`.
+        """Resume a planned, stopped or killed job; see `run`.
 
-        What Gong acknowledged is not sent again. What was under way when the job ended is sent
-        again with the same bytes, unless that is too long ago: see `BulkOptions`.
+        Acknowledged updates are not sent again. Updates that were in flight when the job ended are
+        resent with the same bytes within `BulkOptions.resend_in_doubt_within`.
 
         Raises:
-            JournalError: there is nothing to go on with, another process runs the job, or the
-                changes, the company or the options are not those of the journal.
+            JournalError: the job cannot be resumed, another process runs it, or the changes, the
+                company or the options differ from those in the journal.
         """
         return self._send(canary=canary, wait=wait, again=True, since=time.time())
 
     async def status(self) -> BulkStatus:
-        """Return how the job stands; from any process, also while another one runs it.
+        """Return the status of the job; works in any process, also while another one runs it.
 
         Raises:
-            JournalError: there is no journal, or it cannot be read.
+            JournalError: the journal is missing or unreadable.
         """
         return await asyncio.to_thread(self._file.status)
 
     async def items(self, *states: ItemState) -> AsyncGenerator[BulkItem, None]:
-        """Yield the items as the journal has them, in order; of the given states only, if any.
+        """Yield the items of the journal in order, optionally only those in the given states.
 
         Raises:
-            JournalError: there is no journal, or it cannot be read.
+            JournalError: the journal is missing or unreadable.
         """
         after = -1
         while page := await asyncio.to_thread(self._file.page, states, after, _PAGE):
@@ -123,22 +123,22 @@ class BulkJob:
             after = page[-1].place
 
     async def pause(self) -> None:
-        """Begin no further items; what is under way comes to its end. From any process.
+        """Pause the job: start no further items, finish those in flight. Works in any process.
 
-        A job that is being planned is planned to its end. The first `run` of a job that is planned
-        ends at once; `resume` goes on with it.
+        Planning continues to its end. Pausing a planned job makes its first `run` end at once;
+        `resume` continues it.
 
         Raises:
-            JournalError: there is no journal yet, or it cannot be written.
+            JournalError: the journal does not exist yet, or cannot be written.
         """
         if not await self._stop(as_asked("pause")):
             await asyncio.to_thread(self._file.ask, "pause")
 
     async def cancel(self) -> None:
-        """Pause, and never send what is still planned. From any process.
+        """Cancel the job; pending items are dropped. Works in any process.
 
         Raises:
-            JournalError: there is no journal yet, or it cannot be written.
+            JournalError: the journal does not exist yet, or cannot be written.
         """
         if await self._stop(as_asked("cancel")):
             return
@@ -149,20 +149,20 @@ class BulkJob:
             await task.result()
         except JournalError as error:
             if not asked or error.reason != "in_use":
-                raise  # else the process that runs the job carries it out
+                raise  # otherwise the process that runs the job cancels it
 
     async def _stop(self, stop: Stop) -> bool:
-        """Stop what this object does with the job; return False if that does nothing any more."""
+        """Stop the task of this object; return False if it has none that is active."""
         task = self._task
         return task is not None and task.is_active and await task.stop(stop)
 
     def _make_task(self) -> JobTask:
         options = self._options or BulkOptions()
-        # Each task has a claim of its own to the lock, and releases no other.
+        # Each task has its own lock object and cannot release another's.
         return JobTask(JobFile(self.path), self._ledger, options.drain_seconds)
 
     def _begin(self, work: Callable[[JobTask], Coroutine[Any, Any, Any]]) -> JobTask:
-        """Start a task that the client ends when it is closed."""
+        """Start a task; closing the client ends it."""
         task = self._make_task()
         self._register(task)
         task.start(work)
@@ -192,7 +192,7 @@ class BulkJob:
         self, task: JobTask, *, canary: int | None, wait: bool, again: bool, since: float
     ) -> None:
         journal = task.journal
-        self._occupy(task)  # it has the lock, and so no other task of this job goes on
+        self._occupy(task)  # holds the lock: no other task of this job is running
         if not again:
             await self._write_plan(journal)
         await asyncio.to_thread(self._file.require)
@@ -218,7 +218,7 @@ class BulkJob:
 
     async def _plan(self, task: JobTask) -> BulkPlan:
         journal = task.journal
-        self._occupy(task)  # it has the lock, and so no other task of this job goes on
+        self._occupy(task)  # holds the lock: no other task of this job is running
         await self._write_plan(journal)
         asked = await journal.asked()
         stop = as_asked("cancel") if asked == "cancel" else task.last_stop()
@@ -229,11 +229,11 @@ class BulkJob:
         return await self._describe(journal)
 
     def _occupy(self, task: JobTask) -> None:
-        """Let the task hear of `pause` and `cancel`."""
+        """Make the task the target of `pause` and `cancel`."""
         self._task = task
 
     async def _write_plan(self, journal: Journal) -> None:
-        """Plan into the journal, unless that was done before."""
+        """Write the plan to the journal, unless it is complete."""
         if await asyncio.to_thread(self._file.exists):
             found = await asyncio.to_thread(self._file.header)
             if found.get("state", "planning") != "planning":
@@ -241,7 +241,7 @@ class BulkJob:
                 return
             if self._changes is None:
                 raise _not_planned(found.get("id", self.path.name))
-            # Its planning did not come to an end, and so nothing was sent.
+            # Planning was interrupted, so nothing was sent.
             await asyncio.to_thread(self._remove)
         if self._changes is None:
             await asyncio.to_thread(self._file.require)
@@ -256,7 +256,7 @@ class BulkJob:
             await journal.create(header)
             digest = await write_plan(journal, self._changes or ())
             await journal.seal(digest, self._options or BulkOptions())
-            self._changes = None  # they are in the journal now, and may be used up
+            self._changes = None  # stored in the journal; the source may be exhausted
         except (Exception, asyncio.CancelledError):
             try:
                 await journal.close()
@@ -284,7 +284,7 @@ class BulkJob:
         )
 
     async def _check(self, header: dict[str, Any], *, again: bool) -> None:
-        """Refuse what is not this job, or not to be sent now."""
+        """Check that the journal belongs to this job, and that the job may run."""
         name = header.get("id", self.path.name)
         state = header.get("state", "planning")
         if state == "planning":
@@ -292,13 +292,13 @@ class BulkJob:
         if header["company"] != self._company:
             raise JournalError(
                 f"job {name} was planned for another company or base URL ({header['origin']}); "
-                "use the key and the base URL that it was planned with",
+                "use the access key and base URL that it was planned with",
                 reason="company",
             )
         if state == "cancelled":
-            raise JournalError(f"job {name} was cancelled; make a new one", reason="state")
+            raise JournalError(f"job {name} was cancelled; create a new job", reason="state")
         if not again and state != "planned":
-            raise JournalError(f"job {name} was begun before; resume it", reason="state")
+            raise JournalError(f"job {name} has run before; resume it", reason="state")
         options = _options_of(header)
         if self._options is not None and self._options != options:
             raise JournalError(f"job {name} was planned with other options", reason="input")
@@ -306,19 +306,19 @@ class BulkJob:
             await self._check_input(header)
 
     async def _check_input(self, header: dict[str, Any]) -> None:
-        """Refuse other changes than those of the journal."""
+        """Check that the changes are those in the journal."""
         if self._changes is None:
             return
         if await digest_of(self._changes) != header["input"]:
             raise JournalError(
-                f"job {header['id']} was planned for other changes than these; "
-                "go on with it without any, or make a new job",
+                f"job {header['id']} was planned for other changes; "
+                "resume it without changes, or create a new job",
                 reason="input",
             )
 
     def _remove(self, *more: str) -> None:
         if self.path.is_symlink():
-            return  # it was refused, and is not ours
+            return  # rejected earlier, and not created by us
         for end in ("", "-wal", "-shm", *more):
             self.path.with_name(self.path.name + end).unlink(missing_ok=True)
 
@@ -334,11 +334,11 @@ def _options_of(header: dict[str, Any]) -> BulkOptions:
 
 
 def _still_parked(header: dict[str, Any]) -> Stop | None:
-    """Return what the job still waits for, if nothing may be sent before a time to come."""
+    """Return why the job is still parked, if nothing may be sent yet."""
     wait = (header.get("not_before") or 0.0) - time.time()
     return Stop("parked", header["why"], wait, firm=True) if wait > 0 else None
 
 
 def _not_planned(name: str) -> JournalError:
-    problem = f"job {name} was not planned to its end, and nothing of it was sent; make a new one"
+    problem = f"job {name} was not planned completely, and nothing was sent; create a new job"
     return JournalError(problem, reason="state")

@@ -1,4 +1,4 @@
-"""What a job hands to its reader."""
+"""The queue from a job's task to its reader."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gong_async.bulk.records import BulkItem
 
 @define(eq=False)
 class Outbox:
-    """Records on their way from a job's task to its reader, who may never come back for them.
+    """Queue of records for the reader, who may stop reading at any time.
 
     The task does not wait for the reader, but begins nothing more while too many wait to be taken.
     """
@@ -23,7 +23,7 @@ class Outbox:
     _closed: bool = field(default=False, init=False)
 
     def put(self, record: BulkItem, taken: Callable[[], None]) -> None:
-        """Leave a record; `taken` is called when the reader takes it."""
+        """Add a record; `taken` is called when the reader takes it."""
         self._records.append((record, taken))
         self._arrived.set()
 
@@ -39,6 +39,6 @@ class Outbox:
         return record
 
     def close(self) -> None:
-        """Let the reader come to the end."""
+        """Signal the end to the reader."""
         self._closed = True
         self._arrived.set()

@@ -1,4 +1,4 @@
-"""From a source of changes into a journal: each checked, encoded, and given its place."""
+"""Planning: validate, encode and number the changes, and write them to the journal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNK = 500
 
 
 async def write_plan(journal: Journal, changes: Changes) -> str:
-    """Write all changes into the journal; return the digest of them all.
+    """Write all changes to the journal; return their digest.
 
     Raises:
         ValidationError: a change cannot be right; its place in the source is named.
@@ -36,7 +36,7 @@ async def write_plan(journal: Journal, changes: Changes) -> str:
 
 
 async def digest_of(changes: Changes) -> str:
-    """Return the digest of changes that are in a journal already."""
+    """Return the digest of changes, to compare with a journal."""
     total = hashlib.sha256()
     async for chunk in _chunks(changes):
         for item in chunk:
@@ -94,7 +94,7 @@ def _item(converter: Converter, place: int, line: int | None, change: Change) ->
 
 
 async def _pulling(changes: Changes) -> AsyncGenerator[Change, None]:
-    """Pull from either kind of source, and close an async generator when it is left early."""
+    """Iterate over either kind of source; close an async generator on early exit."""
     if isinstance(changes, AsyncIterable):
         try:
             async for change in changes:

@@ -1,4 +1,4 @@
-"""The check before the first update: whose meetings can be updated at all."""
+"""Preflight: asks whose meetings can be updated, before updates are spent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def check_organizers(
     may_go_on: Callable[[], bool],
     next_wait: Callable[[], float],
 ) -> Stop | None:
-    """Ask about the organizers that were not asked about yet, and set aside those that cannot.
+    """Check the organizers that are not checked yet, and skip those that cannot be updated.
 
     Returns why the job has to stop, if Gong's answer says so.
     """
@@ -35,10 +35,10 @@ async def check_organizers(
         except PermissionDeniedError as error:
             if error.missing_scope is None:
                 return stop_for(error)
-            return None  # only this question is not allowed; the updates may be
+            return None  # the credential lacks only this permission; updates may work
         except GongError as error:
             if scope_of(error) is Scope.ITEM:
-                return None  # Gong refuses the question, which says nothing of the updates
+                return None  # Gong rejects this request; updates may work
             return stop_for(error) or Stop("parked", error.message, next_wait())
         users = {user.email.lower(): user for user in answer.users}
         stopped = [
@@ -53,7 +53,7 @@ async def check_organizers(
 
 
 def _problem(user: UserIntegration | None) -> str | None:
-    """Return why a user's meetings cannot be updated; whoever is not in the answer may be able."""
+    """Return why a user's meetings cannot be updated; None if unknown or updatable."""
     if user is None or (user.exists and user.valid):
         return None
     return user.user_facing_error or (_NOT_VALID if user.exists else _UNKNOWN)

@@ -387,7 +387,7 @@ class Run:
             self.stop(stop)
         elif scope_of(error) is Scope.ORGANIZER:
             await self._skip_organizer(item.organizer, error)
-        elif self.stopped is None and (wait := self._breaker.silence()) is not None:
+        elif self.stopped is None and (wait := self._breaker.outage()) is not None:
             self.stop(Stop("parked", f"no usable answer from Gong: {error.message}", wait))
         elif self._breaker.fails:
             self.stop(Stop("paused", f"too many of the last updates failed: {error.message}"))

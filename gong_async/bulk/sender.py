@@ -14,42 +14,42 @@ from gong_async.resources.meetings import UPDATE, Meetings
 
 
 class Sender(Protocol):
-    """The operations that a bulk job needs of a client."""
+    """Protocol of the client operations that a bulk job uses."""
 
     @property
     def limits(self) -> Limits:
-        """The company's limits."""
+        """The configured limits."""
         ...
 
     async def update(self, meeting_id: str, body: bytes) -> UpdatedMeeting:
-        """Replace a meeting; the run is asked before each request, and told after it."""
+        """Replace a meeting; calls the run before each request and after it."""
         ...
 
     async def integration_status(self, emails: Sequence[str]) -> IntegrationStatus:
-        """Ask whether organizers' meetings can be updated."""
+        """Return whether organizers' meetings can be updated."""
         ...
 
     async def quota(self) -> Quota:
-        """Return what is left."""
+        """Return the current quota."""
         ...
 
 
 @frozen
 class PipelineSender:
-    """Sends through the pipeline, by way of the calls of a resource."""
+    """Sends through the pipeline, with the calls of a resource."""
 
     call: Call
     limiter: Limiter
     limits: Limits
 
     async def update(self, meeting_id: str, body: bytes) -> UpdatedMeeting:
-        """Replace a meeting by a state that was validated when the job was planned."""
+        """Replace a meeting with a body that was validated during planning."""
         return await self.call(UPDATE, path={"meetingId": meeting_id}, body=Encoded(body))
 
     async def integration_status(self, emails: Sequence[str]) -> IntegrationStatus:
-        """Return whether the meetings of organizers can be updated."""
+        """Return whether organizers' meetings can be updated."""
         return await Meetings(self.call).integration_status(emails)
 
     async def quota(self) -> Quota:
-        """Return how much of the company's limits is used."""
+        """Return the current quota."""
         return await self.limiter.quota()

@@ -1,1 +1,1 @@
-"""The command line. Needs the extra `cli`; draws only where somebody looks."""
+"""The command `gong-async` (extra `cli`). Start reading at `app.py`."""

@@ -1,6 +1,6 @@
-"""The command `gong-async`: which commands there are, and what becomes of errors.
+"""The command `gong-async`: its commands, and how errors become messages and exit codes.
 
-This file imports nothing heavy: a command's own file is imported when the command runs.
+Imports nothing heavy: each command's module is imported when the command runs.
 """
 
 from __future__ import annotations
@@ -19,22 +19,20 @@ from gong_async.cli.exits import EPILOG, Exit
 from gong_async.cli.lazy import CommandSpec, LazyGroup
 
 _COMMANDS = {
-    "meetings": CommandSpec("meetings", "Update, create or delete one meeting; ask for status."),
-    "bulk": CommandSpec(
-        "bulk.group", "Update many meetings from a file, in a job that survives a crash."
-    ),
-    "login": CommandSpec("login", "Log in to Gong as an application, approved in the browser."),
-    "logout": CommandSpec("logout", "Forget the login of this machine."),
-    "whoami": CommandSpec("whoami", "Tell which credential the commands use."),
-    "quota": CommandSpec("quota", "Tell what is used and left of the company's calls."),
-    "doctor": CommandSpec("doctor.command", "Look for what stands between this machine and Gong."),
-    "fake": CommandSpec("fake", "Run a make-believe Gong on this machine, to try things out."),
+    "meetings": CommandSpec("meetings", "Create, update or delete one meeting; check organizers."),
+    "bulk": CommandSpec("bulk.group", "Update many meetings from a file, in a resumable job."),
+    "login": CommandSpec("login", "Log in with OAuth, in the browser."),
+    "logout": CommandSpec("logout", "Delete the login stored on this machine."),
+    "whoami": CommandSpec("whoami", "Show the credential that the commands use."),
+    "quota": CommandSpec("quota", "Show used and remaining API calls."),
+    "doctor": CommandSpec("doctor.command", "Diagnose installation, credential and network."),
+    "fake": CommandSpec("fake", "Run a fake Gong server on this machine, for tests."),
 }
 _CREDENTIAL = re.compile(r"key|secret|token|password|auth|user|credential", re.IGNORECASE)
 
 
 class App(LazyGroup):
-    """Turns errors into messages and exit codes."""
+    """The root command group; turns errors into messages and exit codes."""
 
     def main(
         self,
@@ -52,12 +50,12 @@ class App(LazyGroup):
         logger, lines = logging.getLogger("gong_async"), LogLines(diagnostics)
         logger.addHandler(lines)
         try:
-            # Diagnostics must work for wrong usage too, before any option has been parsed.
+            # Usage errors need diagnostics before any option has been parsed.
             result = super().main(
                 given, prog_name, complete_var, standalone_mode=False, obj=diagnostics, **extra
             )
             code = Exit(result or 0)
-        except Exception as error:  # noqa: BLE001 - `explain` raises what nobody foresaw
+        except Exception as error:  # noqa: BLE001 - `explain` re-raises unexpected errors
             code = explain(error, diagnostics)
         except KeyboardInterrupt:
             diagnostics.error("stopped", "stopped by a signal")
@@ -70,13 +68,13 @@ class App(LazyGroup):
 
 
 def explain(error: Exception, diagnostics: Diagnostics) -> Exit:
-    """Tell what `error` means and return the exit code; what nobody foresaw is raised again."""
+    """Print what `error` means and return the exit code; re-raise an unexpected error."""
     if isinstance(error, click.Abort):
         diagnostics.error("stopped", "stopped by a signal")
         return Exit.RESUMABLE
     if isinstance(error, click.ClickException):
         return _explain_usage(error, diagnostics)
-    # Not at the top: most runs end without an error, and `--help` shall be quick.
+    # Not at the top: keeps `--help` fast; most runs end without an error.
     from gong_async.cli.failures import explain_failure  # noqa: PLC0415
 
     return explain_failure(error, diagnostics)
@@ -103,7 +101,7 @@ def _explain_usage(error: click.ClickException, diagnostics: Diagnostics) -> Exi
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option("--json", is_flag=True, help="Diagnostics on stderr as one JSON object a line.")
+@click.option("--json", is_flag=True, help="Write diagnostics to stderr as JSON lines.")
 @click.version_option(package_name="gong-async")
 def app(*, json: bool) -> None:
-    """Update meetings in Gong, one at a time or fifty thousand."""
+    """Command-line client for the Gong API: meetings, one by one or in bulk."""

@@ -1,4 +1,4 @@
-"""The client of a command: its options, and the limits that it shares with all others."""
+"""The client that a command uses, and its options."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 def client_options(command: CommandT) -> CommandT:
     """Add `--base-url` and `--timeout`; credentials are never options."""
     timeout = click.option(
-        "--timeout", type=float, metavar="SECONDS", help="For one attempt.  [default: 30]"
+        "--timeout", type=float, metavar="SECONDS", help="Timeout of one attempt.  [default: 30]"
     )
     base_url = click.option(
-        "--base-url", metavar="URL", help="Your company's API.  [env: GONG_BASE_URL]"
+        "--base-url", metavar="URL", help="Base URL of your company's API.  [env: GONG_BASE_URL]"
     )
     return base_url(timeout(command))
 
 
 def connect(**options: Any) -> GongClient:
-    """Return a client from the environment, which keeps its limits in this machine's file.
+    """Return a client configured from the environment.
 
-    Commands that run at the same time together keep the pace of one, and the next one knows what
-    was used today.
+    Its limits are stored in a file, so commands on this machine share one rate limit and one daily
+    quota.
     """
     return GongClient.from_env(limit_store=SQLiteLimitStore(), **options)
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """Return the options that were given, so that the library's defaults stand for the others."""
+    """Return the options that are set; the library's defaults apply to the others."""
     return {name: value for name, value in options.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The part of `gong-async doctor` that looks at the credential, without asking Gong."""
+"""`gong-async doctor`: checks the credential, without an API call."""
 
 from __future__ import annotations
 
@@ -16,33 +16,37 @@ _UNUSED = frozenset({CLIENT_ID, CLIENT_SECRET})
 
 
 def find_credential() -> tuple[Diagnosis, str | None]:
-    """Return what is to be thought of the credential, and the base URL that came with it."""
+    """Return a diagnosis of the credential, and the base URL stored with a login."""
     try:
         login = login_from_env(os.environ)
         if login is None:
             return _of_environment(), None
         tokens = asyncio.run(login.load())
     except ConfigurationError as error:
-        return advised("credential", str(error), "correct the variable that is named"), None
+        return advised("credential", str(error), "correct the named variable"), None
     if tokens is None:
-        return problem("credential", "nobody is logged in", "run `gong-async login`"), None
+        return problem("credential", "not logged in", "run `gong-async login`"), None
     return _of_login(tokens), tokens.base_url
 
 
 def _of_environment() -> Diagnosis:
     kind = "access key" if isinstance(auth_from_env(os.environ), BasicAuth) else "bearer token"
     if unused := [name for name in sorted(_UNUSED) if os.environ.get(name)]:
-        do = "unset the credential that is not meant"
-        return note("credential", f"{kind}; {' and '.join(unused)} set as well, and not used", do)
+        do = "unset the unused variables"
+        return note("credential", f"{kind}; {' and '.join(unused)} also set, but not used", do)
     return ok("credential", kind)
 
 
 def _of_login(tokens: Tokens) -> Diagnosis:
-    ends = "" if tokens.expires_at is None else f", access until {moment(tokens.expires_at)}"
+    ends = (
+        ""
+        if tokens.expires_at is None
+        else f", access token valid until {moment(tokens.expires_at)}"
+    )
     if tokens.refresh_token is None:
         return note(
             "credential",
-            f"login that does not renew itself{ends}",
-            "run `gong-async login` before it ends",
+            f"login without a refresh token{ends}",
+            "run `gong-async login` before it expires",
         )
-    return ok("credential", f"login{ends}, which renews itself")
+    return ok("credential", f"login{ends}, refreshed automatically")

@@ -1,4 +1,4 @@
-"""What is told on stderr: lines for people, or one JSON object a line for programs."""
+"""Diagnostics on stderr: lines of text, or with `--json` one JSON object per line."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def _to_stderr(text: str) -> None:
 
 
 def one_line(text: str) -> str:
-    """Return a text as one line without anything that could steer a terminal."""
+    """Return a text as one line, with terminal control sequences escaped."""
     return Redactor()(text, _MOST_SHOWN)
 
 
 def print_result(text: str) -> None:
-    """Write to stdout, if anybody can read it: the work goes on without."""
+    """Write to stdout; a closed stdout does not stop the command."""
     try:
         click.echo(text)
     except OSError:
@@ -35,7 +35,7 @@ def print_result(text: str) -> None:
 
 
 def _discard(stream: TextIO) -> None:
-    """Let what is left in the buffer go nowhere: it would change the exit code."""
+    """Send the rest of the buffer to devnull: flushing it at exit would change the exit code."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -43,25 +43,25 @@ def _discard(stream: TextIO) -> None:
 
 
 class Diagnostics:
-    """Writes errors and notes, with everything escaped that could steer a terminal."""
+    """Writes errors and notes, with terminal control sequences escaped."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.write: Callable[[str], None] = _to_stderr
-        """Where the lines go; a progress bar takes them in order to write above itself."""
+        """Writes one line; a progress bar replaces it to write above itself."""
 
     def error(self, kind: str, message: str | Sequence[str], **facts: object) -> None:
-        """Write what went wrong, in one line or several; `kind` and `facts` are for programs."""
+        """Write an error, in one line or several; `kind` and `facts` appear in JSON only."""
         self._print("error", kind, message, facts)
 
     def note(self, kind: str, message: str | Sequence[str], **facts: object) -> None:
-        """Write something worth knowing."""
+        """Write a note."""
         self._print("note", kind, message, facts)
 
     def _print(
         self, level: str, kind: str, message: str | Sequence[str], facts: dict[str, object]
     ) -> None:
-        # A line break within a line is of something foreign: a file's name, or words of Gong's.
+        # A line break within a line comes from outside: a file's name, or a message of Gong's.
         lines = [message] if isinstance(message, str) else message
         if self.as_json:
             text = "\n".join(lines)
@@ -71,7 +71,7 @@ class Diagnostics:
         self._put(f"error: {shown}" if level == "error" else shown)
 
     def _put(self, text: str) -> None:
-        """Write, if anybody can read it: a terminal that was closed does not end the work."""
+        """Write; a closed terminal does not stop the command."""
         try:
             self.write(text)
         except OSError:
@@ -79,12 +79,12 @@ class Diagnostics:
 
 
 class LogLines(logging.Handler):
-    """Shows the library's warnings among the diagnostics."""
+    """Log handler that writes the library's warnings as diagnostics."""
 
     def __init__(self, diagnostics: Diagnostics) -> None:
         super().__init__(logging.WARNING)
         self.diagnostics = diagnostics
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell one record."""
+        """Write one record as a note."""
         self.diagnostics.note("log", record.getMessage())

@@ -1,4 +1,4 @@
-"""What the library's errors mean on a command line: a message and an exit code."""
+"""Maps the library's errors to messages and exit codes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _FROM_ENVIRONMENT = (
 
 
 def explain_failure(error: Exception, diagnostics: Diagnostics) -> Exit:
-    """Tell what `error` means and return the exit code; what nobody foresaw is raised again."""
+    """Print what `error` means and return the exit code; re-raise an unexpected error."""
     match error:
         case InputError():
             for finding in error.findings:
                 where = {"line": finding.line, "field": finding.field}
                 diagnostics.error("input", f"{error.field}, {finding}", **where)
-            count = f"{number_of(error.total, 'fault')}{_shown(error)}"
+            count = f"{number_of(error.total, 'problem')}{_shown(error)}"
             diagnostics.error("input", f"{error.field}: {count}; nothing was sent")
             return Exit.USAGE
         case ConfigurationError():
@@ -59,11 +59,11 @@ def explain_failure(error: Exception, diagnostics: Diagnostics) -> Exit:
 
 def _shown(error: InputError) -> str:
     shown = len(error.findings)
-    return f", of which the first {shown:,} are shown" if shown < error.total else ""
+    return f" (first {shown:,} shown)" if shown < error.total else ""
 
 
 def facts(error: GongError) -> dict[str, object]:
-    """Return what a program wants to know of an error."""
+    """Return the fields of an error for JSON output."""
     retry_at = getattr(error, "retry_at", None) or getattr(error, "reset_at", None)
     return {
         "error": type(error).__name__,
@@ -88,5 +88,5 @@ def _links(error: GongError) -> dict[str, object]:
 
 
 def _advice(error: GongError) -> list[str]:
-    words = {"user_facing_error": "Gong says", "fix_url": "to be fixed at", "help_url": "help at"}
+    words = {"user_facing_error": "Gong says", "fix_url": "fix it at", "help_url": "help at"}
     return [f"  {words[name]}: {value}" for name, value in _links(error).items() if value]

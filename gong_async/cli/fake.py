@@ -1,4 +1,4 @@
-"""`gong-async fake`: a make-believe Gong on this machine."""
+"""`gong-async fake`: the fake Gong, a local test server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,12 @@ def _rules(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> lis
 
 
 @click.command(epilog=EPILOG)
-@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    help="Port to listen on; 0 picks a free one.",
+)
 @click.option("--per-second", callback=_rate, default="3", show_default=True, metavar="N|none")
 @click.option("--per-day", callback=_rate, default="10000", show_default=True, metavar="N|none")
 @click.option(
@@ -47,7 +52,7 @@ def _rules(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> lis
     type=click.Choice(ALGORITHMS),
     default="sliding_window",
     show_default=True,
-    help="How a second is counted.",
+    help="How the limit per second is counted.",
 )
 @click.option(
     "--fault",
@@ -55,7 +60,7 @@ def _rules(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> lis
     multiple=True,
     callback=_rules,
     metavar="NAME[=ARG][@N|@N%]",
-    help="What goes wrong: always, at the N-th request, or at a share of them. Names: "
+    help="Inject a fault: always, at the N-th request, or in N% of requests. Names: "
     + ", ".join(FAULT_NAMES),
 )
 @click.pass_obj
@@ -69,10 +74,10 @@ def fake(
     algorithm: AlgorithmName,
     faults: list[FaultRule],
 ) -> None:
-    """Run a make-believe Gong on this machine until Ctrl-C.
+    """Run a fake Gong server on this machine until Ctrl-C.
 
-    It checks, answers and limits as Gong does, and goes wrong on demand. What it is sent stays
-    here.
+    It validates, responds and throttles as Gong does, and injects faults on demand. Requests never
+    leave this machine.
     """
     server = FakeGong(
         port=port,
@@ -92,7 +97,8 @@ async def _serve(server: FakeGong, diagnostics: Diagnostics) -> None:
             click.echo(_welcome(server))
             await stop.wait()
     answers = ", ".join(
-        f"{count:,} with {status or 'no answer'}" for status, count in sorted(server.counts.items())
+        f"{count:,} with {status or 'no response'}"
+        for status, count in sorted(server.counts.items())
     )
     diagnostics.note(
         "fake",
@@ -104,16 +110,16 @@ async def _serve(server: FakeGong, diagnostics: Diagnostics) -> None:
 
 
 def _welcome(server: FakeGong) -> str:
-    """Tell where it is and how to get in; the credentials open nothing else."""
+    """Return its address and credentials, which are valid nowhere else."""
     quota = server.quota
     limits = (
-        f"{'any number of' if quota.per_second is None else f'{quota.per_second:g}'} calls a second"
-        f", {'any number' if quota.per_day is None else f'{quota.per_day:,}'} a day"
+        f"{'unlimited' if quota.per_second is None else f'{quota.per_second:g}'} calls per second"
+        f", {'unlimited' if quota.per_day is None else f'{quota.per_day:,}'} per day"
     )
     return "\n".join(
         [
-            f"A make-believe Gong listens at {server.url} ({limits}, {quota.algorithm}).",
-            "Its credentials are fakes; point a client at it with:",
+            f"Fake Gong listening at {server.url} ({limits}, {quota.algorithm}).",
+            "Point a client at it with these test credentials:",
             f"  export GONG_BASE_URL={server.url}",
             f"  export GONG_ACCESS_KEY={server.access_key}",
             f"  export GONG_ACCESS_KEY_SECRET={server.access_key_secret}",

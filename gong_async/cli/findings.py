@@ -1,4 +1,4 @@
-"""What `gong-async doctor` finds, and how it is written."""
+"""The results of `gong-async doctor`, and their output."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _WIDTH = 15
 
 @frozen
 class Diagnosis:
-    """What one look has shown."""
+    """Result of one check."""
 
     check: str
-    """What was looked at, in a word or two."""
+    """Name of the check, in a word or two."""
     level: Level
     seen: str
     do: str = ""
-    """What to do about it; empty if all is well."""
+    """Advice; empty if the check passed."""
 
     def clean(self, redact: Redactor) -> Diagnosis:
-        """Return it without secrets, and without anything that could steer a terminal."""
+        """Return it with secrets redacted and terminal control sequences escaped."""
         seen, do = redact(self.seen, _MOST_SHOWN), redact(self.do, _MOST_SHOWN)
         return Diagnosis(self.check, self.level, seen, do)
 
     def lines(self, *, marks: bool) -> str:
-        """Write it for people."""
+        """Format it as text."""
         mark = _MARKS[self.level] if marks else f"{self.level:<7}"
         shown = f"{mark}  {self.check:<{_WIDTH}}{self.seen}"
         indent = " " * (len(mark) + 2 + _WIDTH)
@@ -41,28 +41,28 @@ class Diagnosis:
 
 
 def ok(check: str, seen: str) -> Diagnosis:
-    """Return that all is well."""
+    """Return a passed check."""
     return Diagnosis(check, "ok", seen)
 
 
 def note(check: str, seen: str, do: str) -> Diagnosis:
-    """Return what is worth knowing, and may be meant."""
+    """Return something unusual that may be intended."""
     return Diagnosis(check, "note", seen, do)
 
 
 def problem(check: str, seen: str, do: str) -> Diagnosis:
-    """Return what is wrong."""
+    """Return a problem."""
     return Diagnosis(check, "problem", seen, do)
 
 
 def advised(check: str, message: str, otherwise: str) -> Diagnosis:
-    """Return a problem of an error, whose message mostly ends with what to do."""
+    """Split an error message at its first semicolon into problem and advice."""
     seen, _, do = message.partition("; ")
     return problem(check, seen, do or otherwise)
 
 
 def has_marks() -> bool:
-    """Whether stdout is a terminal that can show the marks."""
+    """Whether stdout is a terminal whose encoding has the marks."""
     try:
         "".join(_MARKS.values()).encode(sys.stdout.encoding or "ascii")
     except (LookupError, UnicodeEncodeError):

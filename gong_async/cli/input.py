@@ -1,4 +1,4 @@
-"""The input file of a command: how it is read, and what is worth knowing of it."""
+"""The input file of a command: its options and its notes."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ _OPTIONS = (
     click.option(
         "--encoding",
         metavar="NAME",
-        help="Encoding of FILE if it is not UTF-8, cp1252 for example; never guessed.",
+        help="Encoding of FILE, such as cp1252.  [default: UTF-8]",
     ),
     click.option(
         "--ids-exact",
         is_flag=True,
-        help="Take ids that look as if a program had rounded them: they are known to be right.",
+        help="Accept ids that look rounded by a spreadsheet; you know that they are exact.",
     ),
 )
 
 
 def input_options(command: CommandT) -> CommandT:
-    """Add how a file is read."""
+    """Add `--encoding` and `--ids-exact`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def open_input(file: Path, *, encoding: str | None, ids_exact: bool) -> Inputs:
-    """Return a file as changes; it is read when a job is planned from it."""
+    """Return the changes in a file; planning a job reads it."""
     return read_changes(file, encoding=encoding, ids_exact=ids_exact)
 
 
 async def plan_from(inputs: Inputs, job: BulkJob, diagnostics: Diagnostics) -> BulkPlan:
-    """Plan a job from a file, and print what is allowed in that and may still be a mistake.
+    """Plan a job from a file, and print notes about valid but suspicious input.
 
-    Of a file that is refused, print what is worth knowing of it as a whole: it may be the reason.
+    If the file is invalid, only notes about the whole file are printed: they may explain why.
     """
     try:
         plan = await job.plan()

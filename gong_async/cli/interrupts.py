@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP while a loop runs."""
+"""Handlers of SIGINT, SIGTERM and SIGHUP while an event loop runs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
 def interrupts(
     reported: Callable[[], object], *, hung_up: Callable[[], object] | None = None
 ) -> Iterator[None]:
-    """Call `reported` in the running loop for each SIGINT and SIGTERM, in place of what they do.
+    """Call `reported` in the running loop for each SIGINT and SIGTERM.
 
-    For a SIGHUP it calls `hung_up`, or `reported`, once: a terminal that is closed sends several.
-    A SIGHUP that is ignored, as by nohup, stays ignored.
+    The first SIGHUP calls `hung_up`, or `reported`; later ones are dropped, because a closing
+    terminal sends several. An ignored SIGHUP, as under nohup, stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
+        yield  # only the main thread can handle signals
         return
     loop = asyncio.get_running_loop()
 
@@ -46,7 +46,7 @@ def interrupts(
     before = [(number, signal.getsignal(number)) for number in calls]
     for number, call in calls.items():
         try:
-            # It wakes a loop that is about to wait; a plain handler would only run afterwards.
+            # Wakes a loop that is about to wait; a plain handler would run only afterwards.
             loop.add_signal_handler(number, call)
         except NotImplementedError:  # on Windows
             signal.signal(number, received)
@@ -60,10 +60,10 @@ def interrupts(
 
 
 async def interruptible(work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` returns. A signal cancels it, so that it can tidy up.
+    """Return what `work` returns; a signal cancels it, so that it can clean up.
 
     Raises:
-        KeyboardInterrupt: a signal came.
+        KeyboardInterrupt: a signal was received.
     """
     task = asyncio.ensure_future(work)
     with interrupts(task.cancel):

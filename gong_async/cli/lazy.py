@@ -1,4 +1,4 @@
-"""A group of commands that imports a command's own file only when that command runs."""
+"""Click group that imports a command's module only when that command runs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from attrs import frozen
 
 @frozen
 class CommandSpec:
-    """Where a command stands, and what it does."""
+    """Module and summary of a command."""
 
     file: str
-    """Its file in this folder."""
+    """Its module, below `gong_async.cli`."""
     does: str
     name: str | None = None
-    """What it is called in that file, if not as on the command line."""
+    """Its name in that module, if it differs from the one on the command line."""
 
 
 class LazyGroup(click.Group):
@@ -29,7 +29,7 @@ class LazyGroup(click.Group):
         self.entries = entries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands."""
+        """Return the names of the commands."""
         return list(self.entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -42,6 +42,6 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands."""
+        """Write the commands with their summaries."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.does) for name, entry in self.entries.items()])

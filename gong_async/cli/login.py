@@ -1,4 +1,4 @@
-"""`gong-async login`: an administrator of Gong approves in the browser, once."""
+"""`gong-async login`: OAuth authorization in the browser."""
 
 from __future__ import annotations
 
@@ -34,25 +34,30 @@ _SCOPES = (
     "scopes",
     multiple=True,
     metavar="SCOPE",
-    help="What the login may do; once for each.  [default: all of meetings]",
+    help="OAuth scope; may be repeated.  [default: all scopes of meetings]",
 )
 @click.option(
     "--port",
     type=click.IntRange(1, 65_535),
     default=DEFAULT_PORT,
     show_default=True,
-    help=f"Of the redirect URI {redirect_uri(DEFAULT_PORT)}, which Gong must know.",
+    help=f"Port of the redirect URI {redirect_uri(DEFAULT_PORT)}, registered at Gong.",
 )
 @click.option(
-    "--wait", type=float, default=600.0, show_default=True, metavar="SECONDS", help="For approval."
+    "--wait",
+    type=float,
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wait for approval.",
 )
 @click.pass_obj
 def login(diagnostics: Diagnostics, /, *, scopes: tuple[str, ...], port: int, wait: float) -> None:
-    """Log in to Gong as an application, with the approval of an administrator.
+    """Log in to Gong as an OAuth application, with an administrator's approval.
 
-    Prints a page of Gong's, to be opened in a browser on this machine. The login is kept in the
-    state directory and renews itself. The application is named by GONG_OAUTH_CLIENT_ID and
-    GONG_OAUTH_CLIENT_SECRET.
+    Prints a URL of Gong to open in a browser on this machine. Tokens are stored in the state
+    directory and refreshed automatically. GONG_OAUTH_CLIENT_ID and GONG_OAUTH_CLIENT_SECRET
+    identify the application.
     """
     oauth = oauth_from_env(os.environ)
     tokens = asyncio.run(_log_in(oauth, scopes or _SCOPES, port, wait))
@@ -76,7 +81,7 @@ async def _log_in(oauth: OAuth, scopes: tuple[str, ...], port: int, wait: float)
         )
         approved = asyncio.ensure_future(_approved(oauth, page, wait))
         with interrupts(approved.cancel):
-            # No browser is started: its arguments could be read by every user of this machine.
+            # Starts no browser: every user of this machine could read its arguments.
             click.echo(f"Open this page in a browser on this machine:\n\n  {url}\n")
             await asyncio.wait([approved])
         return None if approved.cancelled() else approved.result()
@@ -89,7 +94,7 @@ async def _approved(oauth: OAuth, page: Loopback, wait: float) -> Tokens:
     except Denied as denied:
         failure = LoginRequiredError(f"Gong did not approve: {denied}")
     except TimeoutError:
-        failure = LoginRequiredError(f"nobody approved within {wait:g} s")
+        failure = LoginRequiredError(f"no approval within {wait:g} s")
     else:
         return await oauth.exchange(code, redirect_uri=page.redirect_uri)
     raise failure

@@ -1,4 +1,4 @@
-"""`gong-async logout`: forgets the login of this machine."""
+"""`gong-async logout`: deletes the stored login."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from gong_async.oauth.file_store import FileTokenStore
 @click.command(epilog=EPILOG)
 @click.pass_obj
 def logout(diagnostics: Diagnostics, /) -> None:
-    """Forget the login that `gong-async login` has stored on this machine.
+    """Delete the login that `gong-async login` stored on this machine.
 
-    Gong is not told: there, an administrator takes the application's approval back.
+    It makes no API call. To revoke access at Gong, an administrator removes the application's
+    approval there.
     """
     known = asyncio.run(_forget(FileTokenStore()))
     diagnostics.note(
         "logout",
-        "Logged out here; to end it at Gong, too, an administrator takes the approval back"
+        "Logged out here; to revoke access at Gong, an administrator removes the approval"
         if known
-        else "Nobody was logged in",
+        else "Not logged in",
         known=known,
     )
 
 
 async def _forget(store: FileTokenStore) -> bool:
     async with store.lock():
-        # A file that cannot be read is a login, too, and the reason to forget it.
+        # An unreadable file counts as a login: it may be the reason to log out.
         known = _is_kept(store.path)
         await store.clear()
     return known

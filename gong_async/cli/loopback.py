@@ -1,4 +1,4 @@
-"""Waits on this machine for the browser that Gong sends back."""
+"""Local HTTP page that receives the OAuth redirect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_HEAD = 16 * 1024
 _MOST_CHUNKS = 64
 _HEAD_SECONDS = 10.0
 _MOST_FIELDS = 50
-# What a browser sends: GET, a path of its own, escapes that are whole, and headers.
+# What a browser sends: GET, an absolute path, complete escapes, and headers.
 _REQUEST = re.compile(
     r"GET (?P<path>/(?!/)(?:[!\"$&->@-~]|%[0-9A-Fa-f]{2})*)"
     r"(?:\?(?P<query>(?:[!\"$&-~]|%[0-9A-Fa-f]{2})*))? HTTP/1\.[0-9]\r\n"
@@ -38,12 +38,12 @@ _HEADERS = (
 
 
 class Denied(Exception):  # noqa: N818 - an answer, not a fault
-    """The administrator has said no, or Gong has; in Gong's words."""
+    """Authorization was denied; the message is Gong's."""
 
 
 @define(eq=False)
 class Loopback:
-    """A page on this machine that takes one redirect, with the right `state`, and nothing else."""
+    """Page that accepts one redirect with the right `state`, and nothing else."""
 
     state: Secret
     port: int
@@ -54,15 +54,15 @@ class Loopback:
 
     @property
     def redirect_uri(self) -> str:
-        """Where Gong shall send the browser; the application must be registered with it."""
+        """Redirect URI, which must be registered for the application."""
         return redirect_uri(self.port)
 
     async def code(self, *, within: float) -> Secret:
-        """Return the code that came with the redirect.
+        """Return the authorization code of the redirect.
 
         Raises:
-            Denied: an error came in its place.
-            TimeoutError: nobody came.
+            Denied: the redirect carried an error.
+            TimeoutError: no redirect arrived in time.
         """
         async with asyncio.timeout(within):
             return await self._code
@@ -76,7 +76,7 @@ class Loopback:
             writer.write(f"HTTP/1.1 {status}\r\n{_HEADERS}{length}\r\n".encode() + body)
             await writer.drain()
         except OSError:
-            pass  # whoever it was, the browser comes again
+            pass  # a browser retries
         finally:
             writer.close()
 
@@ -84,44 +84,44 @@ class Loopback:
         found = None if head is None else _REQUEST.fullmatch(head)
         hosts = [] if found is None else _HOST.findall(found["headers"])
         if found is None or len(hosts) != 1:
-            return "400 Bad Request", "This is not a request of a browser."
-        # Another name for this machine would be a page of somebody else's that looks in here.
+            return "400 Bad Request", "Not a request of a browser."
+        # Another host name may be DNS rebinding by a foreign page.
         if hosts[0].lower() not in {f"{HOST}:{self.port}", f"localhost:{self.port}"}:
-            return "421 Misdirected Request", "This page is not here."
+            return "421 Misdirected Request", "Wrong host name."
         if found["path"] != PATH:
-            return "404 Not Found", "There is nothing here."
+            return "404 Not Found", "Not found."
         try:
             query = parse_qs(found["query"] or "", errors="strict", max_num_fields=_MOST_FIELDS)
         except ValueError:  # not UTF-8, or too many
-            return "400 Bad Request", "This is not the answer to the login that was begun."
+            return "400 Bad Request", "Not the response to this login."
         return self._take(query)
 
     def _take(self, query: dict[str, list[str]]) -> tuple[str, str]:
         given = query.get("state", [""])[-1]
         if not hmac.compare_digest(given.encode(), self.state.reveal().encode()):
             # Anybody can send a browser here; only who was asked to knows the state.
-            return "400 Bad Request", "This is not the answer to the login that was begun."
+            return "400 Bad Request", "Not the response to this login."
         if self._code.done():
-            return "410 Gone", "This login has been answered already."
+            return "410 Gone", "This login is already complete."
         if error := query.get("error"):
             said = " ".join([*error, *query.get("error_description", ())])
-            # From whoever has sent the browser here: for one line of a terminal.
+            # Untrusted text: escaped for one line of a terminal.
             self._code.set_exception(Denied(Redactor()(said)))
-            return "200 OK", "Gong did not approve. You may close this page."
+            return "200 OK", "Authorization was denied. You may close this page."
         if not (code := query.get("code", [""])[-1]):
-            return "400 Bad Request", "There is no code in this answer."
+            return "400 Bad Request", "The response has no code."
         self._code.set_result(Secret(code))
-        return "200 OK", "The answer has arrived; see the terminal. You may close this page."
+        return "200 OK", "Login received; see the terminal. You may close this page."
 
 
 async def _head(reader: asyncio.StreamReader) -> str | None:
-    """Return the lines before the body, None if they are too long, or do not come to an end."""
+    """Return the request head; None if it is too long or incomplete."""
     try:
         async with asyncio.timeout(_HEAD_SECONDS):
             try:
                 return (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             except asyncio.LimitOverrunError:
-                # What is not read resets the connection when it is closed, and the answer is lost.
+                # Unread data would reset the connection on close, and the response would be lost.
                 for _ in range(_MOST_CHUNKS):
                     chunk = await reader.read(_LONGEST_HEAD)
                     if not chunk or chunk.endswith(b"\r\n\r\n"):
@@ -132,16 +132,16 @@ async def _head(reader: asyncio.StreamReader) -> str | None:
 
 
 def redirect_uri(port: int) -> str:
-    """Return where Gong shall send the browser."""
+    """Return the redirect URI of a port."""
     return f"http://{HOST}:{port}{PATH}"
 
 
 @asynccontextmanager
 async def listening(state: Secret, port: int) -> AsyncIterator[Loopback]:
-    """Open the page on this machine.
+    """Serve the page on this machine.
 
     Raises:
-        ConfigurationError: the port cannot be had.
+        ConfigurationError: the port is not available.
     """
     page = Loopback(state, port)
     try:
@@ -154,6 +154,6 @@ async def listening(state: Secret, port: int) -> AsyncIterator[Loopback]:
             yield page
         return
     raise ConfigurationError(
-        f"port {port} of this machine cannot be listened on: {problem}; "
-        "give another one with --port, and register its redirect URI at Gong"
+        f"cannot listen on port {port}: {problem}; "
+        "set another one with --port, and register its redirect URI at Gong"
     )

@@ -1,4 +1,4 @@
-"""`gong-async meetings`: one meeting at a time, and organizers' status."""
+"""`gong-async meetings`: one call per command."""
 
 from __future__ import annotations
 
@@ -26,24 +26,26 @@ CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 MeetingT = TypeVar("MeetingT", MeetingUpdate, NewMeeting)
 
 _BODY = (
-    click.option("--start", metavar="TIME", help=f"With UTC offset, such as {EXAMPLE_TIME}."),
-    click.option("--end", metavar="TIME", help="With UTC offset; after the start."),
-    click.option("--organizer", metavar="EMAIL", help="The Gong user who owns the meeting."),
+    click.option(
+        "--start", metavar="TIME", help=f"Start time with UTC offset, such as {EXAMPLE_TIME}."
+    ),
+    click.option("--end", metavar="TIME", help="End time with UTC offset."),
+    click.option("--organizer", metavar="EMAIL", help="Gong user who owns the meeting."),
     click.option(
         "--invitee",
         multiple=True,
         metavar="PERSON",
-        help="'lee@x.example' or 'Lee <lee@x.example>'; once for each. Without any, nobody is.",
+        help="'lee@x.example' or 'Lee <lee@x.example>'; may be repeated.  [default: no invitees]",
     ),
-    click.option("--title", metavar="TEXT"),
-    click.option("--external-id", metavar="TEXT", help="The meeting's id in your own system."),
-    click.option("--provider", metavar="TEXT", help="The conferencing provider, such as zoom."),
+    click.option("--title", metavar="TEXT", help="Title of the meeting."),
+    click.option("--external-id", metavar="TEXT", help="Id of the meeting in your own system."),
+    click.option("--provider", metavar="TEXT", help="Conferencing provider, such as zoom."),
     click.option(
         "--json",
         "document",
         type=click.File("r", encoding="utf-8-sig"),
         metavar="FILE",
-        help="The meeting as a JSON object, in place of the options above; - is stdin.",
+        help="JSON object with the meeting, instead of the options above; - is stdin.",
     ),
 )
 _REQUIRED = {"start": "start_time", "end": "end_time", "organizer": "organizer_email"}
@@ -57,7 +59,7 @@ def _body_options(command: CommandT) -> CommandT:
 
 @click.group(epilog=EPILOG)
 def meetings() -> None:
-    """Update, create or delete one meeting; ask for organizers' status.
+    """Create, update or delete one meeting; check organizers.
 
     Results are printed as JSON.
     """
@@ -68,7 +70,7 @@ def meetings() -> None:
 @_body_options
 @client_options
 def update(meeting_id: str, base_url: str | None, timeout: float | None, **body: Any) -> None:
-    """Replace the meeting ID by a new state: what is not given is not kept."""
+    """Replace the meeting ID. Fields that you leave out are cleared."""
     known = read_meeting_id(meeting_id)
     change = _meeting(MeetingUpdate, body, known)
     _print(lambda gong: gong.meetings.update(known, change), base_url, timeout)
@@ -78,17 +80,17 @@ def update(meeting_id: str, base_url: str | None, timeout: float | None, **body:
 @_body_options
 @client_options
 def create(base_url: str | None, timeout: float | None, **body: Any) -> None:
-    """Put a new meeting into Gong."""
+    """Create a meeting."""
     meeting = _meeting(NewMeeting, body, None)
     _print(lambda gong: gong.meetings.create(meeting), base_url, timeout)
 
 
 @meetings.command(epilog=EPILOG)
 @click.argument("meeting_id", metavar="ID")
-@click.option("--organizer", required=True, metavar="EMAIL")
+@click.option("--organizer", required=True, metavar="EMAIL", help="Organizer of the meeting.")
 @client_options
 def delete(meeting_id: str, organizer: str, base_url: str | None, timeout: float | None) -> None:
-    """Take the meeting ID out of Gong."""
+    """Delete the meeting ID."""
     known, email = read_meeting_id(meeting_id), _email("organizer_email", organizer)
     _print(
         lambda gong: gong.meetings.delete(known, organizer_email=email),
@@ -101,13 +103,13 @@ def delete(meeting_id: str, organizer: str, base_url: str | None, timeout: float
 @click.argument("emails", nargs=-1, required=True, metavar="EMAIL...")
 @client_options
 def status(emails: tuple[str, ...], base_url: str | None, timeout: float | None) -> None:
-    """Tell whether the meetings of organizers can be created and updated."""
-    known = [_email(f"emails[{place}]", email) for place, email in enumerate(emails)]
+    """Show whether meetings of these organizers can be created and updated."""
+    known = [_email(f"emails[{index}]", email) for index, email in enumerate(emails)]
     _print(lambda gong: gong.meetings.integration_status(known), base_url, timeout)
 
 
 def _email(name: str, text: str) -> str:
-    """Return an address as in a file: without the blanks around it."""
+    """Return an address as read from a file: without surrounding blanks."""
     try:
         return read_email(text)
     except ValidationError as error:
@@ -128,21 +130,23 @@ def _print(
             return await interruptible(call(gong))
 
     result = asyncio.run(run())
-    # ASCII only: no character of Gong's answer can steer the terminal that it is printed to.
+    # ASCII only: no character of Gong's response can control the terminal.
     click.echo(json.dumps(attrs.asdict(result), indent=2))
 
 
 def _meeting(cls: type[MeetingT], body: Mapping[str, Any], meeting_id: str | None) -> MeetingT:
-    """Return the meeting that the options, or the JSON document, stand for."""
+    """Return the meeting from the options or the JSON document."""
     document = body["document"]
     options = {name: value for name, value in body.items() if name != "document" and value}
     if document is None:
         missing = [f"--{name}" for name in _REQUIRED if not options.get(name)]
         if missing:
-            raise click.UsageError(f"{', '.join(missing)} missing; or give the meeting as --json")
+            raise click.UsageError(
+                f"{', '.join(missing)} missing; set them, or pass the meeting as --json"
+            )
         return _checked("options", cls, _from_options(options))
     if options:
-        raise click.UsageError("--json stands for the whole meeting; give it without the others")
+        raise click.UsageError("--json cannot be combined with other options of the meeting")
     try:
         text = document.read()
     except UnicodeDecodeError:
@@ -163,11 +167,11 @@ def _meeting(cls: type[MeetingT], body: Mapping[str, Any], meeting_id: str | Non
 
 
 def _id_problem(named: object, meeting_id: str | None) -> str:
-    """Return why a document with this id does not stand for the meeting."""
+    """Return why the id in a document does not fit the meeting; empty if it fits."""
     if meeting_id is None:
-        return "a new meeting has none"
+        return "not allowed for a new meeting"
     try:
-        return "" if read_meeting_id(named) == meeting_id else "is of another meeting than ID"
+        return "" if read_meeting_id(named) == meeting_id else "differs from ID"
     except ValidationError as error:
         return error.problem
 

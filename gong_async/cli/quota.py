@@ -1,4 +1,4 @@
-"""`gong-async quota`: what is used and left, and who waits, as this machine has counted it."""
+"""`gong-async quota`: usage and load as counted on this machine."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from gong_async.limits.types import Limits, Quota
 
 
 @click.command(epilog=EPILOG)
-@click.option("--base-url", metavar="URL", help="Your company's API.  [env: GONG_BASE_URL]")
-@click.option("--per-second", type=float, metavar="N", help="What Gong allows you.  [default: 3]")
-@click.option("--per-day", type=int, metavar="N", help="What Gong allows you.  [default: 10000]")
+@click.option(
+    "--base-url", metavar="URL", help="Base URL of your company's API.  [env: GONG_BASE_URL]"
+)
+@click.option("--per-second", type=float, metavar="N", help="Your limit per second.  [default: 3]")
+@click.option("--per-day", type=int, metavar="N", help="Your daily quota.  [default: 10000]")
 def quota(base_url: str | None, per_second: float | None, per_day: int | None) -> None:
-    """Tell what is used and left of the company's calls, and who waits. Asks nothing of Gong.
+    """Show used and remaining API calls, and the current load. Makes no API call.
 
-    Gong does not say what is left. This is what the commands of this machine have counted, and
-    programs that share their limits with them. The calls of all of them that wait or are under way
-    are as of a second or two ago.
+    Gong does not report usage. The figures are those counted by the commands on this machine and
+    by programs that share their limit store. Waiting calls and calls in flight may be one or two
+    seconds old.
     """
     limits = Limits(**given(per_second=per_second, per_day=per_day))
 

@@ -1,4 +1,4 @@
-"""`gong-async whoami`: which credential the commands use."""
+"""`gong-async whoami`: the credential and base URL in use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gong_async.oauth.environment import login_from_env
 
 @click.command(epilog=EPILOG)
 def whoami() -> None:
-    """Tell which credential the commands use, and where their calls go. Asks nothing of Gong."""
+    """Show the credential and the base URL that the commands use. Makes no API call."""
     login = login_from_env(os.environ)
     reported = asyncio.run(_of_login(login)) if login else _of_environment()
     given = os.environ.get("GONG_BASE_URL")

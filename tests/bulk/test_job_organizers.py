@@ -166,7 +166,7 @@ async def test_a_question_without_an_answer_is_asked_again_later_and_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each wait is longer than the last; the job does not try for ever unless it is told to."""
-    monkeypatch.setattr(scope, "_FIRST_SILENT_WAIT", 0.01)
+    monkeypatch.setattr(scope, "_FIRST_OUTAGE_WAIT", 0.01)
     monkeypatch.setattr(runner, "_SHORT_WAIT", 0.05)
     fake.script(Fault.drop_before(), on="integrationStatus", times=None)
     async with client(fake, retry=ONCE) as gong:

@@ -263,7 +263,7 @@ async def test_a_job_that_was_not_planned_to_its_end_is_refused(
 
     assert status.state == "interrupted"
     assert (again.reason, first.reason) == ("state", "state")
-    assert "not planned to its end" in str(again)
+    assert "not planned completely" in str(again)
     assert kept
     assert fake.received_count == 0
 

@@ -245,7 +245,7 @@ async def test_a_long_silence_parks_the_job(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each wait is longer; after more than five minutes somebody else may wait."""
-    monkeypatch.setattr(scope, "_FIRST_SILENT_WAIT", 301.0)
+    monkeypatch.setattr(scope, "_FIRST_OUTAGE_WAIT", 301.0)
     fake.script(Fault.drop_before(), times=None)
     async with client(fake, retry=RetryPolicy(max_attempts=1)) as gong:
         job = gong.bulk([change(n) for n in range(100)], state_dir=state, options=UNCHECKED)
@@ -283,7 +283,7 @@ async def test_without_a_network_everything_stays_planned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What provably was not sent is not in doubt; resume sends it once."""
-    monkeypatch.setattr(scope, "_FIRST_SILENT_WAIT", 301.0)
+    monkeypatch.setattr(scope, "_FIRST_OUTAGE_WAIT", 301.0)
     gong = client(fake, retry=AT_ONCE)
     job = gong.bulk([change(n) for n in range(60)], state_dir=state, options=UNCHECKED)
     port = int(fake.url.rpartition(":")[2])

@@ -234,7 +234,7 @@ def test_advice_of_gong(invoke: Invoke, fake: FakeGong) -> None:
     done = invoke(*update(), "--organizer", "dana@example.com")
 
     assert "Gong says: No calendar" in done.stderr
-    assert "to be fixed at: https://fix.example/" in done.stderr
+    assert "fix it at: https://fix.example/" in done.stderr
 
 
 def test_a_long_wait(invoke: Invoke, fake: FakeGong) -> None:

@@ -48,9 +48,9 @@ def test_what_it_costs(invoke: Invoke, meetings: Meetings) -> None:
 
     finishes = datetime.fromisoformat(row(done, "finishes").partition(",")[0])
     assert row(done, "to send") == "250"
-    assert row(done, "organizers") == "1, 1 request to ask whether they can be updated"
+    assert row(done, "organizers") == "1, 1 request to check them"
     assert row(done, "requests").startswith("251,")
-    assert row(done, "quota") == "2.94 a second, 100 a day, 100 left today"
+    assert row(done, "quota") == "2.94 per second, 100 per day, 100 left today"
     assert row(done, "takes") == "2 d 0 h (2.0 days)"
     assert (finishes - datetime.now(UTC)).days in {1, 2}
 
@@ -63,8 +63,8 @@ def test_what_is_left_out(invoke: Invoke, meetings: Meetings) -> None:
     done = invoke("bulk", "plan", file)
 
     assert row(done, "changes") == "4 in meetings.csv"
-    assert row(done, "superseded").startswith("1 left out")
-    assert row(done, "unchanged").startswith("1 left out")
+    assert row(done, "superseded").startswith("1 skipped")
+    assert row(done, "unchanged").startswith("1 skipped")
     assert row(done, "to send") == "2"
 
 
@@ -91,9 +91,9 @@ def test_differences(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None
 
     assert done.stdout.splitlines()[-2:] == [
         'line 2, meeting 1, title: "old" -> "new"',
-        "line 4, meeting 3: nothing is known of it",
+        "line 4, meeting 3: unknown to earlier jobs",
     ]
-    assert "1 field will change, as far as earlier jobs know; of 1 meeting nothing" in done.stderr
+    assert "1 field will change, compared with earlier jobs; 1 meeting unknown" in done.stderr
     assert fake.received_count == sent
 
 
@@ -151,4 +151,4 @@ def test_notes_of_a_file_that_is_refused(invoke: Invoke, tmp_path: Path, command
 
     assert done.exit_code == 2
     assert "only the sheet 'Sheet' is read; 1 other sheet is not" in done.stderr
-    assert "m.xlsx: 1 fault; nothing was sent" in done.stderr
+    assert "m.xlsx: 1 problem; nothing was sent" in done.stderr

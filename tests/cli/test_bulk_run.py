@@ -35,8 +35,8 @@ def test_all_done(
     assert snapshot().state == "finished"
     assert snapshot().counts["done"] == 30
     assert sorted(c.meeting_id for c in fake.applied) == [str(FIRST + n) for n in range(30)]
-    assert "30 changes, finished: 30 done, 0 failed" in done.stderr
-    assert done.stderr.splitlines()[-1] == "Nothing is left to do"
+    assert " finished: 30 done, 0 failed" in done.stderr
+    assert done.stderr.splitlines()[-1] == "Nothing left to do"
 
 
 def test_the_id_is_all_of_stdout(invoke: Invoke, meetings: Meetings, snapshot: JobSnapshot) -> None:
@@ -110,9 +110,9 @@ def test_organizers_that_cannot_be_updated(
 
     assert done.exit_code == 1
     assert (fake.received_count, fake.applied_count) == (1, 0)
-    assert "5 set aside" in done.stderr
+    assert "5 skipped" in done.stderr
     assert "Set aside: No calendar" in done.stderr
-    assert "to be fixed at: https://fix.example/" in done.stderr
+    assert "fix it at: https://fix.example/" in done.stderr
 
 
 def test_the_check_can_be_left_out(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
@@ -133,7 +133,7 @@ def test_invalid_rows(invoke: Invoke, fake: FakeGong, meetings: Meetings, jobs: 
     assert done.exit_code == 2
     assert lines[0].startswith("error: meetings.csv, line 3, meeting_id: 7.78E+18 is what")
     assert lines[1].startswith("error: meetings.csv, line 5, meeting_id: missing")
-    assert lines[2] == "error: meetings.csv: 2 faults; nothing was sent"
+    assert lines[2] == "error: meetings.csv: 2 problems; nothing was sent"
     assert (done.stdout, fake.received, jobs()) == ("", [], [])
 
 
@@ -144,7 +144,7 @@ def test_more_faults_than_are_shown(invoke: Invoke, meetings: Meetings, jobs: Jo
     lines = done.stderr.splitlines()
     assert len(lines) == 1_001
     assert lines[-1] == (
-        "error: meetings.csv: 1,001 faults, of which the first 1,000 are shown; nothing was sent"
+        "error: meetings.csv: 1,001 problems (first 1,000 shown); nothing was sent"
     )
     assert jobs() == []
 
@@ -220,7 +220,7 @@ def test_no_rows(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
     done = invoke("bulk", "run", meetings(0))
 
     assert (done.exit_code, fake.received) == (0, [])
-    assert "0 changes, finished" in done.stderr
+    assert " finished: 0 done, 0 failed\n" in done.stderr
 
 
 def test_rows_of_one_meeting(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
@@ -307,7 +307,7 @@ def test_a_journal_is_not_overwritten(
     done = invoke("bulk", "run", meetings(5), "--journal", path, *QUICK)
 
     assert done.exit_code == 2
-    assert f"exists already; go on with it: gong-async bulk resume {path}" in done.stderr
+    assert f"exists already; resume it: gong-async bulk resume {path}" in done.stderr
     assert fake.received_count == sent
 
 
@@ -321,7 +321,7 @@ def test_a_job_of_the_same_file_has_not_ended(
     done = invoke("bulk", "run", meetings(5), *QUICK)
 
     assert done.exit_code == 2
-    assert f"go on with it: gong-async bulk resume {first.stdout.strip()}" in done.stderr
+    assert f"resume it: gong-async bulk resume {first.stdout.strip()}" in done.stderr
     assert (done.stdout, fake.received_count) == ("", sent)
     assert [job.path for job in jobs()] == files
     assert list(files[0].parent.glob("*.lock")) == [Path(f"{files[0]}.lock")]

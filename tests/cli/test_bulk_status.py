@@ -68,7 +68,7 @@ def test_a_job_that_stands_still(
     reported = rows(done)
     assert done.exit_code == 0
     assert reported["state"] == "paused: after the first 3, for a look"
-    assert (reported["done"], reported["failed"], reported["to send"]) == ("2", "1", "7")
+    assert (reported["done"], reported["failed"], reported["pending"]) == ("2", "1", "7")
     assert reported["journal"] == str(snapshot().path)
     assert fake.received_count == sent
 
@@ -102,7 +102,7 @@ def test_a_job_that_runs(invoke: Invoke, running: tuple[subprocess.Popen[str], s
     reported = rows(invoke("bulk", "status", name))
 
     assert reported["state"] == f"running in process {process.pid}"
-    assert int(reported["to send"]) > 100
+    assert int(reported["pending"]) > 100
     assert "Z, in " in reported["finishes"]
 
 
@@ -146,7 +146,7 @@ def test_a_job_that_is_parked(invoke: Invoke, meetings: Meetings, snapshot: JobS
     reported = rows(invoke("bulk", "status", snapshot().id))
 
     assert reported["state"].startswith("parked: all 10 calls of 24 hours are used")
-    assert reported["goes on"] == f"{snapshot().resume_at:%Y-%m-%d %H:%M:%S}Z, in 1 d 0 h"
+    assert reported["resumes"] == f"{snapshot().resume_at:%Y-%m-%d %H:%M:%S}Z, in 1 d 0 h"
 
 
 def test_pause(
@@ -161,7 +161,7 @@ def test_pause(
     _, stderr = process.communicate(timeout=60)
 
     assert done.exit_code == 0
-    assert f"Process {process.pid} is asked to pause job {name}" in done.stderr
+    assert f"Asked process {process.pid} to pause job {name}" in done.stderr
     assert process.returncode == 75
     assert (snapshot().state, snapshot().counts["done"]) == ("paused", fake.applied_count)
     assert "Stopped: as asked" in stderr
@@ -178,7 +178,7 @@ def test_cancel(
     done = invoke("bulk", "cancel", name)
     process.communicate(timeout=60)
 
-    assert f"Process {process.pid} is asked to cancel job {name}" in done.stderr
+    assert f"Asked process {process.pid} to cancel job {name}" in done.stderr
     assert process.returncode == 1
     assert snapshot().state == "cancelled"
     assert snapshot().skipped["cancelled"] == 900 - fake.applied_count
@@ -192,7 +192,7 @@ def test_nobody_runs_it(invoke: Invoke, paused: str, command: str) -> None:
     done = invoke("bulk", command, paused)
 
     assert done.exit_code == 0
-    assert f"Nobody runs job {paused}, which is finished: nothing to {command}" in done.stderr
+    assert f"Job {paused} is finished and not running: nothing to {command}" in done.stderr
 
 
 def test_pausing_what_does_not_run(invoke: Invoke, paused: str) -> None:
@@ -240,7 +240,7 @@ def test_list(invoke: Invoke, meetings: Meetings, paused: str, reported: Told) -
     objects = reported(invoke("bulk", "list", "--json").stdout)
 
     assert [line.split()[:2] for line in lines] == [[paused, "paused"], [other, "finished"]]
-    assert "2 done, 1 failed, 7 to send" in lines[0]
+    assert "2 done, 1 failed, 7 pending" in lines[0]
     assert [job["id"] for job in objects] == [paused, other]
     assert all(0 <= job["age"] < 60 for job in objects)
 
@@ -250,7 +250,7 @@ def test_list_without_jobs(invoke: Invoke) -> None:
     done = invoke("bulk", "list")
 
     assert (done.exit_code, done.stdout) == (0, "")
-    assert done.stderr == "There are no jobs\n"
+    assert done.stderr == "No jobs\n"
 
 
 def test_list_with_a_broken_file(invoke: Invoke, paused: str, jobs: Jobs) -> None:
@@ -287,7 +287,7 @@ def test_pausing_what_is_planned(
     done = invoke("bulk", "pause", path)
     asyncio.run(work("run", path))
 
-    assert "is planned; its first run will pause at once" in done.stderr
+    assert "is planned; its first run will pause immediately" in done.stderr
     assert JobFile(path).status().state == "paused"
     assert fake.received_count == 0
     assert invoke("bulk", "resume", path, *QUICK).exit_code == 0

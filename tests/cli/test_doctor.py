@@ -211,7 +211,7 @@ def test_lines_for_people(invoke: Invoke) -> None:
     assert lines[0].startswith("ok       python         ")
     assert any(line.startswith("note     base URL       ") for line in lines)
     assert any(line.startswith("                        -> nothing if ") for line in lines)
-    assert lines[-1] == "Nothing is wrong, 1 note"
+    assert lines[-1] == "No problems, 1 note"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
@@ -239,7 +239,7 @@ def test_the_call_counts(examine: Examine) -> None:
     assert "1 call made, counted in the day's quota" in first.of("call").seen
     assert first.of("quota").seen.startswith("1 call of the last 24 hours")
     assert second.of("quota").seen.startswith("2 calls of the last 24 hours")
-    assert "9,998 left; pace 2.94 of 3 a second" in second.of("quota").seen
+    assert "9,998 left; rate 2.94 of 3 per second" in second.of("quota").seen
 
 
 def test_offline(examine: Examine, fake: FakeGong, tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_offline(examine: Examine, fake: FakeGong, tmp_path: Path) -> None:
     assert {"dns", "connection", "tls", "call", "clock"}.isdisjoint(
         one.check for one in report.findings
     )
-    assert report.of("quota").seen == "no call was counted on this machine yet"
+    assert report.of("quota").seen == "no call counted on this machine yet"
     assert not (tmp_path / "state").exists()
 
 
@@ -431,7 +431,7 @@ def test_a_login(
     report = examine(**application)
 
     assert report.exit_code == 0
-    assert "which renews itself" in report.of("credential").seen
+    assert "refreshed automatically" in report.of("credential").seen
     assert f"{fake.url}, from the login" in report.of("base URL").seen
     assert report.of("call").level == "ok"
 
@@ -472,7 +472,7 @@ def test_a_proxy_in_the_environment(examine: Examine, name: str) -> None:
     report = examine("--offline", **{name: "http://proxy.example:3128"})
 
     assert report.stands("proxy") == (0, "note")
-    assert f"{name.upper()} is set, and not used" in report.of("proxy").seen
+    assert f"{name.upper()} is set, but not used" in report.of("proxy").seen
     assert "ClientSession(proxy=" in advice(report.of("proxy"))
 
 
@@ -506,7 +506,7 @@ def test_a_port_that_nobody_listens_on(examine: Examine) -> None:
     assert plain.stands("connection") == (1, "problem")
     assert "Connection refused" in plain.of("connection").seen
     assert "firewall" in advice(plain.of("connection"))
-    assert "the proxy that the environment names is not used" in advice(behind.of("connection"))
+    assert "the proxy in the environment is not used" in advice(behind.of("connection"))
     assert plain.all("call") == []
 
 
@@ -538,7 +538,7 @@ def test_a_certificate_that_ends_soon(examine: Examine, authority: trustme.CA) -
     [
         ("127.0.0.1", False, False, "SSL_CERT_FILE"),
         ("127.0.0.1", True, True, "clock"),
-        ("api.example", False, True, "it is another server's"),
+        ("api.example", False, True, "names another server"),
     ],
 )
 def test_a_certificate_that_is_not_trusted(
@@ -583,7 +583,7 @@ def test_a_proxy_that_opens_connections(
     assert report.exit_code == 0
     assert report.of("dns").level == report.of("tls").level == "note"
     assert "by Acme Inspection" in report.of("tls").seen
-    assert "proxy that opens connections" in advice(report.of("tls"))
+    assert "proxy that decrypts connections" in advice(report.of("tls"))
 
 
 def test_a_usual_certificate() -> None:
@@ -674,7 +674,7 @@ def test_too_many_calls(examine: Examine, fake: FakeGong) -> None:
     assert first.stands("call") == second.stands("call") == (1, "problem")
     assert "wait until 20" in advice(first.of("call"))
     assert "no call was made" in second.of("call").seen
-    assert "held until" in second.of("quota").seen
+    assert "paused until" in second.of("quota").seen
     assert fake.received_count == 1
 
 
@@ -692,7 +692,7 @@ def test_a_used_up_day() -> None:
     )
 
     assert advise_error(error, GONG, named=False).do == "wait until 2026-11-25 00:00:00Z"
-    assert advise_quota(quota).do == "go on from 2026-11-25 00:00:00Z on"
+    assert advise_quota(quota).do == "continue from 2026-11-25 00:00:00Z"
 
 
 def test_an_address_that_gong_does_not_take(examine: Examine, fake: FakeGong) -> None:
@@ -713,7 +713,7 @@ def test_a_user_of_ones_own(examine: Examine, fake: FakeGong) -> None:
     unknown = examine("--email", "nobody@example.com")
 
     assert fine.of("call").level == "ok"
-    assert advice(stopped.of("call")) == "set it right at https://app.gong.io/fix"
+    assert advice(stopped.of("call")) == "fix it at https://app.gong.io/fix"
     assert "check the address" in advice(unknown.of("call"))
     assert fake.received[0].json == {"emails": ["Dana@example.com"]}
 
@@ -732,7 +732,7 @@ def test_an_email_that_cannot_be_one(invoke: Invoke, fake: FakeGong) -> None:
 @pytest.mark.parametrize(
     ("minutes", "level", "code", "words"),
     [
-        (0, "ok", 0, "as Gong's"),
+        (0, "ok", 0, "in sync with Gong's"),
         (3, "note", 0, "ahead of Gong's"),
         (-3, "note", 0, "behind Gong's"),
         (60, "problem", 1, "ahead of Gong's"),
@@ -803,8 +803,8 @@ def test_a_volume_that_others_may_write_to(examine: Examine, state: Path) -> Non
 
     private = state / f"gong_async-{os.geteuid()}"
     assert [one.stands("state") for one in (before, made, after)] == [(0, "ok")] * 3
-    assert before.of("state").seen == f"{private} is not there yet, and can be made"
-    assert after.of("state").seen == f"{private}, for this user alone"
+    assert before.of("state").seen == f"{private} does not exist yet, and can be created"
+    assert after.of("state").seen == f"{private}, private to this user"
 
 
 def test_no_home_directory(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -891,7 +891,7 @@ def test_jobs(
     summary, job = report.all("jobs")
     assert report.exit_code == 0
     assert summary.seen == "0 running, 1 stopped, 1 ended"
-    assert job.seen.startswith(f"{stopped} is paused, 3 of 5 to send: after the first 2")
+    assert job.seen.startswith(f"{stopped} is paused, 3 of 5 pending: after the first 2")
     assert job.do.startswith(f"gong-async bulk resume {stopped}")
 
 

@@ -92,7 +92,7 @@ def test_it_tells_its_limits(serve: Serve) -> None:
     """It says what it allows, and refuses whoever has no credential."""
     served = serve("--per-second", "2.5", "--per-day", "1000", "--algorithm", "gcra")
 
-    assert "(2.5 calls a second, 1,000 a day, gcra)" in served.welcome
+    assert "(2.5 calls per second, 1,000 per day, gcra)" in served.welcome
     assert served.call() == 401
 
 

@@ -100,13 +100,13 @@ def test_login_then_use_then_logout(
     out = [invoke("logout"), invoke("logout")]
     unused = invoke("meetings", "status", "dana@example.com")
 
-    assert page == (200, "The answer has arrived; see the terminal. You may close this page.\n")
+    assert page == (200, "Login received; see the terminal. You may close this page.\n")
     assert ended == (0, f"Logged in; calls go to {fake.url}\n")
     assert (used.exit_code, renewed.exit_code, fake.oauth.refreshes) == (0, 0, 1)
     assert (who["credential"], who["logged_in"], who["base_url"]) == ("login", True, fake.url)
     assert "api:meetings:user:update" in who["scopes"]
     assert [one.exit_code for one in out] == [0, 0]
-    assert "Logged out here" in out[0].stderr and "Nobody was logged in" in out[1].stderr
+    assert "Logged out here" in out[0].stderr and "Not logged in" in out[1].stderr
     assert unused.exit_code == 1 and "Log in again: run `gong-async login`" in unused.stderr
     assert {path.name for path in (tmp_path / "state").iterdir()} >= {"login.json.lock"}
     assert not (tmp_path / "state" / "login.json").exists()
@@ -145,7 +145,7 @@ def test_a_refusal_ends_it(log_in: Callable[..., Command], fake: FakeGong, tmp_p
     page = get(command.url)
     code, said = command.end()
 
-    assert page[1].startswith("Gong did not approve")
+    assert page[1].startswith("Authorization was denied")
     assert (code, "Gong did not approve: access_denied" in said) == (1, True)
     assert not (tmp_path / "state" / "login.json").exists()
 
@@ -154,7 +154,7 @@ def test_nobody_comes(log_in: Callable[..., Command]) -> None:
     """After the time that was given it gives up."""
     code, said = log_in("--wait", "0.2").end()
 
-    assert (code, "nobody approved within 0.2 s" in said) == (1, True)
+    assert (code, "no approval within 0.2 s" in said) == (1, True)
 
 
 def test_a_signal_stops_it(log_in: Callable[..., Command]) -> None:
@@ -174,7 +174,7 @@ def test_a_port_that_is_taken_is_told_as_such(
     second = invoke("login", "--port", port)
 
     assert second.exit_code == 2
-    assert "give another one with --port" in second.stderr
+    assert "set another one with --port" in second.stderr
 
 
 def test_without_an_application_it_says_which_variables(invoke: Callable[..., Result]) -> None:

@@ -125,7 +125,7 @@ def test_the_bar(on_terminal: OnTerminal, fake: FakeGong, meetings: Meetings) ->
     assert re.search(r"━+\S* +[1-9]\d?/200 \d+%", text)
     assert re.search("━+ 200/200 100%", text)
     assert re.search(r"\d+ done  1 failed", text)
-    assert re.search(r"[0-9.]+/s  ends \d\d:\d\d, in \d s  9,[89]\d\d calls left today", text)
+    assert re.search(r"[0-9.]+/s  ends \d\d:\d\dZ, in \d s  9,[89]\d\d calls left today", text)
     assert text.rindex("200/200") < text.rindex("199 done, 1 failed")
 
 
@@ -174,9 +174,7 @@ def test_what_a_bar_tells(drawn: Callable[..., list[str]]) -> None:
 
     assert bar.endswith("21,034/50,000 42%")
     assert reported == "20,990 done  41 failed  3 in doubt"
-    assert (
-        pace == f"2.9/s  ends {finishes.astimezone():%a %H:%M}, in 2 d 3 h  4,210 calls left today"
-    )
+    assert pace == f"2.9/s  ends {finishes:%a %H:%M}Z, in 2 d 3 h  4,210 calls left today"
 
 
 def test_a_bar_that_waits(drawn: Callable[..., list[str]]) -> None:
@@ -186,7 +184,7 @@ def test_a_bar_that_waits(drawn: Callable[..., list[str]]) -> None:
 
     *_, pace = drawn(JobSnapshot(status=waiting, rate=0.0))
 
-    assert pace == f"waits until {resumes.astimezone():%H:%M}: \\u001b[2Jno calls"
+    assert pace == f"waits until {resumes:%H:%M}Z: \\u001b[2Jno calls"
 
 
 def test_a_line_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,7 +198,7 @@ def test_a_line_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
 
     shown = capsys.readouterr().err.splitlines()
     assert shown == [
-        f"{done} of 600: {done} done, 0 failed, {600 - done} to send, 3.0 a second, "
+        f"{done} of 600: {done} done, 0 failed, {600 - done} pending, 3.0 per second, "
         "70 calls left today"
         for done in (180, 360, 540)
     ]

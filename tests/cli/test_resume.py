@@ -35,7 +35,7 @@ def test_the_rest_is_sent(invoke: Invoke, fake: FakeGong, begun: str) -> None:
 
     assert done.exit_code == 0
     assert sorted(c.meeting_id for c in fake.applied) == [str(FIRST + n) for n in range(30)]
-    assert "12 done, 0 failed, 18 to send" in done.stderr
+    assert "12 done, 0 failed, 18 pending" in done.stderr
     assert "Run 2: 18 changes" in done.stderr
 
 
@@ -55,7 +55,7 @@ def test_a_finished_job(invoke: Invoke, fake: FakeGong, begun: str) -> None:
     done = invoke("bulk", "resume", begun, *QUICK)
 
     assert (done.exit_code, fake.received_count) == (0, sent)
-    assert "Nothing is left to do" in done.stderr
+    assert "Nothing left to do" in done.stderr
 
 
 def test_little_by_little(invoke: Invoke, fake: FakeGong, begun: str) -> None:
@@ -175,7 +175,7 @@ def test_a_job_that_runs(
 
     assert (resumed.exit_code, again.exit_code) == (2, 2)
     assert "another process works with the journal" in resumed.stderr
-    assert f"is run by process {process.pid}; watch it" in again.stderr
+    assert f"is running in process {process.pid}; watch it" in again.stderr
 
 
 @pytest.mark.full

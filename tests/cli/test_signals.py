@@ -58,7 +58,7 @@ def test_one_signal_drains(
     assert (counts["failed"], counts["in_doubt"], counts["sent"]) == (0, 0, 0)
     assert counts["done"] == fake.applied_count < 200
     assert counts["planned"] == 200 - counts["done"]
-    assert "once more stops at once" in stderr
+    assert "a second signal stops at once" in stderr
     assert f"Next: gong-async bulk resume {snapshot().id}" in stderr
     assert "Traceback" not in stderr
 
@@ -72,7 +72,7 @@ def test_two_signals_stop_at_once(
     process = start("bulk", "run", meetings(50), *words)
     wait_for(lambda: fake.received_count == 3)
     process.send_signal(signal.SIGINT)
-    read_until(process, "once more")
+    read_until(process, "a second signal")
     process.send_signal(signal.SIGINT)
 
     _, stderr = process.communicate(timeout=60)
@@ -100,7 +100,7 @@ def test_what_was_refused_is_not_in_doubt(
     (item,) = jobs()[0].items()
     assert process.returncode == 75
     assert (item.state, item.attempts) == ("planned", 1)
-    assert "0 done, 0 failed, 1 to send" in stderr
+    assert "0 done, 0 failed, 1 pending" in stderr
 
 
 def test_rows_of_one_meeting_in_doubt(
@@ -113,7 +113,7 @@ def test_rows_of_one_meeting_in_doubt(
     process = start("bulk", "run", meetings(rows), *words)
     wait_for(lambda: fake.received_count == 2)
     process.send_signal(signal.SIGINT)
-    read_until(process, "once more")
+    read_until(process, "a second signal")
     process.send_signal(signal.SIGINT)
 
     process.communicate(timeout=60)
@@ -136,7 +136,7 @@ def test_a_signal_before_the_first_request(
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(number)
-    read_until(process, "once more")
+    read_until(process, "a second signal")
     process.send_signal(number)
 
     _, stderr = process.communicate(timeout=60)

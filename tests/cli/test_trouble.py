@@ -105,7 +105,7 @@ def test_the_days_calls_are_used_up(
     assert done.exit_code == 75
     assert 0 < fake.received_count <= 10
     assert (status.state, status.left) == ("parked", 30 - fake.applied_count)
-    assert "Today's 10 calls do not suffice" in done.stderr
+    assert "Only 10 calls left today" in done.stderr
     assert f"Next: from {status.resume_at:%Y-%m-%d %H:%M:%S}Z on" in done.stderr
     assert f"gong-async bulk resume {status.id} --per-day 10 --per-second 2000" in done.stderr
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -21,12 +21,12 @@ _GAP = "  "
 
 
 def make_console() -> Console:
-    """Return a console on stderr that takes text as it is."""
+    """Return a console on stderr that prints text verbatim."""
     return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 class Bar:
-    """Draws how far a job has come: bar, counts, rate, the end, and what is left of the day."""
+    """Progress bar of a job: counts, rate, estimated end, and remaining daily calls."""
 
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, auto_refresh=False)
@@ -35,7 +35,7 @@ class Bar:
         """Redraw."""
         if not self._live.is_started:
             self._live.start()
-        drawn = Group(_bar(snapshot), _counts(snapshot), _pace(snapshot))
+        drawn = Group(_bar(snapshot), _counts(snapshot), _rate(snapshot))
         self._live.update(drawn, refresh=True)
 
     def say(self, text: str) -> None:
@@ -43,7 +43,7 @@ class Bar:
         self._live.console.print(Text(text))
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Stop drawing; the bar stays visible."""
         self._live.stop()
 
 
@@ -68,7 +68,7 @@ def _counts(snapshot: JobSnapshot) -> Text:
     )
 
 
-def _pace(snapshot: JobSnapshot) -> Text:
+def _rate(snapshot: JobSnapshot) -> Text:
     status, words = snapshot.status, Text()
     if status.state == "parked" and status.resume_at is not None:
         reason = Redactor()(status.reason or "")
@@ -83,7 +83,7 @@ def _pace(snapshot: JobSnapshot) -> Text:
 
 
 def _when(moment: datetime) -> str:
-    """Write a time as a clock on the wall has it, with as much of the day as is needed."""
+    """Format a UTC time, with as much of the date as is needed."""
     away = seconds_to(moment) or 0.0
     form = "%H:%M" if away < _SOON else "%a %H:%M" if away < _THIS_WEEK else "%Y-%m-%d %H:%M"
-    return f"{moment.astimezone():{form}}"
+    return f"{moment.astimezone(UTC):{form}}Z"

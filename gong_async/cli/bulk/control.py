@@ -1,4 +1,4 @@
-"""`gong-async bulk pause` and `cancel`: word for whoever runs a job."""
+"""`gong-async bulk pause` and `cancel`: requests to the process that runs a job."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOCK_STEP = 0.05
 @job_argument
 @click.pass_obj
 def pause(diagnostics: Diagnostics, /, *, name: str) -> None:
-    """Ask the process that runs JOB to stop in good order. It can be resumed."""
+    """Pause JOB. Updates in flight finish; resume it later."""
     _print(find_job(name), "pause", diagnostics)
 
 
@@ -32,22 +32,22 @@ def pause(diagnostics: Diagnostics, /, *, name: str) -> None:
 @job_argument
 @click.pass_obj
 def cancel(diagnostics: Diagnostics, /, *, name: str) -> None:
-    """End JOB: what was not sent yet never is. Also if nobody runs it."""
+    """Cancel JOB; pending items are dropped. Works for stopped jobs, too."""
     job = find_job(name)
     if job.status().state in _ENDED or not _cancel_idle(job):
         _print(job, "cancel", diagnostics)
         status = job.status()
         is_heard = status.pid is not None or status.state in {*_ENDED, "planning"}
-        # A run that was about to end may not have looked any more.
+        # A run that was about to end may have missed the request.
         if is_heard or not _cancel_idle(job):
             return
     status = job.status()
-    text = f"Job {status.id} is cancelled: {counts(status)}"
+    text = f"Job {status.id} cancelled: {counts(status)}"
     diagnostics.note("cancel", text, job=status.id, state=status.state)
 
 
 def _cancel_idle(job: JobFile) -> bool:
-    """Cancel the job; return False if another process works with it."""
+    """Cancel the job; return False if another process uses it."""
     if not _take(job):
         return False
     try:
@@ -58,13 +58,13 @@ def _cancel_idle(job: JobFile) -> bool:
 
 
 def _take(job: JobFile) -> bool:
-    """Be the one process that works with the job, unless another runs it."""
+    """Acquire the job's lock; return False if another process runs the job."""
     for _ in range(_LOCK_TRIES):
         if job.lock.take():
             return True
         if job.status().pid is not None:
             break
-        # Who only asks how the job stands holds the lock for a moment, too.
+        # A process that reads the status locks the job for a moment, too.
         time.sleep(_LOCK_STEP)
     return False
 
@@ -72,14 +72,14 @@ def _take(job: JobFile) -> bool:
 def _print(job: JobFile, what: str, diagnostics: Diagnostics) -> None:
     status = job.status()
     if not job.ask(what):
-        text = f"Nobody runs job {status.id}, which is {status.state}: nothing to {what}"
+        text = f"Job {status.id} is {status.state} and not running: nothing to {what}"
     elif status.state == "planned":
-        next_ = f"go on with it: gong-async bulk resume {name_of(status)}"
-        text = f"Job {status.id} is planned; its first run will {what} at once; {next_}"
+        next_ = f"resume it: gong-async bulk resume {name_of(status)}"
+        text = f"Job {status.id} is planned; its first run will {what} immediately; {next_}"
     else:
-        who = "The process that plans it" if status.pid is None else f"Process {status.pid}"
+        who = "the planning process" if status.pid is None else f"process {status.pid}"
         watch = f"watch it: gong-async bulk status {name_of(status)} --follow"
-        text = f"{who} is asked to {what} job {status.id}; {watch}"
+        text = f"Asked {who} to {what} job {status.id}; {watch}"
     diagnostics.note(what, text, job=status.id, state=status.state, pid=status.pid)
 
 

@@ -1,4 +1,4 @@
-"""One run of a job on the command line: its items are read, its progress shown, signals heard."""
+"""One run of a job on the command line: reads items, shows progress, handles signals."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from gong_async.errors import GongError
 
 _SHOW_SECONDS = 1.0
 _ASK_SECONDS = 0.5
-_DRAINING = "stopping: nothing further is begun; once more stops at once"
+_DRAINING = "stopping: waiting for updates in flight; a second signal stops at once"
 
 
 @define(eq=False, kw_only=True)
 class Driver:
-    """Reads a job's items to the end. One signal pauses the job, a second one cuts it off."""
+    """Reads a job's items to the end. The first signal pauses the job, the second aborts it."""
 
     job: BulkJob
     gong: GongClient
@@ -35,7 +35,7 @@ class Driver:
     _cut: bool = field(default=False, init=False)
 
     async def drive(self, items: AsyncGenerator[BulkItem, None]) -> None:
-        """Go on until there are no more items, or the job was stopped.
+        """Run until there are no more items, or the job is stopped.
 
         Raises:
             GongError: as the job itself does.
@@ -54,7 +54,7 @@ class Driver:
             await reading
 
     def interrupt(self) -> None:
-        """Pause the job; the second time, cut it off."""
+        """Pause the job; the second time, abort it."""
         if self._pausing is None:
             self._pausing = asyncio.create_task(self._pause())
             self.warn(_DRAINING)
@@ -64,12 +64,12 @@ class Driver:
             self._reading.cancel()
 
     def hang_up(self) -> None:
-        """Pause the job: its terminal is gone, which nobody can mean as a second signal."""
+        """Pause the job; a closed terminal never counts as the second signal."""
         if self._pausing is None:
             self.interrupt()
 
     async def _pause(self) -> None:
-        """Pause the job; again and again, because a run that only begins does not hear it."""
+        """Pause the job, repeatedly: a run that is just starting ignores it."""
         while True:
             with suppress(GongError):
                 await self.job.pause()
@@ -81,7 +81,7 @@ class Driver:
             await asyncio.sleep(_SHOW_SECONDS)
 
     async def _show(self) -> None:
-        # What is wrong with the files the run will tell; a terminal may be gone.
+        # The run reports errors of its files; a terminal may be gone.
         with suppress(GongError, OSError):
             status, quota = await self.job.status(), await self.gong.quota()
             snapshot = self._rate_meter.read(status, time.monotonic(), left_today=quota.left_today)

@@ -1,4 +1,4 @@
-"""`gong-async bulk`: many meetings from a file, in jobs that survive."""
+"""`gong-async bulk`: resumable jobs that update many meetings from a file."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from gong_async.cli.exits import EPILOG
 from gong_async.cli.lazy import CommandSpec, LazyGroup
 
 _COMMANDS = {
-    "plan": CommandSpec("bulk.plan", "Tell what sending a file would do and cost. Sends nothing."),
+    "plan": CommandSpec("bulk.plan", "Show what sending a file would do and cost."),
     "run": CommandSpec("bulk.run", "Update the meetings in a file."),
-    "resume": CommandSpec("bulk.run", "Go on with a job that was stopped, or killed."),
-    "status": CommandSpec("bulk.status", "Tell how a job stands, or watch it."),
-    "pause": CommandSpec("bulk.control", "Ask whoever runs a job to stop in good order."),
-    "cancel": CommandSpec("bulk.control", "End a job: what was not sent yet never is."),
-    "report": CommandSpec("bulk.report", "Tell what became of a job and of its items."),
-    "undo": CommandSpec("bulk.report", "Write a file that takes a job's meetings back."),
-    "purge": CommandSpec("bulk.report", "Remove what a job keeps of meetings' contents."),
+    "resume": CommandSpec("bulk.run", "Resume a stopped or killed job."),
+    "status": CommandSpec("bulk.status", "Show or follow the status of a job."),
+    "pause": CommandSpec("bulk.control", "Pause a running job."),
+    "cancel": CommandSpec("bulk.control", "Cancel a job; pending items are dropped."),
+    "report": CommandSpec("bulk.report", "Report on a job and its items."),
+    "undo": CommandSpec("bulk.report", "Write a file that reverts a job."),
+    "purge": CommandSpec("bulk.report", "Remove meeting contents from a job's files."),
     "list": CommandSpec("bulk.status", "List the jobs.", name="list_command"),
 }
 
 
 @click.group(cls=LazyGroup, entries=_COMMANDS, epilog=EPILOG)
 def bulk() -> None:
-    """Update many meetings from a file, in a job that survives a crash.
+    """Update many meetings from a file, in a resumable job.
 
-    What is sent and answered is written down first, in a journal of the state directory
-    (GONG_STATE_DIR), so that nothing is lost and nothing is sent twice without need.
+    A write-ahead journal in the state directory (GONG_STATE_DIR) records every update before it is
+    sent, and its outcome. A job that is stopped or killed resumes without losing updates, and
+    resends only those whose outcome is unknown.
     """

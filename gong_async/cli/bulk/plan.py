@@ -1,4 +1,4 @@
-"""`gong-async bulk plan`: what a file would change and cost, before anything is sent."""
+"""`gong-async bulk plan`: a dry run of a file."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from gong_async.cli.diagnostics import Diagnostics, one_line
 from gong_async.cli.exits import EPILOG
 from gong_async.cli.input import input_options, open_input, plan_from
 from gong_async.cli.interrupts import interruptible
-from gong_async.cli.options import FILE, content_options, pace_options
+from gong_async.cli.options import FILE, content_options, limit_options
 from gong_async.inputs.reader import Inputs
 from gong_async.limits.types import Limits
 
 _MOST_SHOWN = 200
 _PAGE = 500
 _REASONS: Mapping[SkipReason, str] = {
-    "superseded": "left out: a later row of the same meeting stands in the file",
-    "unchanged": "left out: Gong has acknowledged the same update in an earlier job",
+    "superseded": "skipped: a later row of the file has the same meeting",
+    "unchanged": "skipped: Gong acknowledged the same update in an earlier job",
 }
 
 
 @click.command(epilog=EPILOG)
 @click.argument("file", type=FILE)
-@click.option("--diff", is_flag=True, help="Show field by field what changes, as far as known.")
+@click.option("--diff", is_flag=True, help="Show the changes field by field, as far as known.")
 @input_options
 @content_options
-@pace_options
+@limit_options
 @client_options
 @click.pass_obj
 def plan(
@@ -56,18 +56,18 @@ def plan(
     check_organizers: bool,
     base_url: str | None,
     timeout: float | None,
-    **pace: float | None,
+    **limit_values: float | None,
 ) -> None:
-    """Tell what sending FILE would do and cost: requests, days, what is left out and why.
+    """Show what sending FILE would do: requests, duration, and skipped rows with reasons.
 
-    Nothing is sent, and nothing is kept. What is known of Gong is what earlier jobs on this machine
-    were told by it.
+    It makes no API call and stores nothing. The current state of meetings is known only from
+    earlier jobs on this machine.
     """
     inputs = open_input(file, encoding=encoding, ids_exact=ids_exact)
     options = BulkOptions(
         keep_order=keep_order, skip_unchanged=skip_unchanged, check_organizers=check_organizers
     )
-    limits = Limits(**given(**pace))
+    limits = Limits(**given(**limit_values))
     gong = connect(limits=limits, **given(base_url=base_url, timeout=timeout))
     show = _Show(diagnostics, file=file, limits=limits, diff=diff)
 
@@ -80,7 +80,7 @@ def plan(
 
 async def _plan(gong: GongClient, inputs: Inputs, options: BulkOptions, show: _Show) -> None:
     with TemporaryDirectory(prefix="gong-async-") as folder:
-        # Without a ledger there is none to be made, either.
+        # A plan must not create a ledger.
         ledger = ledger_path()
         state = None if ledger.exists() else folder
         journal = Path(folder, f"plan{SUFFIX}")
@@ -92,7 +92,7 @@ async def _plan(gong: GongClient, inputs: Inputs, options: BulkOptions, show: _S
         found = differences(JobFile(journal), ledger)
         for number, _ in enumerate(show.differences(found)):
             if number % _PAGE == 0:
-                await asyncio.sleep(0)  # let a signal come through
+                await asyncio.sleep(0)  # let signal handlers run
 
 
 @attrs.frozen
@@ -117,16 +117,16 @@ class _Show:
             click.echo(one_line(f"{name:<12}{text}"))
 
     def differences(self, found: Iterator[Difference]) -> Iterator[None]:
-        """Print what changes; yield after each."""
+        """Print the differences; yield after each."""
         fields = unknown = 0
         for difference in found:
             unknown += difference.field == "*"
             fields += difference.field != "*"
             self._difference(difference)
             yield
-        text = f"{number_of(fields, 'field')} will change, as far as earlier jobs know"
+        text = f"{number_of(fields, 'field')} will change, compared with earlier jobs"
         if unknown:
-            text += f"; of {number_of(unknown, 'meeting')} nothing is known"
+            text += f"; {number_of(unknown, 'meeting')} unknown to earlier jobs"
         self.diagnostics.note("diff", text, fields=fields, unknown=unknown)
 
     def _difference(self, difference: Difference) -> None:
@@ -135,7 +135,7 @@ class _Show:
             return
         where = f"line {difference.line}, meeting {difference.meeting_id}"
         if difference.field == "*":
-            click.echo(f"{where}: nothing is known of it")
+            click.echo(f"{where}: unknown to earlier jobs")
             return
         before, after = _shown(difference.before), _shown(difference.after)
         click.echo(one_line(f"{where}, {difference.field}: {before} -> {after}"))
@@ -147,14 +147,14 @@ class _Show:
             if skipped := plan.skipped.get(reason):
                 reported[reason] = f"{skipped:,} {text}"
         reported["to send"] = f"{plan.to_send:,}"
-        asked = f"{number_of(plan.check_requests, 'request')} to ask whether they can be updated"
+        asked = f"{number_of(plan.check_requests, 'request')} to check them"
         reported["organizers"] = f"{plan.organizers:,}, {asked}"
-        reported["requests"] = f"{forecast.requests:,}, repetitions not counted"
+        reported["requests"] = f"{forecast.requests:,}, without retries"
         left = "" if forecast.left_today is None else f", {forecast.left_today:,} left today"
-        pace = "any number" if forecast.per_second is None else f"{forecast.per_second:.2f}"
-        reported["quota"] = f"{pace} a second, {per_day:,} a day{left}"
+        rate = "unlimited" if forecast.per_second is None else f"{forecast.per_second:.2f}"
+        reported["quota"] = f"{rate} per second, {per_day:,} per day{left}"
         reported["takes"] = f"{duration(forecast.seconds)} ({forecast.days:.1f} days)"
-        reported["finishes"] = f"{moment(forecast.finishes_at)}, if it begins now"
+        reported["finishes"] = f"{moment(forecast.finishes_at)}, if started now"
         return reported
 
 

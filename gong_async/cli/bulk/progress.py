@@ -1,4 +1,4 @@
-"""How a job is shown while it runs: a bar where somebody looks, else a line a minute."""
+"""Progress of a running job: a bar on a terminal, else one line per minute."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _LINE_SECONDS = 60.0
 
 
 class ProgressDisplay(Protocol):
-    """Shows how a job stands."""
+    """Interface of a progress display."""
 
     def show(self, snapshot: JobSnapshot) -> None:
-        """Show it; called about once a second."""
+        """Show a snapshot; called about once per second."""
         ...
 
     def say(self, text: str) -> None:
-        """Write a line that stays."""
+        """Write a permanent line."""
         ...
 
     def close(self) -> None:
@@ -37,7 +37,7 @@ class ProgressDisplay(Protocol):
 
 @define
 class Lines:
-    """One plain line every so often, for logs."""
+    """Display that writes a plain line at intervals, for logs."""
 
     diagnostics: Diagnostics
     every: float = _LINE_SECONDS
@@ -48,7 +48,7 @@ class Lines:
         self._next = self.clock() + self.every
 
     def show(self, snapshot: JobSnapshot) -> None:
-        """Write a line when it is time."""
+        """Write a line if the interval has passed."""
         if self.clock() < self._next:
             return
         self._next = self.clock() + self.every
@@ -74,7 +74,7 @@ class Lines:
 
 
 def make_progress(diagnostics: Diagnostics, *, wanted: bool) -> ProgressDisplay:
-    """Return the bar if it is wanted, stderr is a terminal and the extra `cli` is complete."""
+    """Return a bar if wanted, stderr is a terminal and `rich` is installed; else lines."""
     if not wanted:
         return Lines(diagnostics, every=math.inf)
     if (

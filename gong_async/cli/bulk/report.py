@@ -1,4 +1,4 @@
-"""`gong-async bulk report`, `undo` and `purge`: files made of a job, and what it need not keep."""
+"""`gong-async bulk report`, `undo` and `purge`: reports on a job, and removal of its contents."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ReportFormat = Literal["text", "jsonl", "csv"]
 
 def _input_file(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
     if path is not None and path.suffix.lower() not in _READABLE:
-        raise click.BadParameter(f"{path.name} must end in .jsonl, to be the input of a job")
+        raise click.BadParameter(f"{path.name} must end in .jsonl: it is input for a job")
     return path
 
 
@@ -41,23 +41,23 @@ def _input_file(_: click.Context, __: click.Parameter, path: Path | None) -> Pat
     type=click.Choice(get_args(ReportFormat)),
     default="text",
     show_default=True,
-    help="text is a summary, the others have a line for each item.",
+    help="text is a summary; the others have one line per item.",
 )
 @click.option(
     "--state",
     "states",
     type=click.Choice(get_args(ItemState)),
     multiple=True,
-    help="Items in this state only; may be repeated.",
+    help="Only items in this state; may be repeated.",
 )
-@click.option("--output", type=NEW_FILE, help="Write it there.  [default: stdout]")
+@click.option("--output", type=NEW_FILE, help="Output file.  [default: stdout]")
 @click.option(
     "--failed",
     type=NEW_FILE,
     callback=_input_file,
-    help="Write what did not get through there, as input of another job.",
+    help="Write failed items to this file, as input for another job.",
 )
-@click.option("--bundle", type=NEW_FILE, help="Write there what a supporter needs to know.")
+@click.option("--bundle", type=NEW_FILE, help="Write a support bundle to this file.")
 @click.pass_obj
 def report(
     diagnostics: Diagnostics,
@@ -70,10 +70,10 @@ def report(
     failed: Path | None,
     bundle: Path | None,
 ) -> None:
-    """Tell what became of JOB, or of each of its items, or write files of it.
+    """Report on JOB or its items, to stdout or to files.
 
-    Files are written as a whole or not at all, for you alone. In a bundle there are versions,
-    options, counts and request ids, but no address, title, name or credential.
+    Files are written atomically and readable only by you. A support bundle contains versions,
+    options, counts and request ids, but no email address, title, name or credential.
     """
     if states and form == "text":
         raise click.UsageError("--state needs --format jsonl or csv")
@@ -86,27 +86,27 @@ def report(
         lines = iter(Summary.of(job).lines())
     if output is not None:
         write_atomically(output, lines)
-        diagnostics.note("file", f"{output} is written", path=str(output))
+        diagnostics.note("file", f"Wrote {output}", path=str(output))
     elif form != "text" or (failed is None and bundle is None):
         for line in lines:
             click.echo(line)
     if failed is not None:
         rows = write_atomically(failed, failed_rows(job))
-        _print_rows(diagnostics, failed, rows, "when they are corrected")
+        _print_rows(diagnostics, failed, rows, "once corrected")
     if bundle is not None:
         write_atomically(bundle, [json.dumps(support_bundle(job), indent=2)])
-        diagnostics.note("file", f"{bundle} is written", path=str(bundle))
+        diagnostics.note("file", f"Wrote {bundle}", path=str(bundle))
 
 
 @click.command(epilog=EPILOG)
 @job_argument
-@click.option("--output", type=NEW_FILE, required=True, callback=_input_file, help="The file.")
+@click.option("--output", type=NEW_FILE, required=True, callback=_input_file, help="Output file.")
 @click.pass_obj
 def undo(diagnostics: Diagnostics, /, *, name: str, output: Path) -> Exit:
-    """Write a file that takes the meetings of JOB back to where they were. Sends nothing.
+    """Write a file that reverts the meetings of JOB. Makes no API call.
 
-    It has what Gong acknowledged to earlier jobs on this machine. Of meetings that no job had
-    updated before, nothing is known; they are named on stderr, and the command ends with 1.
+    The file contains the last updates that Gong acknowledged to earlier jobs on this machine.
+    Meetings without an earlier update are listed on stderr, and the exit code is 1.
     """
     job = find_job(name)
     _refuse_running(job)
@@ -118,7 +118,7 @@ def undo(diagnostics: Diagnostics, /, *, name: str, output: Path) -> Exit:
     shown = back.unknown if diagnostics.as_json else back.unknown[:_MOST_IDS]
     more = len(back.unknown) - len(shown)
     ids = ", ".join(shown) + (f", and {more:,} more" if more else "")
-    text = f"Nothing is known of {number_of(len(back.unknown), 'meeting')} before the job: {ids}"
+    text = f"No earlier update of {number_of(len(back.unknown), 'meeting')}: {ids}"
     facts = {"count": len(back.unknown), "meeting_ids": shown}
     diagnostics.note("unknown", text, **facts)
     return Exit.FAILED
@@ -126,16 +126,16 @@ def undo(diagnostics: Diagnostics, /, *, name: str, output: Path) -> Exit:
 
 @click.command(epilog=EPILOG)
 @job_argument
-@click.option("--force", is_flag=True, help="Also if the job has not ended: it is cancelled.")
+@click.option("--force", is_flag=True, help="Cancel the job first if it has not ended.")
 @click.pass_obj
 def purge(diagnostics: Diagnostics, /, *, name: str, force: bool) -> None:
-    """Remove what JOB keeps of meetings' contents and people. It cannot be undone afterwards.
+    """Remove meeting contents and personal data from JOB. It cannot be undone afterwards.
 
-    Counts, ids of meetings and requests, and what became of each item stay.
+    Counts, item states, and ids of meetings and requests are kept.
     """
     job = find_job(name)
     removed = purge_job(job, ledger_path(), force=force)
-    text = f"{removed:,} contents are removed from job {job.status().id} and the ledger"
+    text = f"Removed {removed:,} contents from job {job.status().id} and the ledger"
     diagnostics.note("purge", text, removed=removed)
 
 

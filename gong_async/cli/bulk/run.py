@@ -1,4 +1,4 @@
-"""`gong-async bulk run` and `resume`: the updates of a file, sent to their end or to a stop."""
+"""`gong-async bulk run` and `resume`: send the updates of a file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gong_async.cli.options import (
     NEW_FILE,
     content_options,
     job_argument,
-    pace_options,
+    limit_options,
     sending_options,
 )
 from gong_async.errors import JournalError
@@ -33,18 +33,22 @@ _ENDS = ("", "-wal", "-shm", ".lock")
 
 @click.command(epilog=EPILOG)
 @click.argument("file", type=FILE)
-@click.option("--journal", type=NEW_FILE, help="Keep the job there.  [default: state directory]")
-@click.option("--new", is_flag=True, help="Also if a job of the same file has not ended.")
+@click.option(
+    "--journal", type=NEW_FILE, help="Path of the journal.  [default: in the state directory]"
+)
+@click.option(
+    "--new", is_flag=True, help="Start even if another job of the same file is unfinished."
+)
 @click.option(
     "--max-failure-ratio",
     type=click.FloatRange(min=0, min_open=True),
     metavar="X",
-    help="Pause when more of the last 100 failed; 1 is never.  [default: 0.5]",
+    help="Pause if more of the last 100 failed; 1 never pauses.  [default: 0.5]",
 )
 @input_options
 @content_options
 @sending_options
-@pace_options
+@limit_options
 @client_options
 @click.pass_obj
 def run(
@@ -65,14 +69,14 @@ def run(
 ) -> Exit:
     """Update the meetings in FILE: .csv, .jsonl or .xlsx.
 
-    Columns: meeting_id, start_time, end_time, organizer_email, invitees; and if you like title,
-    external_id, provider. Every row is checked before the first is sent. The job's id is printed to
-    stdout; with it, the job can be watched, paused, resumed, and undone. Ctrl-C once lets the
-    requests under way come to their end, twice stops at once; neither loses anything.
+    Columns: meeting_id, start_time, end_time, organizer_email, invitees; optionally title,
+    external_id, provider. Every row is validated before the first is sent. The job's id is printed
+    to stdout; other commands take it as JOB. Ctrl-C pauses the job after the updates in flight; a
+    second Ctrl-C stops it at once. Both can be resumed without loss.
     """
     if journal is not None and _is_planned(JobFile(journal)):
         again = f"gong-async bulk resume {shlex.quote(str(journal))}"
-        raise JournalError(f"{journal} exists already; go on with it: {again}", reason="state")
+        raise JournalError(f"{journal} exists already; resume it: {again}", reason="state")
     options = BulkOptions(
         keep_order=keep_order,
         skip_unchanged=skip_unchanged,
@@ -97,7 +101,7 @@ def run(
         text = [f"{reported}, from {file.name} to {status.origin}: {ends}"]
         left = forecast.left_today
         if left is not None and forecast.requests > left and not session.wait:
-            text.append(f"Today's {left:,} calls do not suffice: the job will park, to be resumed")
+            text.append(f"Only {left:,} calls left today: the job will park and can be resumed")
         begin = {"job": status.id, "journal": str(job.path), "requests": forecast.requests}
         diagnostics.note("begin", text, **begin)
         return job
@@ -110,7 +114,7 @@ def run(
 @click.argument("file", type=FILE, required=False)
 @input_options
 @sending_options
-@pace_options
+@limit_options
 @client_options
 @click.pass_obj
 def resume(
@@ -123,11 +127,11 @@ def resume(
     ids_exact: bool,
     **sending: Any,
 ) -> Exit:
-    """Go on with JOB: its id, the beginning of it, or the path of its journal.
+    """Resume JOB, given by its id, a prefix of it, or the path of its journal.
 
-    What Gong acknowledged is not sent again. What was under way when the job ended is sent again
-    with the same content. With FILE, it is verified that the job was made from it; the job itself
-    does not need it.
+    Acknowledged updates are not sent again. Updates that were in flight when the job ended are
+    resent with the same content. FILE is optional; if given, it must be the file that the job was
+    planned from.
     """
     found = find_job(name)
     inputs = None if file is None else open_input(file, encoding=encoding, ids_exact=ids_exact)
@@ -143,12 +147,12 @@ def resume(
 
 
 def _is_planned(file: JobFile) -> bool:
-    """Whether a journal came to the end of its planning; one that did not is made anew."""
+    """Whether planning was completed; an incomplete journal is replaced."""
     return file.exists() and file.header().get("state", "planning") != "planning"
 
 
 def _unfinished(planned: JobFile) -> BulkStatus | None:
-    """Return a job of the same changes and company that has not ended."""
+    """Return an unfinished job with the same changes and company."""
     mine = planned.header()
     for other in list_jobs():
         if other.path == planned.path:
@@ -156,7 +160,7 @@ def _unfinished(planned: JobFile) -> BulkStatus | None:
         try:
             header, status = other.header(), other.status()
         except JournalError:
-            continue  # whatever is wrong with it, it is none of this job's business
+            continue  # an unreadable journal does not concern this job
         same = all(header.get(name) == mine[name] for name in ("input", "company"))
         if same and status.state not in {"finished", "cancelled"}:
             return status
@@ -166,11 +170,13 @@ def _unfinished(planned: JobFile) -> BulkStatus | None:
 def _refusal(derived: BulkStatus) -> JournalError:
     name = name_of(derived)
     if derived.pid is not None:
-        what = f"is run by process {derived.pid}; watch it: gong-async bulk status {name} --follow"
+        what = (
+            f"is running in process {derived.pid}; watch it: gong-async bulk status {name} --follow"
+        )
     else:
-        what = f"is {derived.state}; go on with it: gong-async bulk resume {name}"
+        what = f"is {derived.state}; resume it: gong-async bulk resume {name}"
     return JournalError(
-        f"job {derived.id} of the same changes {what}. Or send them in another job: --new",
+        f"job {derived.id} with the same changes {what}. To start another job, pass --new",
         reason="state",
     )
 

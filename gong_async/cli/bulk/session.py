@@ -1,4 +1,4 @@
-"""What `run` and `resume` have in common: a job is made ready, driven, and told of."""
+"""Shared by `run` and `resume`: start a job, drive it, print its summary."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Send = Callable[..., AsyncGenerator[BulkItem, None]]
 
 @frozen(kw_only=True)
 class Session:
-    """A client, and how a job is run with it."""
+    """A client, and the options of a run."""
 
     diagnostics: Diagnostics
     gong: GongClient
@@ -39,7 +39,7 @@ class Session:
     wait: bool
     progress: bool
     options: str
-    """Those that a later command has to be given as well."""
+    """Options that a later command needs again."""
 
     @classmethod
     def of(
@@ -54,7 +54,7 @@ class Session:
         timeout: float | None,
         **limits: float | None,
     ) -> Session:
-        """Make one of the options of a command."""
+        """Build a session from the options of a command."""
         known = given(**limits, base_url=base_url, timeout=timeout)
         words = [
             f" --{option.replace('_', '-')} {_word(known[option])}" for option in sorted(known)
@@ -71,16 +71,16 @@ class Session:
         )
 
     def run(self, start: Start, send: Send) -> Exit:
-        """Drive a job until it stops, and tell how it stands then."""
+        """Drive a job until it stops, and print its summary."""
         job, lost = asyncio.run(self._drive(start, send))
         if lost:
-            return Exit.FAILED  # what is at the path now does not say what was sent
+            return Exit.FAILED  # the file at the path does not record what was sent
         try:
             summary = Summary.of(JobFile(job.path), options=self.options)
         except JournalError as error:
             if not job.begun:
                 raise
-            # Updates were sent; what came of them can be read when the disk has room again.
+            # Updates were sent; the journal can be read once the disk has room again.
             explain_failure(error, self.diagnostics)
             return Exit.RESUMABLE
         self.diagnostics.note("report", summary.lines(), **summary.facts())
@@ -135,7 +135,7 @@ class Session:
         except GongError as error:
             if not driver.job.begun:
                 raise
-            # Whatever code the error has by itself, the job has begun and can go on.
+            # The exit code depends on the job, which has begun and can be resumed.
             explain_failure(error, self.diagnostics)
             return isinstance(error, JournalError) and error.reason == "missing"
         finally:

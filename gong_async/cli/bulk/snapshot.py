@@ -1,4 +1,4 @@
-"""How a job stands at one moment, with what only a look at several moments tells."""
+"""Status of a job at one moment, with the rate measured over several."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ _WINDOW = 60.0
 
 @frozen(kw_only=True)
 class JobSnapshot:
-    """One moment of a job."""
+    """Status and rate of a job at one moment."""
 
     status: BulkStatus
     rate: float
-    """Items a second, in the last minute."""
+    """Items per second, over the last minute."""
     left_today: int | None = None
-    """Calls that are left of the day, if that is known."""
+    """Remaining daily calls, if known."""
 
     @property
     def total(self) -> int:
-        """Items that are sent, or were."""
+        """Items sent and to send."""
         return self.status.ended + self.status.left
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until the job is through; None if nobody can say."""
+        """Seconds until the job finishes; None if unknown."""
         return seconds_to(self.status.finishes_at)
 
     def text(self) -> str:
-        """Say it in one line."""
-        parts = [counts(self.status), f"{self.rate:.1f} a second"]
+        """Format it as one line."""
+        parts = [counts(self.status), f"{self.rate:.1f} per second"]
         if self.status.state == "parked" and self.status.resume_at is not None:
             parts.append(f"waits until {moment(self.status.resume_at)}")
         if self.seconds_left is not None and self.status.finishes_at is not None:
@@ -48,12 +48,12 @@ class JobSnapshot:
 
 @define
 class RateMeter:
-    """Makes standings of statuses, and measures the rate between them."""
+    """Measures the rate between successive statuses."""
 
     _seen: deque[tuple[float, int]] = field(factory=deque, init=False)
 
     def read(self, status: BulkStatus, now: float, *, left_today: int | None = None) -> JobSnapshot:
-        """Return how the job stands; `now` is on a steady clock."""
+        """Return a snapshot; `now` is monotonic, in seconds."""
         self._seen.append((now, status.ended))
         while self._seen[0][0] < now - _WINDOW:
             self._seen.popleft()
@@ -63,5 +63,5 @@ class RateMeter:
 
 
 def seconds_to(when: datetime | None) -> float | None:
-    """Return the seconds until then, not below 0; None if that is not known."""
+    """Return the seconds until `when`, at least 0; None if it is unknown."""
     return None if when is None else max(0.0, (when - datetime.now(UTC)).total_seconds())

@@ -1,4 +1,4 @@
-"""`gong-async bulk status` and `list`: how jobs stand, whoever runs them."""
+"""`gong-async bulk status` and `list`: states of jobs, read from their journals."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from gong_async.errors import JournalError
 
 _LOOK_SECONDS = 1.0
 _BEGIN_SECONDS = 5.0
-"""For which a job that is planned is taken to be about to begin."""
+"""How long `--follow` waits for a planned job to start."""
 
-_AS_JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command(epilog=EPILOG)
 @job_argument
-@click.option("--follow", is_flag=True, help="Watch it until it stops; exit as it does.")
+@click.option("--follow", is_flag=True, help="Watch until it stops; exit with its code.")
 @_AS_JSON
 @click.pass_obj
 def status(diagnostics: Diagnostics, /, *, name: str, follow: bool, as_json: bool) -> Exit:
-    """Tell how JOB stands: its id, the beginning of it, or the path of its journal.
+    """Show the status of JOB, given by its id, a prefix of it, or the path of its journal.
 
-    Works from any terminal, while the job runs and afterwards, and asks nothing of Gong.
+    Works from any terminal, during and after a run. Makes no API call.
     """
     job = find_job(name)
     if follow:
@@ -53,7 +53,7 @@ def status(diagnostics: Diagnostics, /, *, name: str, follow: bool, as_json: boo
 @_AS_JSON
 @click.pass_obj
 def list_command(diagnostics: Diagnostics, /, *, as_json: bool) -> None:
-    """List the jobs of this user, the oldest first. With --json, one object a line."""
+    """List your jobs, oldest first. With --json, prints JSON lines."""
     as_json = as_json or diagnostics.as_json
     jobs: list[BulkStatus] = []
     for job in list_jobs():
@@ -69,11 +69,11 @@ def list_command(diagnostics: Diagnostics, /, *, as_json: bool) -> None:
             reported = f"{found.id}  {found.state:<11}  {duration(age):>11} old  {counts(found)}"
             click.echo(one_line(reported))
     if not jobs and not as_json:
-        diagnostics.note("list", "There are no jobs")
+        diagnostics.note("list", "No jobs")
 
 
 def _follow(job: JobFile, diagnostics: Diagnostics) -> Exit:
-    """Show how the job stands until nobody runs it any more."""
+    """Show progress until no process runs the job."""
     display, rate_meter = make_progress(diagnostics, wanted=True), RateMeter()
     begin_by = time.monotonic() + _BEGIN_SECONDS
     try:
@@ -103,13 +103,13 @@ def _describe(found: BulkStatus) -> dict[str, str]:
     if found.pid is not None and found.reason:
         reported["waits"] = found.reason
     if found.resume_at is not None:
-        reported["goes on"] = _until(found.resume_at)
+        reported["resumes"] = _until(found.resume_at)
     for name, items in tally(found).items():
         if items or name == "done":
             reported[COUNTS[name]] = f"{items:,}"
     if found.began_at is not None and found.state != "interrupted":
         began = f"run {found.runs} since {moment(found.began_at)}"
-        reported["pace"] = f"{found.rate:.1f} a second, {began}"
+        reported["rate"] = f"{found.rate:.1f} per second, {began}"
     if found.finishes_at is not None:
         reported["finishes"] = _until(found.finishes_at)
     return {**reported, "journal": str(found.path)}

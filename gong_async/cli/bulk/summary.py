@@ -1,4 +1,4 @@
-"""How a job ended, or stands: its counts, why items did not succeed, and what to do next."""
+"""Summary of a job: its counts, grouped errors, and next commands."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _FIRST = (
 )
 _ENDED = frozenset({"finished", "cancelled"})
 _BEFORE = {
-    "resume": "Next, to send again what is in doubt",
-    "report": "Next, to have what did not get through in a file",
-    "run": "  and, when it is corrected",
+    "resume": "Next, to resend items in doubt",
+    "report": "Next, to write failed items to a file",
+    "run": "  and, once corrected",
 }
 
 
 def exit_of(status: BulkStatus) -> Exit:
-    """Return with which code a command ends that has brought a job so far."""
+    """Return the exit code for a job in this state."""
     if status.state not in _ENDED:
         return Exit.RESUMABLE
     wrong = status.ended - status.counts["done"] + status.counts["sent"]
@@ -38,16 +38,16 @@ def exit_of(status: BulkStatus) -> Exit:
 
 @frozen(kw_only=True)
 class Summary:
-    """What is told of a job."""
+    """Counts, errors and next commands of a job."""
 
     status: BulkStatus
     groups: Sequence[ErrorGroup]
     firsts: Mapping[int, tuple[int | None, str | None]]
-    """Line and link to what has to be set right, by the places of the groups' first items."""
+    """Line and fix link of each group's first item, by the item's index."""
     purged: bool = False
-    """Whether what could be sent again was removed."""
+    """Whether its contents were purged."""
     options: str = ""
-    """Options that the job was run with, to be given again."""
+    """Options of the run, to repeat in the next command."""
 
     @classmethod
     def of(cls, job: JobFile, *, options: str = "") -> Summary:
@@ -70,23 +70,22 @@ class Summary:
 
     @property
     def exit(self) -> Exit:
-        """How the command ends."""
+        """Exit code of the command."""
         return exit_of(self.status)
 
     def lines(self) -> list[str]:
-        """Tell it to people."""
+        """Format it as lines of text."""
         status = self.status
         who = f" in process {status.pid}" if self._runs else ""
-        changes = number_of(status.total, "change")
-        lines = [f"Job {status.id}, {changes}, {status.state}{who}: {counts(status)}"]
+        lines = [f"Job {status.id} {status.state}{who}: {counts(status)}"]
         if status.runs and status.state != "interrupted":
-            took = f"{duration(status.seconds)}, {status.rate:.1f} a second"
+            took = f"{duration(status.seconds)}, {status.rate:.1f} per second"
             sent = number_of(status.finished_in_run, "change")
             lines.append(f"Run {status.runs}: {sent} in {took}")
         return [*map(one_line, [*lines, *self._errors(), *self._next()])]
 
     def facts(self) -> dict[str, Any]:
-        """Tell it to programs."""
+        """Return it for JSON output."""
         return {
             **facts(self.status),
             "errors": {group.text: group.items for group in self.groups},
@@ -108,7 +107,7 @@ class Summary:
             if group.hint:
                 yield f"    {group.hint}"
             if link:
-                yield f"    {'first ' if group.items > 1 else ''}to be fixed at: {link}"
+                yield f"    {'first one, ' if group.items > 1 else ''}fix it at: {link}"
 
     def _next(self) -> Iterator[str]:
         status, commands = self.status, self._commands()
@@ -121,14 +120,14 @@ class Summary:
             when = "" if at is None else f"from {moment(at)} on, or now with --wait: "
             yield f"Next: {when}{commands[0]}"
         elif self.purged:
-            yield "Its contents were purged: nothing of it can be sent again"
+            yield "Contents were purged: nothing can be resent"
         elif not commands:
-            yield "Nothing is left to do"
+            yield "Nothing left to do"
         for command in commands if status.state in _ENDED else ():
             yield f"{_BEFORE.get(command.split()[2], 'Next')}: {command}"
 
     def _commands(self) -> list[str]:
-        """Return the commands that take the job further."""
+        """Return the next commands for the job."""
         status, name = self.status, name_of(self.status)
         resume = f"{_BULK} resume {name}{self.options}"
         if self._runs:

@@ -1,4 +1,4 @@
-"""How times, durations and counts are written for people; and what programs are told instead."""
+"""Formats times, durations and counts as text, and statuses for JSON."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ COUNTS = {
     "done": "done",
     "failed": "failed",
     "in_doubt": "in doubt",
-    "organizer": "set aside",
+    "organizer": "skipped",
     "superseded": "superseded",
     "unchanged": "unchanged",
     "cancelled": "cancelled",
-    "sent": "under way",
-    "planned": "to send",
+    "sent": "in flight",
+    "planned": "pending",
 }
-"""What items are called by their state, or by the reason for which they were left out."""
+"""Labels of item states and skip reasons; "skipped" is for an organizer."""
 
 
 def duration(seconds: float) -> str:
-    """Write a duration as people say it."""
+    """Format a duration, such as `4 h 43 min`."""
     whole = math.ceil(seconds)
     if whole < _MINUTE:
         return f"{whole} s"
@@ -46,24 +46,24 @@ def duration(seconds: float) -> str:
 
 
 def moment(when: datetime) -> str:
-    """Write a time so that it means the same everywhere."""
+    """Format a time in UTC."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def number_of(count: int, thing: str) -> str:
-    """Write how many there are of something."""
+    """Format a count with its noun."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def tally(status: BulkStatus) -> dict[str, int]:
-    """Return how many items are in each state, with those left out by their reason."""
+    """Return the number of items by state, and of skipped items by reason."""
     counted = {str(name): items for name, items in status.counts.items()}
     counted |= {str(name): items for name, items in status.skipped.items()}
     return {name: counted[name] for name in COUNTS}
 
 
 def counts(status: BulkStatus, *, always: Collection[str] = ("done", "failed")) -> str:
-    """Write how many items are in each state that occurs, and in those that are always told."""
+    """Format the counts that are above zero, and those in `always`."""
     return ", ".join(
         f"{items:,} {COUNTS[name]}"
         for name, items in tally(status).items()
@@ -72,15 +72,15 @@ def counts(status: BulkStatus, *, always: Collection[str] = ("done", "failed")) 
 
 
 def name_of(status: BulkStatus) -> str:
-    """Return what to call a job on a command line: its id, or its journal's path."""
-    with suppress(ConfigurationError):  # without a state directory only the path will do
+    """Return the argument that names a job: its id, or its journal's path."""
+    with suppress(ConfigurationError):  # without a state directory, only the path works
         if status.path.parent == jobs_directory():
             return status.id
     return shlex.quote(str(status.path))
 
 
 def facts(status: BulkStatus) -> dict[str, Any]:
-    """Return how a job stands, for programs."""
+    """Return the status of a job for JSON output."""
     known = {**attrs.asdict(status), "left": status.left, "rate": round(status.rate, 3)}
     return {name: _plain(value) for name, value in known.items()}
 

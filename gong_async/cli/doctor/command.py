@@ -1,4 +1,4 @@
-"""`gong-async doctor`: what stands between this machine and Gong, and what to do about it."""
+"""`gong-async doctor`: diagnoses the setup of this machine."""
 
 from __future__ import annotations
 
@@ -30,11 +30,17 @@ _CONFIGURATION = frozenset({"credential", "base URL"})
 
 
 @click.command(epilog=EPILOG)
-@click.option("--base-url", metavar="URL", help="Your company's API.  [env: GONG_BASE_URL]")
-@click.option("--timeout", type=float, metavar="SECONDS", help="For the call.  [default: 30]")
-@click.option("--email", metavar="EMAIL", help="Ask about this user of Gong, and not about nobody.")
-@click.option("--offline", is_flag=True, help="Look at this machine only.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option(
+    "--base-url", metavar="URL", help="Base URL of your company's API.  [env: GONG_BASE_URL]"
+)
+@click.option(
+    "--timeout", type=float, metavar="SECONDS", help="Timeout of the call.  [default: 30]"
+)
+@click.option(
+    "--email", metavar="EMAIL", help="Gong user to ask about; by default a nonexistent one."
+)
+@click.option("--offline", is_flag=True, help="Check this machine only.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def doctor(
     diagnostics: Diagnostics,
@@ -46,11 +52,11 @@ def doctor(
     offline: bool,
     as_json: bool,
 ) -> Exit:
-    """Look for what is wrong: installation, credential, network, clock, state directory, quota.
+    """Check installation, credential, network, clock, state directory and quota.
 
-    Nothing is changed at Gong. One call is made, which asks for a user's status and counts in the
-    day's quota; none with --offline. The code is 0 if nothing is wrong, 1 if something is, and 2
-    if there is no usable credential or base URL.
+    It makes one API call, which reads a user's status and counts towards the daily quota; with
+    --offline, none. The exit code is 0 without problems, 1 with a problem, and 2 without a usable
+    credential or base URL.
     """
     if email is not None:
         check_email("--email", email)
@@ -72,7 +78,7 @@ def doctor(
 
 @frozen(kw_only=True)
 class Examination:
-    """What is looked at, and in which order."""
+    """The checks, in order."""
 
     base_url: str | None
     timeout: float | None
@@ -80,7 +86,7 @@ class Examination:
     offline: bool
 
     def findings(self) -> Iterator[Diagnosis]:
-        """Look at one thing after the other; what cannot be looked at any more is left out."""
+        """Run the checks in order; skip those whose prerequisites failed."""
         yield from check_installation()
         usable = True
         for finding in check_aiohttp():
@@ -112,10 +118,10 @@ class Examination:
             yield finding
             reached = reached and finding.level != "problem"
         if may_call:
-            trial = Probe(
+            probe = Probe(
                 target=target, base_url=self.base_url, timeout=self.timeout, email=self.email
             )
-            yield from trial.run(call=reached)
+            yield from probe.run(call=reached)
 
 
 def _exit(findings: list[Diagnosis]) -> Exit:
@@ -130,4 +136,4 @@ def _summary(findings: list[Diagnosis]) -> str:
     notes = f", {number_of(counted['note'], 'note')}" if counted["note"] else ""
     if counted["problem"]:
         return f"{number_of(counted['problem'], 'problem')}{notes}"
-    return f"Nothing is wrong{notes}"
+    return f"No problems{notes}"

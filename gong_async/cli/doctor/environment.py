@@ -1,4 +1,4 @@
-"""The part of `gong-async doctor` that looks at variables, the base URL and proxies."""
+"""`gong-async doctor`: checks environment variables, base URL and proxies."""
 
 from __future__ import annotations
 
@@ -26,42 +26,42 @@ _TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 @frozen(kw_only=True)
 class Target:
-    """Where calls go."""
+    """The API that calls go to."""
 
     url: str
     host: str
     port: int
     reported_by: str | None
-    """Who has named it; None if it is the default."""
+    """Source of the base URL; None for the default."""
 
     @property
     def tls(self) -> bool:
-        """Whether it is reached over TLS."""
+        """Whether it uses TLS."""
         return self.url.startswith("https:")
 
     @property
     def is_gong(self) -> bool:
-        """Whether the host is one of Gong's API."""
+        """Whether the host belongs to Gong's API."""
         return self.host == _API or self.host.endswith(f".{_API}")
 
 
 def secrets() -> list[Secret]:
-    """Return all credentials in the environment, whether they are used or not."""
+    """Return all credentials in the environment, used or not."""
     names = [name for name in _of_gong() if _SECRET.search(name)]
     return [Secret(os.environ[name]) for name in names]
 
 
 def check_variables() -> Iterator[Diagnosis]:
-    """Name the variables that are set, and never their values."""
-    yield ok("variables", f"set: {', '.join(_of_gong())}" if _of_gong() else "none is set")
+    """Report the names of set variables, never their values."""
+    yield ok("variables", f"set: {', '.join(_of_gong())}" if _of_gong() else "none set")
 
 
 def find_target(option: str | None, *, login: str | None) -> tuple[Target | None, Diagnosis]:
-    """Return where calls go, if that is clear, and what is to be thought of it.
+    """Return the target of calls, if valid, with a diagnosis.
 
     Args:
-        option: the base URL that was given on the command line.
-        login: the one that came with the login.
+        option: the base URL given on the command line.
+        login: the base URL stored with the login.
     """
     sources = {
         "--base-url": option,
@@ -80,15 +80,15 @@ def find_target(option: str | None, *, login: str | None) -> tuple[Target | None
 
 
 def check_proxies() -> Iterator[Diagnosis]:
-    """Look at variables that other programs follow, and at those that change what is trusted."""
+    """Check proxy variables, and variables that change the trusted certificates."""
     found = [name for name in PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
     if found:
         are = "are" if len(found) > 1 else "is"
         yield note(
             "proxy",
-            f"{', '.join(found)} {are} set, and not used: calls go to Gong directly",
-            "nothing if that works; a program of yours uses a proxy when it passes "
-            "`session=aiohttp.ClientSession(proxy=...)` to GongClient, the commands use none",
+            f"{', '.join(found)} {are} set, but not used: calls connect to Gong directly",
+            "nothing if that works; to use a proxy in a program, pass "
+            "`session=aiohttp.ClientSession(proxy=...)` to GongClient; commands never use one",
         )
     else:
         yield ok("proxy", "none in the environment")
@@ -97,24 +97,24 @@ def check_proxies() -> Iterator[Diagnosis]:
         yield note(
             "trust",
             f"{', '.join(trust)} set: certificates are checked against these",
-            "nothing if it is meant; else unset it",
+            "nothing if intended; else unset it",
         )
 
 
 def _next_step(target: Target, path: str) -> Diagnosis:
     reported = f"{target.url}, from {target.reported_by}"
     if target.reported_by is None:
-        return ok("base URL", f"{target.url}, the default: no other is given")
+        return ok("base URL", f"{target.url}, the default")
     if target.is_gong and not path:
         return ok("base URL", reported)
     if target.is_gong:
-        do = f"leave the path out, unless a gateway needs it: {SETTINGS_PAGE}"
-        return note("base URL", f"{reported}: it has a path, and Gong's API has none", do)
+        do = f"remove the path, unless a gateway needs it: {SETTINGS_PAGE}"
+        return note("base URL", f"{reported}: it has a path, but Gong's API has none", do)
     if target.host == _WEBSITE or target.host.endswith(f".{_WEBSITE}"):
-        do = f"give the one of the API, such as https://api.gong.io: {SETTINGS_PAGE}"
-        return problem("base URL", f"{reported}: a website of Gong's, not its API", do)
+        do = f"set the one of the API, such as https://api.gong.io: {SETTINGS_PAGE}"
+        return problem("base URL", f"{reported}: Gong's website, not its API", do)
     where = "this machine" if target.host in _HERE else "not a host of Gong's API"
-    do = f"nothing if that is a fake, or a gateway that may see the credential; {SETTINGS_PAGE}"
+    do = f"nothing if it is a fake Gong, or a gateway trusted with the credential; {SETTINGS_PAGE}"
     return note("base URL", f"{reported}: {where}", do)
 
 

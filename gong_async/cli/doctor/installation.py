@@ -1,4 +1,4 @@
-"""The part of `gong-async doctor` that looks at Python and at the packages."""
+"""`gong-async doctor`: checks Python and packages."""
 
 from __future__ import annotations
 
@@ -24,31 +24,33 @@ _UPDATE = "run `pip install --upgrade 'aiohttp>=3.14.4,<4'`"
 
 
 def check_installation() -> Iterator[Diagnosis]:
-    """Look at Python, OpenSSL and the packages, aiohttp apart."""
+    """Check Python, OpenSSL and packages other than aiohttp."""
     python, openssl = platform.python_version(), ssl.OPENSSL_VERSION
     seen = f"{platform.python_implementation()} {python}, {openssl}"
     if sys.version_info < _OLDEST_PYTHON:
         yield problem("python", seen, "use Python 3.11 or newer")
     elif ssl.OPENSSL_VERSION_INFO < _OLDEST_OPENSSL:
-        yield note("python", seen, "use a Python with OpenSSL 3; older ones get no repairs")
+        yield note(
+            "python", seen, "use a Python with OpenSSL 3; older versions get no security fixes"
+        )
     else:
         yield ok("python", seen)
     yield ok("packages", ", ".join(_packages()))
     try:
         ZoneInfo.no_cache(_ZONE)
     except (ZoneInfoNotFoundError, OSError, ValueError):
-        seen = f'this system knows no time zones: ZoneInfo("{_ZONE}") fails'
-        yield note("time zones", seen, "run `pip install tzdata`, or give times with an offset")
+        seen = f'no time zone database: ZoneInfo("{_ZONE}") fails'
+        yield note("time zones", seen, "run `pip install tzdata`, or use times with an offset")
 
 
 def check_aiohttp() -> Iterator[Diagnosis]:
-    """Look at the one package that everything depends on: its version and its parser."""
+    """Check aiohttp: its version and its parser."""
     try:
-        # Not at the top: the doctor has to live where it is missing, or too old to be imported.
+        # Not at the top: the doctor must run even if aiohttp is missing or too old to import.
         from gong_async._transport.http1 import facts  # noqa: PLC0415
 
         loaded = facts()
-    except Exception as error:  # noqa: BLE001 - an old version fails in a way of its own
+    except Exception as error:  # noqa: BLE001 - old versions fail in various ways
         version = _version("aiohttp") or "no version"
         yield problem("aiohttp", f"{version}, not usable: {type(error).__name__}: {error}", _UPDATE)
         return
@@ -56,14 +58,14 @@ def check_aiohttp() -> Iterator[Diagnosis]:
 
 
 def advise_aiohttp(version: str, *, compiled: bool) -> Iterator[Diagnosis]:
-    """Say what is to be thought of a version and its parser."""
+    """Diagnose a version and its parser."""
     numbers = tuple(map(int, re.findall(r"\d+", version)[:3]))
     if numbers < _SAFE:
-        yield problem("aiohttp", f"{version}: a malformed answer can crash the process", _UPDATE)
+        yield problem("aiohttp", f"{version}: a malformed response can crash the process", _UPDATE)
     elif numbers < _SOUND:
-        yield note("aiohttp", f"{version} has known weaknesses that 3.14.4 has not", _UPDATE)
+        yield note("aiohttp", f"{version} has known vulnerabilities, fixed in 3.14.4", _UPDATE)
     elif numbers >= _UNKNOWN:
-        yield note("aiohttp", f"{version} is newer than what this library knows", _UPDATE)
+        yield note("aiohttp", f"{version} is newer than the supported versions", _UPDATE)
     else:
         yield ok("aiohttp", version)
     if compiled:
@@ -72,10 +74,10 @@ def advise_aiohttp(version: str, *, compiled: bool) -> Iterator[Diagnosis]:
     switched_off = "AIOHTTP_NO_EXTENSIONS" in os.environ
     yield note(
         "parser",
-        "pure Python: slower, and less strict with malformed answers",
+        "pure Python: slower, and less strict with malformed responses",
         "unset AIOHTTP_NO_EXTENSIONS"
         if switched_off
-        else "install a wheel of aiohttp that was compiled for this platform",
+        else "install a compiled wheel of aiohttp for this platform",
     )
 
 
@@ -84,7 +86,7 @@ def _packages() -> Iterator[str]:
     try:
         required = metadata.requires("gong-async") or ()
     except metadata.PackageNotFoundError:
-        return  # run from a folder, without having been installed
+        return  # run from a folder without installation
     for name in dict.fromkeys(re.split(r"[^\w.-]", one)[0] for one in required):
         if version := _version(name):
             yield f"{name} {version}"

@@ -1,4 +1,4 @@
-"""The part of `gong-async doctor` that looks at the way to the host: name, port, certificate."""
+"""`gong-async doctor`: checks DNS, connection and certificate of the host."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ _ISSUERS = frozenset(
         "Sectigo Limited",
     ]
 )
-"""Who gives certificates to public sites. Others are mostly a company's own proxy."""
+"""Public certificate authorities. Other issuers usually belong to a company's proxy."""
 
 
 def check_network(target: Target) -> Iterator[Diagnosis]:
-    """Resolve, connect and shake hands; no request is sent, and the first failure ends it."""
+    """Resolve, connect and do the TLS handshake; sends no request, stops at the first failure."""
     name = _resolve(target)
     yield name
     if name.level == "problem":
@@ -77,7 +77,7 @@ def _resolve(target: Target) -> Diagnosis:
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     seen = f"{target.host} is {', '.join(addresses[:4])}"
     if target.is_gong and any(ipaddress.ip_address(one).is_private for one in addresses):
-        do = "ask whoever runs your network whether calls to Gong shall pass a machine of yours"
+        do = "ask your network administrator whether calls to Gong go through an internal machine"
         return note("dns", f"{seen}: a private address, not one of Gong's", do)
     return ok("dns", seen)
 
@@ -96,46 +96,45 @@ def _shake_hands(connection: socket.socket, target: Target) -> Diagnosis:
 
 
 def advise_certificate(certificate: dict[str, Any], target: Target, version: str) -> Diagnosis:
-    """Say what is to be thought of a certificate that is trusted."""
+    """Diagnose a trusted certificate."""
     ends = ssl.cert_time_to_seconds(certificate["notAfter"])
     days = int((ends - time.time()) / _DAY)
     issuer = dict(part for level in certificate["issuer"] for part in level)
-    organization = issuer.get("organizationName", "an authority without a name")
+    organization = issuer.get("organizationName", "an unnamed authority")
     seen = f"{version}, certificate by {organization}, {days} days left"
     if target.is_gong and organization not in _ISSUERS:
         do = (
-            "ask whoever runs your network: it looks like a proxy that opens connections, and "
+            "ask your network administrator: it may be a proxy that decrypts connections, and "
             "reads credentials and meetings"
         )
         return note("tls", f"{seen}; not one of the usual public authorities", do)
     if days < _FEW_DAYS:
-        return note("tls", seen, "tell whoever runs this host, unless it is renewed by itself")
+        return note("tls", seen, "inform the operator of this host, unless renewal is automatic")
     return ok("tls", seen)
 
 
 def _how_to_trust(code: int) -> str:
     if code in _NO_TIME_TO_TRUST:
-        return "check this machine's clock first; if it is right, the host's certificate is not"
+        return "check this machine's clock; if it is right, the certificate is not valid now"
     if code in _OTHER_HOST:
-        return f"check the host of the base URL, it is another server's; {SETTINGS_PAGE}"
+        return (
+            f"check the host of the base URL: the certificate names another server; {SETTINGS_PAGE}"
+        )
     if code in _UNKNOWN_ISSUER:
         return (
-            "update the machine's CA certificates; if your company's proxy opens connections, "
-            "ask for its CA certificate and name it in SSL_CERT_FILE"
+            "update the machine's CA certificates; if your company's proxy decrypts connections, "
+            "get its CA certificate and set SSL_CERT_FILE to its path"
         )
     return "look for a proxy between this machine and Gong, and update its CA certificates"
 
 
 def _how_to_get_out() -> str:
     if any(os.environ.get(name) or os.environ.get(name.lower()) for name in PROXIES):
-        return (
-            "let the firewall pass direct connections: the proxy that the environment names is "
-            "not used"
-        )
-    return "check the network, and whether a firewall lets this machine connect there"
+        return "allow direct connections in the firewall: the proxy in the environment is not used"
+    return "check the network, and whether a firewall blocks the connection"
 
 
 def _words(error: OSError) -> str:
     if isinstance(error, TimeoutError):
-        return f"no answer within {CONNECT_SECONDS:g} s"
+        return f"no response within {CONNECT_SECONDS:g} s"
     return str(getattr(error, "reason", None) or error.strerror or type(error).__name__)

@@ -1,4 +1,4 @@
-"""The part of `gong-async doctor` that makes one call, and tells what is left of the day."""
+"""`gong-async doctor`: makes one call, and reads clock and quota."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gong_async.models.meetings import IntegrationStatus
 from gong_async.retry import RetryPolicy
 
 NO_LOAD = "doctor@example.invalid"
-"""Whom Gong is asked about unless somebody else is named: that name never belongs to anybody."""
+"""The default user to ask about; `.invalid` addresses never exist (RFC 2606)."""
 
 _CALL = "POST /v2/meetings/integration/status"
 _ONCE = RetryPolicy(max_attempts=1, max_refusals=0, max_wait=0.0)
@@ -34,17 +34,17 @@ _ONCE = RetryPolicy(max_attempts=1, max_refusals=0, max_wait=0.0)
 
 @define(eq=False)
 class Listener:
-    """Sends as `transport` does, and keeps the time that the answer was given."""
+    """Transport wrapper that measures the clock offset from the `Date` header."""
 
     transport: Transport
     asked: int = field(default=0, init=False)
     ahead: float | None = field(default=None, init=False)
-    """Seconds that this machine's clock is ahead of the server's; None without an answer."""
+    """Seconds that this machine's clock is ahead of the server's; None without a response."""
 
     async def send(
         self, request: Request, authorization: Secret, *, timeout: float, progress: AttemptProgress
     ) -> Response:
-        """Send, and listen."""
+        """Send, and measure the clock offset."""
         self.asked += 1
         began = time.time()
         response = await self.transport.send(
@@ -52,18 +52,18 @@ class Listener:
         )
         there = _date(response.headers.get("Date", ""))
         if there is not None:
-            # A date has whole seconds: the truth lies half a second later, give or take as much.
+            # `Date` has whole seconds: on average the true time is half a second later.
             self.ahead = (began + time.time()) / 2 - (there.timestamp() + 0.5)
         return response
 
     def discard_connections(self) -> None:
-        """Let no later request use a connection that is open now."""
+        """Keep later requests off the connections that are open now."""
         self.transport.discard_connections()
 
 
 @frozen(kw_only=True)
 class Probe:
-    """One call, the clock by its answer, and the quota after it."""
+    """One call, the clock offset from its response, and the quota after it."""
 
     target: Target
     base_url: str | None
@@ -71,7 +71,7 @@ class Probe:
     email: str | None
 
     def run(self, *, call: bool) -> list[Diagnosis]:
-        """Look at it all; without `call` at the quota only."""
+        """Run all checks; without `call`, the quota only."""
         return asyncio.run(interruptible(self._run(call=call)))
 
     async def _run(self, *, call: bool) -> list[Diagnosis]:
@@ -79,7 +79,7 @@ class Probe:
         findings: list[Diagnosis] = []
         try:
             client = connect(retry=_ONCE, **options)
-        except ConfigurationError as error:  # there is no place for the limits' file
+        except ConfigurationError as error:  # no usable directory for the file of limits
             found = advise_error(error, self.target, named=self.email is not None)
             return [evolve(found, seen=f"{found.seen} (no call was made)")]
         async with client as gong:
@@ -108,23 +108,23 @@ class Probe:
             user for user in status.users if user.email.casefold() == (self.email or "").casefold()
         ]
         if self.email is None or (users and users[0].valid):
-            return ok("call", f"Gong has answered {_CALL}")
+            return ok("call", f"Gong responded to {_CALL}")
         if not users or not users[0].exists:
-            do = "check the address given as --email; it has to be that of a user of Gong"
-            return note("call", f"Gong has answered {_CALL}, and knows no such user", do)
+            do = "check the address given as --email; it must belong to a Gong user"
+            return note("call", f"Gong responded to {_CALL}: unknown user", do)
         words, link = users[0].user_facing_error, users[0].fix_url
-        do = f"set it right at {link}" if link else "ask an administrator of Gong"
-        seen = f"Gong has answered {_CALL}: the user's meetings cannot be updated"
+        do = f"fix it at {link}" if link else "ask a Gong administrator"
+        seen = f"Gong responded to {_CALL}: the user's meetings cannot be updated"
         return note("call", f"{seen}: {words}" if words else seen, do)
 
 
 async def _quota(gong: GongClient) -> list[Diagnosis]:
     try:
         if not (state_directory() / FILE_NAME).exists():
-            return [ok("quota", "no call was counted on this machine yet")]
+            return [ok("quota", "no call counted on this machine yet")]
         quota = await gong.quota()
     except (ConfigurationError, OSError):
-        return []  # the file was looked at before, and what is wrong with it is told
+        return []  # an earlier check has reported the file
     return [advise_quota(quota)]
 
 

@@ -1,4 +1,4 @@
-"""The part of `gong-async doctor` that looks at the state directory, its files and its jobs."""
+"""`gong-async doctor`: checks the state directory, its files and jobs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gong_async.cli.findings import Diagnosis, advised, note, ok, problem
 from gong_async.errors import ConfigurationError, GongError, JournalError
 from gong_async.limits.sqlite.schema import FILE_NAME, LIMITS
 
-_ELSEWHERE = "set GONG_STATE_DIR to a directory of yours on a local disk"
+_ELSEWHERE = "set GONG_STATE_DIR to your own directory on a local disk"
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _NO_ROOM = 16 * 1024**2
@@ -28,7 +28,7 @@ _MOST_NAMED = 5
 
 
 def check_state() -> Iterator[Diagnosis]:
-    """Look at the directory; at what is in it only if it can be used."""
+    """Check the directory; its contents only if it is usable."""
     folder = Path()
     try:
         folder = state_directory()
@@ -55,21 +55,21 @@ def _directory(folder: Path) -> Diagnosis:
     if wrong:
         return problem("state", wrong, f"{unless}{_ELSEWHERE}")
     if not os.access(there, os.W_OK | os.X_OK):
-        return problem("state", f"{folder}: {there} is not writable for this user", _ELSEWHERE)
+        return problem("state", f"{folder}: {there} is not writable by this user", _ELSEWHERE)
     if there != folder:
-        return ok("state", f"{folder} is not there yet, and can be made")
+        return ok("state", f"{folder} does not exist yet, and can be created")
     mode = stat.S_IMODE(folder.stat().st_mode) if os.name == "posix" else 0
     if mode & _WRITABLE_BY_OTHERS:
-        return problem("state", f"other users may write to {folder}", f"chmod 700 {folder}")
+        return problem("state", f"other users can write to {folder}", f"chmod 700 {folder}")
     if mode & _FOR_OTHERS:
-        return note("state", f"other users may look into {folder}", f"chmod 700 {folder}")
-    return ok("state", f"{folder}, for this user alone")
+        return note("state", f"other users can read {folder}", f"chmod 700 {folder}")
+    return ok("state", f"{folder}, private to this user")
 
 
 def _room(folder: Path) -> Diagnosis:
     free = shutil.disk_usage(_existing(folder)).free
     seen = f"{free / 1024**2:,.0f} MiB free"
-    do = "make room: what is sent is written down first, and a full disk stops every job"
+    do = "free disk space: jobs write a journal before sending, and a full disk stops them"
     if free < _NO_ROOM:
         return problem("disk", seen, do)
     return note("disk", seen, do) if free < _LITTLE_ROOM else ok("disk", seen)
@@ -78,17 +78,17 @@ def _room(folder: Path) -> Diagnosis:
 def _files(folder: Path) -> Iterator[Diagnosis]:
     foreign = [path for path in folder.rglob("*") if not os.access(path, os.R_OK | os.W_OK)]
     if foreign:
-        seen = f"{number_of(len(foreign), 'file')} not for this user, the first is {foreign[0]}"
+        seen = f"{number_of(len(foreign), 'file')} not accessible to this user, first {foreign[0]}"
         yield problem("files", seen, f"chown them, as with sudo chown -R $USER {folder}")
         return
     names = {"limits": (folder / FILE_NAME, LIMITS), "ledger": (ledger_path(), LEDGER)}
     for check, (path, schema) in names.items():
         if not path.exists():
-            yield ok(check, "not there yet")
+            yield ok(check, "does not exist yet")
             continue
         try:
             with closing(Database(path, schema)) as database, database.snapshot():
-                yield ok(check, f"{path.name} can be read")
+                yield ok(check, f"{path.name} is readable")
         except GongError as error:
             yield advised(check, str(error), _ELSEWHERE)
 
@@ -118,7 +118,7 @@ def _jobs() -> Iterator[Diagnosis]:
 
 def _stopped(status: BulkStatus) -> Diagnosis:
     name, why = name_of(status), f": {status.reason}" if status.reason else ""
-    seen = f"{status.id} is {status.state}, {status.left:,} of {status.total:,} to send{why}"
+    seen = f"{status.id} is {status.state}, {status.left:,} of {status.total:,} pending{why}"
     do = f"gong-async bulk resume {name}, or gong-async bulk cancel {name}"
     if status.resume_at is not None and status.state == "parked":
         do = f"from {moment(status.resume_at)} on, or now with --wait: {do}"
@@ -130,11 +130,11 @@ def _locks(folder: Path) -> Iterator[Diagnosis]:
     left = [path for path in journals.glob("*.lock") if not path.with_suffix("").exists()]
     if left:
         seen = f"{number_of(len(left), 'lock')} without a journal in {journals}"
-        yield note("locks", seen, "remove them if no job is being planned: they do nothing")
+        yield note("locks", seen, "remove them unless a job is being planned: they are unused")
     else:
-        yield ok("locks", "none left over")
+        yield ok("locks", "no stale locks")
 
 
 def _existing(folder: Path) -> Path:
-    """Return the directory, or what is there of the way to it."""
+    """Return the directory, or its closest existing parent."""
     return next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())

@@ -189,7 +189,7 @@ def _list_writer(cls: Any, converter: Converter) -> Callable[[Any], Any]:
     except RecursionError:
         write = converter.unstructure  # a class that holds others of itself
     # cattrs would run a generator.
-    return lambda values: [write(value) for value in values]
+    return lambda values: list(map(write, values))
 
 
 def _list_reader(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
@@ -298,6 +298,8 @@ def _structure_str(value: Any, _: Any) -> str:
 
 
 def _structure_id(value: Any, _: Any) -> str:
+    if type(value) is str:
+        return value
     # Gong's ids are strings in some answers and integers in others; Python keeps every digit.
     return str(value) if type(value) is int else _structure_str(value, _)
 

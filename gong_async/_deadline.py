@@ -17,7 +17,7 @@ class OpenCalls:
     """Shared by a client and all its `with_options` copies."""
 
     closed: bool = False
-    _scopes: set[DeadlineScope] = field(factory=set, init=False)
+    scopes: set[DeadlineScope] = field(factory=set, init=False)
 
     def check(self) -> None:
         """Refuse to begin anything once the client is closed."""
@@ -25,14 +25,10 @@ class OpenCalls:
             msg = "this client is closed; make a new one"
             raise UsageError(msg)
 
-    def scope(self, seconds: float | None) -> DeadlineScope:
-        """Return a block that is cut off after `seconds`, or when the client is closed."""
-        return DeadlineScope(self._scopes, seconds)
-
     async def cut(self) -> None:
         """Close: end every call that is under way, in whatever loop it runs."""
         self.closed = True
-        for scope in list(self._scopes):
+        for scope in list(self.scopes):
             if not scope.loop.is_closed():
                 scope.loop.call_soon_threadsafe(scope.expire)
         # Two turns of the loop: one for the cancellations, one for what they set free.
@@ -43,6 +39,7 @@ class OpenCalls:
 class DeadlineScope:
     """A block of one task that raises `TimeoutError` when it is cut off.
 
+    It is cut off after `seconds`, or when the client is closed.
     As `asyncio.timeout`, which takes five times as long to enter and to leave.
     """
 
@@ -58,12 +55,12 @@ class DeadlineScope:
         "until",
     )
 
-    def __init__(self, others: set[DeadlineScope], seconds: float | None) -> None:
+    def __init__(self, open_calls: OpenCalls, seconds: float | None) -> None:
         self.loop: asyncio.AbstractEventLoop
         self.until = math.inf
         """On the loop's clock."""
         self.expired = False
-        self._others = others
+        self._others = open_calls.scopes
         self._seconds = seconds
         self._left: float | None = None
         """The seconds that are left while no time is counted; None before it ever was."""

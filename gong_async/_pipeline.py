@@ -96,6 +96,9 @@ class Pipeline:
         init=False, default=Factory(_deadlines, takes_self=True)
     )
     """For a whole call, and for a call without its waits for permits: one of them is None."""
+    _longest_pause: float = field(
+        init=False, default=Factory(lambda self: self.retry.longest_pause, takes_self=True)
+    )
 
     async def __call__(
         self,
@@ -125,7 +128,7 @@ class Pipeline:
         headers = self._headers[body is not None]
         return Request(
             endpoint.method,
-            self.base_url + filled + _query(query),
+            self.base_url + filled + (_query(query) if query else ""),
             endpoint.route,
             endpoint.effect,
             headers,
@@ -193,7 +196,7 @@ class _CallState(Generic[T]):
         if pipeline.hooks:
             pipeline.emit(CallStarted(**self._subject()))
         try:
-            with pipeline.open_calls.scope(pipeline._deadlines[0]) as self.scope:  # noqa: SLF001 - one module
+            with DeadlineScope(pipeline.open_calls, pipeline._deadlines[0]) as self.scope:  # noqa: SLF001 - one module
                 result = await pipeline.retry.run(self._attempt)
             finished = True
             return result
@@ -213,7 +216,8 @@ class _CallState(Generic[T]):
     async def _attempt(self) -> T:
         """Sign, take a turn, send, read: once."""
         pipeline = self.pipeline
-        pipeline.open_calls.check()
+        if pipeline.open_calls.closed:
+            pipeline.open_calls.check()
         authorization = await self._sign()
         error: GongError | None = None
         response: Response | None = None
@@ -251,11 +255,9 @@ class _CallState(Generic[T]):
         error.outcome_unknown = self.doubtful
         return self._annotate(error)
 
-    def _addressed(self, authorization: Secret) -> Request:
-        """Return the request, on its way to where the credential belongs."""
+    def _addressed(self, authorization: PinnedSecret) -> Request:
+        """Return the request, addressed to the base URL of the credential."""
         pipeline, request = self.pipeline, self.request
-        if not (pipeline.follows_credential and isinstance(authorization, PinnedSecret)):
-            return request
         if authorization.base_url == pipeline.base_url:
             return request
         target = request.url.removeprefix(pipeline.base_url)
@@ -264,11 +266,13 @@ class _CallState(Generic[T]):
     async def _send(self, authorization: Secret) -> Response:
         """Wait for a turn and send. The turn is given back before anything else is done."""
         pipeline, loop = self.pipeline, asyncio.get_running_loop()
-        request = self._addressed(authorization)
+        request = self.request
+        if pipeline.follows_credential and isinstance(authorization, PinnedSecret):
+            request = self._addressed(authorization)
         scope, deadline = self.scope, pipeline._deadlines[1]  # noqa: SLF001 - one module
         if deadline is not None and scope is not None:
             scope.stop_time()
-        max_wait = pipeline.retry.longest_pause
+        max_wait = pipeline._longest_pause  # noqa: SLF001 - one module
         if scope is not None and scope.until != math.inf:
             max_wait = min(max_wait, self._time_left())
         async with pipeline.limiter.acquire(
@@ -320,7 +324,9 @@ class _CallState(Generic[T]):
             raise status_error(response, pipeline.redact, utc_now())
         payload = success_payload(self.request, response, pipeline.redact)
         given = request_id(response, pipeline.redact, payload)
-        failure = self._check_echo(payload)
+        failure, echo = None, self.endpoint.echo
+        if echo is not None and payload.get(echo) != self.request.echo:
+            failure = self._check_echo(echo, payload)
         if failure is None:
             try:
                 result = structure(pipeline.converter, payload, self.endpoint.returns)
@@ -335,14 +341,12 @@ class _CallState(Generic[T]):
         del payload  # tracebacks may be shown with the locals of their frames
         raise failure
 
-    def _check_echo(self, payload: dict[str, Any]) -> ProtocolError | None:
-        """Return what to raise for an answer that is not about what was asked for."""
-        echo, redact = self.endpoint.echo, self.pipeline.redact
-        if echo is None:
-            return None
-        value, wanted = payload.get(echo), self.request.echo
-        if value == wanted:
-            return None
+    def _check_echo(self, echo: str, payload: dict[str, Any]) -> ProtocolError | None:
+        """Return the error for an answer whose `echo` is not the text that was sent, if it is one.
+
+        A deletion may lack it; an integer is compared by its digits.
+        """
+        redact, value, wanted = self.pipeline.redact, payload.get(echo), self.request.echo
         if value is None and self.endpoint.effect == "delete":
             payload[echo] = wanted
             return None
@@ -513,9 +517,7 @@ def _path_part(name: str, path: Mapping[str, str]) -> str:
     return quote(value, safe="")
 
 
-def _query(query: Mapping[str, str | int | float | bool] | None) -> str:
-    if not query:
-        return ""
+def _query(query: Mapping[str, str | int | float | bool]) -> str:
     plain = {
         name: str(value).lower() if isinstance(value, bool) else value
         for name, value in query.items()

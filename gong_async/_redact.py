@@ -14,7 +14,7 @@ import logging
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, ClassVar, NoReturn
 from urllib.parse import quote, quote_plus
 from weakref import WeakSet
@@ -181,6 +181,21 @@ def _unescaped(text: str) -> tuple[str, list[int], list[int]]:
     return text, begins, ends
 
 
+def _shortest_parts(spellings: Collection[str]) -> tuple[str, ...]:
+    """Return the spellings, in lower case, that hold none of the others.
+
+    Any text holds what is returned if one of them is not ASCII: some of those characters have
+    an ASCII letter for their other case.
+    """
+    if not all(map(str.isascii, spellings)):
+        return ("",)
+    parts: list[str] = []
+    for spelling in sorted({one.lower() for one in spellings}, key=len):
+        if not any(part in spelling for part in parts):
+            parts.append(spelling)
+    return tuple(parts)
+
+
 def _visible(character: str) -> str:
     # Cc: C0 and C1 controls (terminal escapes, line breaks); Cf: bidi overrides and other
     # invisible marks; Cs: lone surrogates, which no file could be written with.
@@ -201,6 +216,7 @@ class Redactor:
         "__weakref__",
         "_known",
         "_longest",
+        "_needles",
         "_pattern",
         "_remembered",
         "_secrets",
@@ -216,10 +232,13 @@ class Redactor:
         self._remembered: list[Secret] = []
         self._pattern: re.Pattern[str] | None = None
         self._longest = self._shortest = 1
+        self._needles: tuple[str, ...] = ()
+        """A text in ASCII that holds none of these, in lower case, holds no spelling."""
 
     def __call__(self, text: str, limit: int = TEXT_LIMIT) -> str:
         """Return `text` with secrets masked, controls escaped, at most `limit` characters."""
-        shown = self._mask_beginning(text, limit)[: limit + 1]
+        masked = self.mask(text) if len(text) <= _WINDOW else self._mask_beginning(text, limit)
+        shown = masked[: limit + 1]
         if not shown.isprintable():  # it is, with few exceptions
             shown = "".join(map(_visible, shown))
         return shown if len(shown) <= limit else shown[: limit - 1] + "…"
@@ -238,7 +257,7 @@ class Redactor:
         return max(_WINDOW, 4 * (limit + 1) * self._longest)
 
     def _mask_beginning(self, text: str, limit: int) -> str:
-        if len(text) <= _WINDOW or len(text) <= (window := self._window(limit)):
+        if len(text) <= (window := self._window(limit)):
             return self.mask(text)
         # What the cut leaves of a secret lies behind the last whole one, near the end. An escaped
         # character takes several; the mark says that something was left out.
@@ -248,6 +267,13 @@ class Redactor:
         """Return `text` with secrets masked, however they are spelled, and otherwise as it is."""
         pattern = self._compile()
         if len(text) < self._shortest:
+            return text
+        if text.isascii() and (text.isalnum() or not _ESCAPE_SIGNS.search(text)):
+            # The pattern, which tries every spelling at every character, takes ten times as long.
+            lowered = text.lower()
+            for needle in self._needles:
+                if needle in lowered:
+                    return pattern.sub(MASK, text)
             return text
         if not _ESCAPE_SIGNS.search(text):
             return pattern.sub(MASK, text)
@@ -284,6 +310,7 @@ class Redactor:
             ordered = sorted(found, key=len, reverse=True)
             self._longest = max(map(len, found), default=1)
             self._shortest = min(map(len, found), default=1)
+            self._needles = _shortest_parts(found)
             self._pattern = re.compile("|".join(map(re.escape, ordered)) or r"(?!)", re.IGNORECASE)
         return self._pattern
 

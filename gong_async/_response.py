@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from multidict import MultiMapping
 
-from gong_async._json import from_json
+from gong_async._json import FASTEST, from_json
 from gong_async._redact import Redactor
 from gong_async._wire import Request, Response
 from gong_async.errors import (
@@ -50,7 +50,9 @@ def request_id(response: Response, redact: Redactor, payload: object = None) -> 
     It is cleaned like any foreign text.
     """
     given = payload.get("requestId") if isinstance(payload, dict) else None
-    return _clean(given, redact) or _clean(response.headers.get("x-traceid"), redact)
+    if isinstance(given, str) and given:
+        return redact(given)
+    return _clean(response.headers.get("x-traceid"), redact)
 
 
 def success_payload(request: Request, response: Response, redact: Redactor) -> dict[str, Any]:
@@ -75,14 +77,15 @@ def success_payload(request: Request, response: Response, redact: Redactor) -> d
     payload: Any
     broken: ProtocolError
     try:
-        payload = from_json(response.body)
+        payload = FASTEST.loads(response.body)
     except ValueError as error:
         # What begins as JSON and does not parse was cut on its way, or was never meant for us.
         cut = body[:1] in {b"{", b"["} and not str(error).endswith("is not JSON")
         problem = "JSON that breaks off" if cut else "something other than JSON"
         broken = _unbelievable(problem, response, redact, flaw="cut" if cut else "content")
     else:
-        disbelief = _disbelief(payload, request, response, redact)
+        usual = type(payload) is dict and "errors" not in payload and _has_all(request, payload)
+        disbelief = None if usual else _disbelief(payload, request, response, redact)
         if disbelief is None:
             believed: dict[str, Any] = payload
             return believed
@@ -108,6 +111,15 @@ def _disbelief(
             return None
         problem, flaw = f"JSON without {' and '.join(missing)}", "shape"
     return _unbelievable(problem, response, redact, flaw=flaw)
+
+
+def _has_all(request: Request, payload: Mapping[str, Any]) -> bool:
+    """Say whether an answer holds all that the request requires."""
+    for name in request.requires:
+        value = payload.get(name)
+        if not (type(value) is str and value.isalnum()) and not _is_given(name, value):
+            return False
+    return True
 
 
 def _is_given(name: str, value: object) -> bool:

@@ -34,11 +34,12 @@ class Deadlines:
             self._wake_at(until)
 
     def remove(self, one: Expiring) -> None:
-        """Forget `one`: it has ended."""
+        """Forget `one`: it has ended.
+
+        The timer stays: the next call needs one, and one that finds nothing to do costs less than
+        a timer for each call.
+        """
         self._until.pop(one, None)
-        if not self._until and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _wake_at(self, when: float) -> None:
         if self._timer is not None:

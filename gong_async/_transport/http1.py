@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 
 import aiohttp
 from aiohttp import BaseConnector, http_parser
@@ -49,14 +50,10 @@ _BODILESS = frozenset({"GET", "HEAD"})
 class _Place(aiohttp.ClientRequest):
     """Tells aiohttp's pool where to connect to; it is never sent."""
 
-    _key: ConnectionKey | None = None
-
-    @property
+    @cached_property
     def connection_key(self) -> ConnectionKey:
         """What tells the connections to this place from others; the same for every request."""
-        if self._key is None:
-            self._key = super().connection_key
-        return self._key
+        return super().connection_key
 
 
 @define(eq=False)

@@ -55,7 +55,21 @@ class SessionPool:
                 return await session_send(
                     self.session, request, authorization, timeout=timeout, progress=progress
                 )
-            return await self._send(request, authorization, timeout, progress)
+            here = self._loops.here()
+            if here.guard is None:
+                await here.close_at_its_end()
+            origin = self._origin(request, here)
+            until = asyncio.get_running_loop().time() + timeout
+            progress.phase = "connect"
+            connection = await origin.connect(timeout, progress)
+            if connection.protocol is not None and connection.protocol not in here.connections:
+                here.connections.add(connection.protocol)
+            exchange = Http1Exchange(connection, progress)
+            here.deadlines.add(exchange, until)
+            try:
+                return await exchange.run(origin, request, authorization)
+            finally:
+                here.deadlines.remove(exchange)
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
             failure = explain(error, request, timeout=timeout, progress=progress)
         except RuntimeError:
@@ -64,25 +78,6 @@ class SessionPool:
             failure = UsageError("the connections were closed while the call was under way")
         # Raised outside the handler: aiohttp's exceptions hold our headers.
         raise failure
-
-    async def _send(
-        self, request: Request, authorization: Secret, timeout: float, progress: AttemptProgress
-    ) -> Response:
-        here = self._loops.here()
-        if here.guard is None:
-            await here.close_at_its_end()
-        origin = self._origin(request, here)
-        until = asyncio.get_running_loop().time() + timeout
-        progress.phase = "connect"
-        connection = await origin.connect(timeout, progress)
-        if connection.protocol is not None and connection.protocol not in here.connections:
-            here.connections.add(connection.protocol)
-        exchange = Http1Exchange(connection, progress)
-        here.deadlines.add(exchange, until)
-        try:
-            return await exchange.run(origin, request, authorization)
-        finally:
-            here.deadlines.remove(exchange)
 
     def discard_connections(self) -> None:
         """Let no later request use a connection that is open now.

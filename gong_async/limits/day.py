@@ -61,7 +61,12 @@ class DayCount:
     def add(self, now: float) -> None:
         """Count a call. After the clock was set back it counts into the minute it came from."""
         last = self._minutes[-1] if self._minutes else None
-        if last is not None and now < last[0] + MINUTE and last[0] > self.rule.gone(now):
+        if (
+            last is not None
+            and now < last[0] + MINUTE
+            # Without a reset, a minute that has not ended is of the present day.
+            and (self.rule.resets is None or last[0] > self.rule.gone(now))
+        ):
             last[1] += 1
         else:
             self._minutes.append([now, 1])

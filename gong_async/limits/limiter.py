@@ -58,11 +58,11 @@ class QueuedLimiter(ABC):
 
     def acquire(self, *, max_wait: float, priority: Priority = "interactive") -> QueuedPermit:
         """Wait for the right to send one request: see `Limiter.permit`."""
-        return QueuedPermit(*self._queue_here(), priority, max_wait)
+        return QueuedPermit(*self.queue_here(), priority, max_wait)
 
     async def quota(self) -> Quota:
         """Return what is used, what is left, and who waits."""
-        _, backend = self._queue_here()
+        _, backend = self.queue_here()
         return await backend.quota()
 
     def detach(self) -> None:  # noqa: B027 - a limiter that belongs to nobody has nothing to do
@@ -80,7 +80,8 @@ class QueuedLimiter(ABC):
         """Return the queue of every loop."""
         return [(loop, queue) for loop, (queue, _) in list(self._by_loop.items())]
 
-    def _queue_here(self) -> tuple[Queue, LimitBackend]:
+    def queue_here(self) -> tuple[Queue, LimitBackend]:
+        """Return what belongs to the running loop."""
         if self._pid != os.getpid():
             self.after_fork()
             self._pid = os.getpid()

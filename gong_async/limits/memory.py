@@ -186,7 +186,8 @@ class ClientLimiter:
 
     def acquire(self, *, max_wait: float, priority: Priority = "interactive") -> QueuedPermit:
         """Wait for the right to send one request: see `Limiter.permit`."""
-        return self._company.limiter.acquire(max_wait=max_wait, priority=priority)
+        queue, backend = self._company.limiter.queue_here()
+        return QueuedPermit(queue, backend, priority, max_wait)
 
     async def quota(self) -> Quota:
         """Return what is used, what is left, and who waits."""

@@ -98,7 +98,11 @@ class Queue:
     def release(self) -> None:
         """Give the place among the calls in flight back."""
         self.in_flight -= 1
-        self._release_slot()
+        self._taken -= 1
+        if self._surplus:
+            self._surplus -= 1
+        else:
+            self.semaphore.release()
 
     def resize(self, max_in_flight: int) -> None:
         """Have more places or fewer from now on; calls in flight keep theirs until they end."""

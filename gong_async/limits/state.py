@@ -93,7 +93,8 @@ class LimiterState:
             DailyQuotaExceededError: the day's calls are used up, or what the lane may use of them.
             RateLimitError: a refusal holds everybody for longer than `max_wait`.
         """
-        self.check(now, wall, priority, max_wait)
+        if self.paused_until is not None or self.limits.per_day is not None:
+            self.check(now, wall, priority, max_wait)
         if self.paused_until is not None and now < self.paused_until:
             return self.paused_until - now
         if self.probe_until is not None and now < self.probe_until:
@@ -185,7 +186,7 @@ class LimiterState:
                 until if self.paused_until is None else max(self.paused_until, until)
             )
             self._learn(now, settlement)
-        elif settlement.accepted:
+        elif settlement.accepted and self.rate is not None:
             self._learn(now, settlement)
         if settlement.probed:
             # The probe has come back; if it was accepted, the hold is over.

@@ -305,7 +305,7 @@ async def test_what_is_known_to_be_hopeless_fails_ahead_of_the_queue(
     for known in (limiter, other):
         with pytest.raises((DailyQuotaExceededError, RateLimitError)) as caught:
             await take(known)
-        backend = known._queue_here()[1]
+        backend = known.queue_here()[1]
         with pytest.raises(type(caught.value)):
             backend.begin(backend.now(), "interactive", 60, free=False)
         errors.append(caught.value)

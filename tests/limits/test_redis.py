@@ -439,7 +439,7 @@ async def test_a_closed_share_is_not_opened_to_tell_who_waits(
     """Nobody would close it again."""
     limiter = shares[0].limiter(COMPANY, EVEN)
     await call(limiter)
-    backend = limiter._queue_here()[1]
+    backend = limiter.queue_here()[1]
     await shares[0].aclose()
     assert isinstance(backend, RedisBackend)
     backend.publish()

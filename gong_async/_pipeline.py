@@ -110,7 +110,8 @@ class Pipeline:
     ) -> T:
         """Make one call and return its typed answer."""
         request = self._prepare(endpoint, path or {}, query, body)
-        self.open_calls.check()
+        if self.open_calls.closed:
+            self.open_calls.check()
         self.budget.earn()
         return await _CallState(self, endpoint, request).run()
 
@@ -124,7 +125,10 @@ class Pipeline:
         steps = _steps(endpoint.route)
         filled = steps[0]
         for name, text in zip(steps[1::2], steps[2::2], strict=True):
-            filled += _path_part(name, path) + text
+            value = path.get(name)
+            # A short number needs no quotes, and is right for every variable.
+            usual = type(value) is str and value.isascii() and value.isdigit() and len(value) <= 20  # noqa: PLR2004
+            filled += (value if usual and value else _path_part(name, path)) + text
         headers = self._headers[body is not None]
         return Request(
             endpoint.method,

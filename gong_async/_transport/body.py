@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any
 
 import aiohttp
@@ -49,7 +48,9 @@ def check_head(version: HttpVersion | None, raw_headers: Sequence[tuple[bytes, b
     """
     if version not in _VERSIONS:
         raise ProtocolError("Gong's answer is not HTTP/1.1", flaw="not_http")
-    size = len(b"".join(chain.from_iterable(raw_headers)))
+    size = 0
+    for name, value in raw_headers:
+        size += len(name) + len(value)
     if size > HEADER_LIMIT and (
         size > HEAD_LIMIT
         or any(len(name) + len(value) > HEADER_LIMIT for name, value in raw_headers)

@@ -131,12 +131,6 @@ class Origin:
         return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
-def origin_of(url: str) -> str:
-    """Return the part of a URL that tells the server."""
-    end = url.find("/", url.index("//") + 2)
-    return url if end < 0 else url[:end]
-
-
 _INFORMATIONAL = frozenset({*range(100, 200)} - {101})
 
 
@@ -163,7 +157,18 @@ class Http1Exchange:
         """
         reusable = False
         try:
-            self._write(origin, request, authorization)
+            # What the connection cannot take at once leaves by itself.
+            self.protocol.set_response_params(
+                skip_payload=request.method == "HEAD",
+                read_until_eof=True,
+                auto_decompress=False,
+                max_line_size=PARSER_LINE_LIMIT,
+                max_field_size=PARSER_LINE_LIMIT,
+                max_headers=PARSER_HEADER_COUNT,
+            )
+            # No name for the head, which shows the credential: tracebacks hold locals of frames.
+            self.transport.write(origin.head(request, authorization) + (request.body or b""))
+            self.progress.phase = "send"
             message, self.content = await self.protocol.read()
             while message.code in _INFORMATIONAL:
                 message, self.content = await self.protocol.read()
@@ -182,20 +187,6 @@ class Http1Exchange:
                 self._has_left()
                 with suppress(RuntimeError):  # the loop is closed, and its sockets with it
                     self.connection.close()
-
-    def _write(self, origin: Origin, request: Request, authorization: Secret) -> None:
-        """Hand the request over. What the connection cannot take at once leaves by itself."""
-        self.protocol.set_response_params(
-            skip_payload=request.method == "HEAD",
-            read_until_eof=True,
-            auto_decompress=False,
-            max_line_size=PARSER_LINE_LIMIT,
-            max_field_size=PARSER_LINE_LIMIT,
-            max_headers=PARSER_HEADER_COUNT,
-        )
-        # No name for the head, which shows the credential: tracebacks hold the locals of frames.
-        self.transport.write(origin.head(request, authorization) + (request.body or b""))
-        self.progress.phase = "send"
 
     def expire(self) -> None:
         """End the wait, and leave what is known of the answer: its status may be there."""

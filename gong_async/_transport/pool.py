@@ -14,7 +14,7 @@ from attrs import define, field
 
 from gong_async._redact import Secret
 from gong_async._transport.errors import explain
-from gong_async._transport.http1 import Http1Exchange, Origin, facts, origin_of
+from gong_async._transport.http1 import Http1Exchange, Origin, facts
 from gong_async._transport.loops import Loop, Loops
 from gong_async._transport.session_send import session_send
 from gong_async._transport.tls import tls_context
@@ -102,7 +102,8 @@ class SessionPool:
             session = self._open(fresh=fresh, https=request.url.startswith("https:"))
             here.sessions[fresh] = session
             here.origins.clear()
-        url = origin_of(request.url)
+        end = request.url.find("/", request.url.index("//") + 2)
+        url = request.url if end < 0 else request.url[:end]
         origin = here.origins.get((fresh, url))
         if origin is None:
             assert session.connector is not None  # noqa: S101 - it is open

@@ -97,7 +97,7 @@ async def paced_by(limiter: MemoryLimiter, server: Server, workers: int) -> None
             if wait is None:
                 permit.accepted()
             else:
-                permit.refused(policy.after_refusal(wait, 1))
+                permit.throttled(policy.after_refusal(wait, 1))
 
     await work(workers, call)
 

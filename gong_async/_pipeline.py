@@ -303,7 +303,7 @@ class _CallState(Generic[T]):
             if response.status == _TOO_MANY_REQUESTS:
                 asked = retry_after(response, utc_now())
                 pause = pipeline.retry.after_refusal(asked, self.refusals + 1)
-                permit.refused(pause)
+                permit.throttled(pause)
                 pipeline.warn(
                     LimiterPaused(pause=pause, request_id=request_id(response, pipeline.redact))
                 )

@@ -1,19 +1,20 @@
-"""How far apart calls go: a pace that learns what the server really takes.
+"""The adaptive rate: the interval between two calls, learned from what the server accepts.
 
-Gong says how many calls a second it allows, and not how it counts them; nor can a client know how
-evenly its calls arrive. So the space between two calls is that of the ceiling plus some slack, and
-the slack is learned from refusals:
+Gong documents how many calls per second it allows but not how it counts them, and a client cannot
+know how evenly its calls arrive. So the interval between two calls is that of the ceiling plus some
+slack, and the slack is learned from 429 responses:
 
-* While nothing is refused the slack shrinks, down to almost nothing.
-* A refusal makes it grow: twofold while refusals follow each other, less the longer the pace had
-  held. What was too fast is remembered, and between it and what held the pace is halved in, until
-  the two are close. Then it stays: looking closer costs more refusals than it earns. A refusal
-  takes the search back to what held, and a second one there adds only a little.
-* When the pace falls far below what was usual, somebody else uses the quota. The usual pace is
-  then tried again every few seconds, for as long as that fails at growing intervals, so that it
-  is back at once when the quota is.
+* While no call is throttled, the slack shrinks to almost nothing.
+* A 429 makes it grow: by a factor of two while 429s follow each other, by less the longer the rate
+  had worked. The slack that was too small is remembered, and a bisection between it and the slack
+  that works goes on until the two are close. Then the rate stays: searching further would cost more
+  429s than it gains. A 429 returns the search to the slack that worked; a second one there adds
+  only a little.
+* A rate far below the usual one means that another program uses the quota. The usual rate is then
+  probed every few seconds, at growing intervals while that fails, so that it returns as soon as the
+  quota does.
 
-Seconds throughout, of any steady clock; no I/O.
+All times are seconds of any monotonic clock; no I/O.
 """
 
 from __future__ import annotations
@@ -24,30 +25,30 @@ from typing import Any, Self
 from attrs import asdict, define, fields_dict
 
 _LEAST_SLACK = 0.002
-"""Share of the ceiling's interval: for clocks that differ, and sums of floats."""
+"""Fraction of the ceiling's interval: covers clock differences and rounding."""
 _FIRST_SLACK = 0.02
-"""Share of the ceiling's interval: what the first refusal makes of anything less."""
+"""Fraction of the ceiling's interval: the least slack after a 429."""
 _STEP = 0.03
-"""Share of the ceiling's interval that a second refusal adds at least."""
+"""Fraction of the ceiling's interval that a second 429 adds at least."""
 _QUICK = 12
-"""Calls: a refusal after fewer says that the pace is far off, not just unlucky."""
+"""Calls: a 429 after fewer means that the rate is far too high, not just unlucky."""
 _CLOSE = 1.25
-"""Slack that held over slack that was refused: closer than this is not searched."""
+"""Ratio of the slack that works to the one that was too small: below it, the search ends."""
 _CLOSE_INTERVALS = 1.05
-"""The same of the intervals, where the slack is most of them."""
+"""The same ratio of the intervals, where the slack dominates."""
 _MOST_GROWTH = 0.08
-"""Share of the interval: a refusal that is only unlucky adds no more."""
+"""Fraction of the interval that a merely unlucky 429 adds at most."""
 _FELL = 1.2
-"""Interval over the usual interval: beyond this somebody else uses the quota."""
+"""Ratio of the interval to the usual one: above it, another program uses the quota."""
 _CALLS_TO_TRUST = 25
 _PROBE_CALLS = 8
 _PROBE_SECONDS = 2.0
 _FIRST_PROBE_GAP = 16.0
 _USUAL_PROBE_GAP = 24.0
 _HALFWAY = 3
-"""Every so many probes go to the middle: what was taken may have come back in part."""
+"""Every third probe goes halfway: part of the quota may have been freed."""
 _LONGEST_PROBE_GAP = 600.0
-_PATIENT_PROBES = 10
+_STEADY_PROBES = 10
 _SHRINK_SECONDS = 10.0
 _SHRINK_CALLS = 20
 _USUAL_SECONDS = 60.0
@@ -57,24 +58,24 @@ _FORGET_SECONDS = 1800.0
 
 @define
 class AdaptiveRate:
-    """The learned space between two calls of one company. `ceiling` is in calls per second."""
+    """The learned interval between two calls of one company. `ceiling` is in calls per second."""
 
     ceiling: float
     slack: float
-    """Seconds that calls are further apart than the ceiling asks."""
+    """Seconds added to the ceiling's interval."""
     refused_slack: float | None = None
-    """The slack that was last refused: too fast."""
+    """The slack that was last too small: a call was throttled."""
     quiet_slack: float | None = None
-    """A larger slack that held, to return to."""
+    """A larger slack that worked, to return to."""
     usual_slack: float | None = None
-    """The slack that held for long."""
+    """The slack that worked for long."""
     searching: bool = False
     return_slack: float | None = None
-    """While the usual pace is tried: the slack to return to if it fails."""
+    """While the usual rate is probed: the slack to return to if it fails."""
     return_calls: int = 0
-    """What `calls` was at that slack."""
+    """The value of `calls` at that slack."""
     probed_at: float | None = None
-    """When the usual pace was last tried, or kept."""
+    """When the usual rate was last probed, or in use."""
     probe_gap: float = _FIRST_PROBE_GAP
     failed_probes: int = 0
     changed_at: float | None = None
@@ -89,11 +90,11 @@ class AdaptiveRate:
 
     @property
     def per_second(self) -> float:
-        """Calls per second at present."""
+        """The current rate, in calls per second."""
         return 1.0 / self.interval
 
     def accepted(self, now: float, sent_at: float, calls: int = 1) -> None:
-        """Take note that calls sent from `sent_at` on were accepted."""
+        """Record that calls sent from `sent_at` on were accepted."""
         if self._is_stale(now, sent_at):
             return
         self.calls += calls
@@ -102,62 +103,62 @@ class AdaptiveRate:
         self._review_usual()
         if self.return_slack is not None:
             if self.calls >= _PROBE_CALLS and quiet >= _PROBE_SECONDS:
-                self._end_probe(now, held=True)
+                self._end_probe(now, worked=True)
         elif self._probe_is_due(now):
             self._probe(now)
         elif self.searching:
             self._search(now)
         elif self._fell():
             return
-        elif self.refused_slack is None and self.slack > self._share(_LEAST_SLACK):
+        elif self.refused_slack is None and self.slack > self._fraction(_LEAST_SLACK):
             if quiet >= _SHRINK_SECONDS and self.calls >= _SHRINK_CALLS:
                 self._shrink(now)
         else:
             self._settle(quiet)
 
-    def refused(self, now: float, sent_at: float) -> None:
-        """Take note that a call sent at `sent_at` was refused."""
-        # Calls that were under way when the pace changed say nothing about the new one.
+    def throttled(self, now: float, sent_at: float) -> None:
+        """Record that a call sent at `sent_at` was throttled."""
+        # Calls that were in flight when the rate changed say nothing about the new one.
         if self._is_stale(now, sent_at):
             return
         if self.return_slack is not None:
-            self._end_probe(now, held=False)
+            self._end_probe(now, worked=False)
             return
         calls, since = self.calls, self.calls_since_refusal
         self.calls_since_refusal = 0
         self.refused_slack = self.slack
         quiet, self.quiet_slack = self.quiet_slack, None
         if quiet is not None and quiet > 1.03 * self.slack:
-            self._change(now, max(quiet, self._share(_FIRST_SLACK)))
-            self.calls = _QUICK  # it has held before: one more refusal does not say far off
+            self._change(now, max(quiet, self._fraction(_FIRST_SLACK)))
+            self.calls = _QUICK  # it worked before: one more 429 does not mean far too high
             return
         self.searching = calls < _QUICK
         grown = self.slack * _growth(calls, since)
         if not self.searching:
             grown = min(grown, self.slack + _MOST_GROWTH * self.interval)
-        wanted = [grown, self._share(_FIRST_SLACK)]
+        wanted = [grown, self._fraction(_FIRST_SLACK)]
         if self.searching and self.usual_slack is not None:
-            wanted.append(self._share(0.1))  # the usual pace fails at once: make haste
+            wanted.append(self._fraction(0.1))  # the usual rate fails at once: slow down faster
         if not self.searching and since < 1000:  # noqa: PLR2004
-            wanted.append(self.slack + self._share(_STEP))
+            wanted.append(self.slack + self._fraction(_STEP))
         if calls >= _USUAL_CALLS and self.usual_slack is None:
             self.usual_slack = self.slack
         self._change(now, max(wanted))
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what was learned, for keeping."""
+        """Return what was learned, in a form that can be stored."""
         return asdict(self)
 
     @classmethod
     def restored(cls, kept: dict[str, Any]) -> Self:
-        """Return a pace that knows what a `snapshot` knew."""
+        """Return the rate that a `snapshot` describes."""
         return cls(**{name: value for name, value in kept.items() if name in fields_dict(cls)})
 
-    def _share(self, share: float) -> float:
-        return share / self.ceiling
+    def _fraction(self, fraction: float) -> float:
+        return fraction / self.ceiling
 
     def _change(self, now: float, slack: float) -> None:
-        self.slack = max(self._share(_LEAST_SLACK), slack)
+        self.slack = max(self._fraction(_LEAST_SLACK), slack)
         self.changed_at, self.calls = now, 0
 
     def _changed_at(self, now: float) -> float:
@@ -179,7 +180,7 @@ class AdaptiveRate:
         return now - self.probed_at >= self.probe_gap
 
     def _review_usual(self) -> None:
-        """What held for long and is refused now, while a little slower holds, was only luck."""
+        """Raise the usual slack if it no longer works while a slightly larger one does."""
         usual = self.usual_slack
         if usual is None or self.slack <= usual or self.return_slack is not None:
             return
@@ -187,23 +188,25 @@ class AdaptiveRate:
             self.usual_slack = self.slack
 
     def _probe(self, now: float) -> None:
-        """Try the usual pace again, and now and then the middle between it and the present."""
+        """Try the usual rate, or sometimes the middle between it and the current one."""
         base, usual = 1.0 / self.ceiling, self.usual_slack or 0.0
         self.return_slack, self.return_calls = self.slack, self.calls
         halfway = self.failed_probes % _HALFWAY == _HALFWAY - 1
         middle = math.sqrt((base + usual) * self.interval) - base
         self._change(now, middle if halfway else usual)
 
-    def _end_probe(self, now: float, *, held: bool) -> None:
+    def _end_probe(self, now: float, *, worked: bool) -> None:
         back, self.return_slack = self.return_slack or 0.0, None
-        if held:
+        if worked:
             self.failed_probes, self.searching, self.quiet_slack = 0, False, None
             self._change(now, self.slack)
-            self.probe_gap = 0.0 if self._fell() else _FIRST_PROBE_GAP  # the way is free: go on
+            self.probe_gap = (
+                0.0 if self._fell() else _FIRST_PROBE_GAP
+            )  # it worked: try the next at once
             return
         self.probed_at = now
         self.failed_probes += 1
-        if self.failed_probes < _PATIENT_PROBES:
+        if self.failed_probes < _STEADY_PROBES:
             self.probe_gap = min(_USUAL_PROBE_GAP, max(_FIRST_PROBE_GAP, 1.25 * self.probe_gap))
         else:
             self.probe_gap = min(_LONGEST_PROBE_GAP, 2.0 * self.probe_gap)
@@ -211,8 +214,8 @@ class AdaptiveRate:
         self.calls = self.return_calls
 
     def _search(self, now: float) -> None:
-        """Halve the way between what was refused and what holds."""
-        refused = self.refused_slack or self._share(_LEAST_SLACK)
+        """Bisect between the slack that was too small and the one that works."""
+        refused = self.refused_slack or self._fraction(_LEAST_SLACK)
         apart = self.slack / refused
         intervals = self.interval / (1.0 / self.ceiling + refused)
         if intervals <= 1.02 or (apart <= _CLOSE and intervals <= _CLOSE_INTERVALS):  # noqa: PLR2004
@@ -224,20 +227,20 @@ class AdaptiveRate:
             self._change(now, math.sqrt(self.slack * refused))
 
     def _shrink(self, now: float) -> None:
-        least = self._share(_LEAST_SLACK)
+        least = self._fraction(_LEAST_SLACK)
         self.quiet_slack = self.slack
         self._change(now, self.slack / 2 if self.slack > 4 * least else least)
 
     def _settle(self, quiet: float) -> None:
-        long_held = quiet >= _USUAL_SECONDS and self.calls >= _USUAL_CALLS
-        if long_held and (self.usual_slack is None or self.slack < self.usual_slack):
+        proven = quiet >= _USUAL_SECONDS and self.calls >= _USUAL_CALLS
+        if proven and (self.usual_slack is None or self.slack < self.usual_slack):
             self.usual_slack = self.slack
         if quiet >= _FORGET_SECONDS:
             self.refused_slack = None
 
 
 def _growth(calls: int, since: int) -> float:
-    """Return how much the slack grows at a refusal: less, the longer the pace had held."""
+    """Return the factor by which a 429 increases the slack: less, the longer the rate worked."""
     if calls < _QUICK:
         return 2.0
     if since < 300:  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""How many calls went out in the present day."""
+"""The daily count of calls, by the minute."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ from attrs import define, field, frozen
 
 DAY = 86_400.0
 MINUTE = 60.0
-_HAIR = 1e-6  # sums of floats land a hair beside the instant that is meant
+_ROUNDING = 1e-6  # covers the rounding errors of sums of floats
 
 
 @frozen
 class DayRule:
-    """When a day ends. Times are seconds since the epoch.
+    """When a day begins and ends. Times are seconds since the epoch.
 
-    Gong documents neither when its day begins nor whether it rolls. Without `resets` the last 24
-    hours count, which is right for any day; with it, the day begins at that time of its zone.
+    Gong documents neither when its day begins nor whether it is a rolling window. Without `resets`
+    the last 24 hours count, which is safe in either case; with it, the day begins at that time of
+    day in its time zone.
     """
 
     resets: datetime | None = None
 
     def gone(self, now: float) -> float:
-        """Return until when minutes began that do not count any more."""
-        # A minute counts until its last second is a day old: the count errs on the careful side.
-        gone = now - DAY - MINUTE if self.resets is None else self._begin(now) - 2 * _HAIR
-        return gone + _HAIR
+        """Return the start of the latest minute that no longer counts."""
+        # A minute counts until its last second is a day old: the count is never too low.
+        gone = now - DAY - MINUTE if self.resets is None else self._begin(now) - 2 * _ROUNDING
+        return gone + _ROUNDING
 
     def falls_at(self, now: float, oldest: float | None) -> float:
-        """Return when the count falls next: at the reset, or when its oldest minute is gone."""
+        """Return when the count next decreases: at the reset, or when the oldest minute expires."""
         if self.resets is not None:
             return self._begin(now, days=1)
         return (now if oldest is None else oldest) + MINUTE + DAY
 
     def _begin(self, now: float, *, days: int = 0) -> float:
-        """Return when the day of `now` began, or the one `days` later."""
+        """Return the start of the day that contains `now`, or of the one `days` later."""
         resets = self.resets or datetime.fromtimestamp(now, UTC)
         moment = datetime.fromtimestamp(now, UTC).astimezone(resets.tzinfo)
         begin = datetime.combine(moment.date(), resets.time(), resets.tzinfo)
@@ -45,21 +46,21 @@ class DayRule:
 
 @define
 class DayCount:
-    """Calls of the present day, by the minute: a million calls take 1,441 numbers."""
+    """Calls of the current day, counted per minute: at most 1,441 numbers."""
 
     rule: DayRule = field(factory=DayRule)
     _minutes: list[list[float]] = field(factory=list, init=False)
     _used: int = field(default=0, init=False)
 
     def used(self, now: float) -> int:
-        """Return the calls of the present day."""
+        """Return the calls of the current day."""
         gone = self.rule.gone(now) if self._minutes else 0.0
         while self._minutes and self._minutes[0][0] <= gone:
             self._used -= int(self._minutes.pop(0)[1])
         return self._used
 
     def add(self, now: float) -> None:
-        """Count a call. After the clock was set back it counts into the minute it came from."""
+        """Count a call. After the clock was set back it counts into the latest minute."""
         last = self._minutes[-1] if self._minutes else None
         if (
             last is not None
@@ -73,11 +74,11 @@ class DayCount:
         self._used += 1
 
     def take_back(self, now: float) -> None:
-        """Count one call less."""
+        """Uncount one call."""
         if self.used(now) and self._minutes[-1][1] > 0:
             self._minutes[-1][1] -= 1
             self._used -= 1
 
     def falls_at(self, now: float) -> float:
-        """Return when the count falls next."""
+        """Return when the count next decreases."""
         return self.rule.falls_at(now, self._minutes[0][0] if self._minutes else None)

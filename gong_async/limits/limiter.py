@@ -1,4 +1,4 @@
-"""What all limiters share: a queue for each event loop, and turns that report how they ended."""
+"""The base of all limiters: a queue for each event loop, and permits that report their outcome."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 
 
 class LimitBackend(Protocol):
-    """Keeps one company's limits for the queue of one event loop."""
+    """The state of one company's limits, as the queue of one event loop uses it."""
 
     def now(self) -> float:
-        """Return the keeper's steady time, in seconds."""
+        """Return the backend's monotonic time, in seconds."""
         ...
 
     def begin(self, now: float, priority: Priority, max_wait: float, *, free: bool) -> bool | None:
-        """Raise at once, ahead of any queue, what the queue could only lead to.
+        """Raise at once the errors that waiting in the queue could only delay.
 
-        If the way is `free`, a turn that needs no waiting may be taken at once: returned is
-        whether it probes. None means that the caller has to line up.
+        If the queue is `free`, a permit that needs no wait may be granted at once: returns whether
+        it is a probe. None means that the caller has to queue.
         """
         ...
 
     async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
-        """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
+        """Take the next permit: 0 and whether it is a probe; or the seconds until the next try."""
         ...
 
     def undo(self, *, probes: bool) -> None:
-        """Take back a turn that was granted to a call that was cancelled: nothing goes out."""
+        """Take back a permit whose call was cancelled before it sent anything."""
         ...
 
     async def settle(self, settlement: PermitOutcome) -> None:
-        """Take note of how a turn ended."""
+        """Record how a permit was used."""
         ...
 
     async def quota(self) -> Quota:
-        """Return what is used, what is left, and who waits."""
+        """Return the usage of the limits and the load."""
         ...
 
 
@@ -57,23 +57,23 @@ class QueuedLimiter(ABC):
     _pid: int = field(factory=os.getpid, init=False, repr=False)
 
     def acquire(self, *, max_wait: float, priority: Priority = "interactive") -> QueuedPermit:
-        """Wait for the right to send one request: see `Limiter.permit`."""
+        """Wait for a permit: see `Limiter.acquire`."""
         return QueuedPermit(*self.queue_here(), priority, max_wait)
 
     async def quota(self) -> Quota:
-        """Return what is used, what is left, and who waits."""
+        """Return the usage of the limits and the load."""
         _, backend = self.queue_here()
         return await backend.quota()
 
-    def detach(self) -> None:  # noqa: B027 - a limiter that belongs to nobody has nothing to do
-        """Tell that a client is closed; this limiter belongs to nobody in particular."""
+    def detach(self) -> None:  # noqa: B027 - not abstract: a shared limiter has nothing to do
+        """Note that a client is closed. Does nothing: the limiter belongs to no single client."""
 
     @abstractmethod
     def make_backend(self, queue: Queue) -> LimitBackend:
-        """Return a keeper for the running loop; it lets `queue` look again when that may help."""
+        """Return a backend for the running loop; it wakes `queue` when the state changes."""
 
     def after_fork(self) -> None:
-        """After a fork: what the parent has under way is the parent's."""
+        """Drop the parent's queues after a fork: its calls are not ours."""
         self._by_loop = {}
 
     def queues(self) -> list[tuple[asyncio.AbstractEventLoop, Queue]]:
@@ -88,15 +88,15 @@ class QueuedLimiter(ABC):
         loop = asyncio.get_running_loop()
         known_queue = self._by_loop.get(loop)
         if known_queue is None:
-            for gone in [known for known in list(self._by_loop) if known.is_closed()]:
-                self._by_loop.pop(gone, None)
+            for closed in [known for known in list(self._by_loop) if known.is_closed()]:
+                self._by_loop.pop(closed, None)
             queue = Queue(self.limits.max_in_flight)
             known_queue = self._by_loop[loop] = (queue, self.make_backend(queue))
         return known_queue
 
 
 class QueuedPermit:
-    """One turn: `async with limiter.acquire(max_wait=60) as permit`."""
+    """One permit: `async with limiter.acquire(max_wait=60) as permit`."""
 
     __slots__ = (
         "_accepted",
@@ -126,15 +126,15 @@ class QueuedPermit:
         self.waited: float = 0.0
 
     def accepted(self) -> None:
-        """Tell that the request was not refused by Gong's limit."""
+        """Report that the request was not throttled."""
         self._accepted = True
 
-    def refused(self, pause: float) -> None:
-        """Tell that Gong's limit refused the request: hold everybody for `pause` seconds."""
+    def throttled(self, pause: float) -> None:
+        """Report a 429: pause all calls for `pause` seconds."""
         self._pause = pause
 
     def unused(self) -> None:
-        """Tell that no request went out after all."""
+        """Report that no request was sent."""
         self._unused = True
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""How many calls wait and are under way, and how other processes hear of it."""
+"""The load of a queue, and the heartbeat that publishes it to other processes."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from attrs import define, field, frozen
 from gong_async.limits.types import Priority
 
 EVERY = 1.0
-"""Seconds between two reports of numbers that change."""
+"""Seconds between two reports while the numbers change."""
 
 RENEWED = 3.0
-"""Seconds between two reports of numbers that do not change."""
+"""Seconds between two reports while the numbers stay the same."""
 
 FORGOTTEN = 10.0
-"""Seconds after which a report says nothing: whoever wrote it has died, or hangs."""
+"""Seconds after which a report expires: its process has died or hangs."""
 
 
 @frozen
 class Load:
-    """The calls of one company that wait for a turn, by lane, and those that have one."""
+    """The calls of one company that wait for a permit, by priority, and those in flight."""
 
     interactive: int = 0
     bulk: int = 0
@@ -31,7 +31,7 @@ class Load:
 
     @property
     def waiting(self) -> dict[Priority, int]:
-        """Calls that wait for a turn, by lane."""
+        """Calls that wait for a permit, by priority."""
         return {"interactive": self.interactive, "bulk": self.bulk}
 
     def __add__(self, other: Load) -> Load:
@@ -47,56 +47,56 @@ NO_LOAD = Load()
 
 @define
 class Report:
-    """What others shall know of one queue, and what they were told last.
+    """The current load of one queue, and the load that was last published.
 
-    One thread counts, another may tell.
+    One thread may count while another publishes.
     """
 
     load: Load = NO_LOAD
     name: str = field(factory=lambda: uuid4().hex[:16], init=False)
-    """Under which the numbers are kept beside those of other queues."""
-    _describe: Load = field(default=NO_LOAD, init=False)
+    """Identifies the queue among those that share the limits."""
+    _published: Load = field(default=NO_LOAD, init=False)
     _reported_at: float = field(default=float("-inf"), init=False)
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody is here, and the others know it."""
-        return self.load == self._describe == NO_LOAD
+        """Whether the queue is empty, and was published as empty."""
+        return self.load == self._published == NO_LOAD
 
     def begin(self, now: float) -> None:
-        """Note that calls come after a silence: those of a moment are not worth a report."""
-        if self._describe == NO_LOAD:
+        """Start the interval at the first call: a call shorter than it is never published."""
+        if self._published == NO_LOAD:
             self._reported_at = now
 
     def is_due(self, now: float) -> bool:
-        """Tell whether the others must hear of it now."""
+        """Return whether the load must be published now."""
         if self.is_over:
             return False
-        return now - self._reported_at >= (RENEWED if self.load == self._describe else EVERY)
+        return now - self._reported_at >= (RENEWED if self.load == self._published else EVERY)
 
     def take(self, now: float) -> Load | None:
-        """Return the numbers if they are due. They count as told, even if they get lost."""
+        """Return the load if it is due. It counts as published, even if it is then lost."""
         if not self.is_due(now):
             return None
-        self._describe, self._reported_at = self.load, now
-        return self._describe
+        self._published, self._reported_at = self.load, now
+        return self._published
 
 
 class Counted(Protocol):
-    """What has a crowd."""
+    """Anything that has a load."""
 
     @property
     def load(self) -> Load:
-        """How many calls are here."""
+        """Calls that wait and calls in flight."""
         ...
 
 
 @define(eq=False)
 class Heartbeat:
-    """Sees to it that others are told while calls are here, also when none of them moves.
+    """Publishes the load regularly for as long as there are calls.
 
-    Whatever is sent to the others anyway takes the report along. In a hold, behind calls without an
-    answer, and when the last call has left, nothing is sent: then `publish` is called.
+    Every other write to the shared store carries the report along. During a pause, behind calls
+    that hang, and after the last call, there is no such write: then `publish` is called.
     """
 
     source: Counted
@@ -106,7 +106,7 @@ class Heartbeat:
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def count(self) -> None:
-        """Bring the report up to date; there is a call, so go on doing it."""
+        """Update the report, and start the timer if it is not running."""
         self.report.load = self.source.load
         if self._timer is None:
             self.report.begin(self.now())

@@ -1,4 +1,4 @@
-"""Whether missed slots may be made up for: learned, as Gong does not say how it counts."""
+"""Whether calls may catch up on missed slots: learned, as Gong does not document its counting."""
 
 from __future__ import annotations
 
@@ -8,50 +8,52 @@ from itertools import pairwise
 from attrs import define
 
 _FIRST_OFF = 1800.0
-"""Seconds without making up after the first refusal for it, and at least after any refusal."""
+"""Seconds without catching up after the first 429 for it, and at least after any 429."""
 _LONGEST_OFF = 86400.0
 _RECENT = 1.0
-"""Seconds: a gap shortened longer before a call is not why that was refused."""
+"""Seconds: a gap shortened longer ago is not why a call was throttled."""
 _SHORTER = 0.999
-"""Share of the interval: a gap under this is shortened."""
+"""Fraction of the interval: a gap below it is a shortened one."""
 _CLEARLY_SHORTER = 0.75
-"""Share of the ceiling's interval: a server that counts single gaps refuses a call after this."""
+"""Fraction of the ceiling's interval: a server that checks single gaps throttles calls after it."""
 _TOLERATED = 10
-"""Accepted calls after such gaps: the server does not count single gaps."""
+"""Accepted calls after such gaps that show that the server does not check single gaps."""
 
 
 @define
 class MakingUp:
-    """Stops when the server refuses calls for it; tries again later, at growing intervals."""
+    """Turns catching up off when the server throttles it; tries again at growing intervals."""
 
     off_until: float = float("-inf")
     changed_at: float = float("-inf")
-    """When it was last stopped: calls sent before that show nothing about what follows."""
+    """When it was last turned off: earlier calls say nothing about what follows."""
     failures: int = 0
     tolerated: int = 0
-    """Calls accepted after a clearly shorter gap since it last began."""
+    """Calls accepted after a clearly shorter gap since it was last turned on."""
     sent_early: float | None = None
-    """When a call was sent after such a gap that has not been answered yet."""
+    """When a call was sent after such a gap that has no response yet."""
 
     def granted(self, now: float, gap: float, ceiling: float) -> None:
-        """Take note of a grant that makes up for a missed slot."""
+        """Record a grant that makes up for a missed slot."""
         if self.sent_early is None and gap * ceiling < _CLEARLY_SHORTER:
             self.sent_early = now
 
     def accepted(self, sent_at: float) -> None:
-        """Take note that a call sent at `sent_at` was accepted."""
+        """Record that a call sent at `sent_at` was accepted."""
         if self.sent_early is not None and sent_at >= self.sent_early:
             self.sent_early = None
             self.tolerated += 1
 
-    def refused(self, now: float, sent_at: float, grants: Iterable[float], interval: float) -> bool:
-        """Take note of a refusal; return whether making up is to blame and not the rate.
+    def throttled(
+        self, now: float, sent_at: float, grants: Iterable[float], interval: float
+    ) -> bool:
+        """Record a 429; return whether catching up caused it rather than the rate.
 
         Args:
-            now: the present time.
-            sent_at: when the refused call was granted.
-            grants: the times of the last grants at the present rate.
-            interval: seconds between two grants at the present rate.
+            now: the current time.
+            sent_at: when the throttled call got its permit.
+            grants: the times of the last grants at the current rate.
+            interval: seconds between two grants at the current rate.
         """
         self.sent_early = None
         if now < self.off_until:

@@ -1,4 +1,4 @@
-"""Limits kept in the memory of this process, for all clients, threads and event loops."""
+"""Limits in the memory of this process, for all clients, threads and event loops."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 _RESOLUTION = 0.001
 """Seconds: event loops round timers up to these."""
 _MOST_YIELDS = 200
-"""Turns of the loop that are waited at most where no timer is fine enough."""
+"""Loop iterations to wait at most where no timer is precise enough."""
 
 
 def _state(limiter: MemoryLimiter) -> LimiterState:
@@ -29,28 +29,28 @@ def _state(limiter: MemoryLimiter) -> LimiterState:
 
 @define(eq=False)
 class MemoryLimiter(QueuedLimiter):
-    """Enforces `Limits` in one process, over any number of clients, threads and loops.
+    """Enforces `Limits` in one process, over any number of clients, threads and event loops.
 
-    Calls in flight are counted by a semaphore for each loop; pace, day and hold are one gate for
-    all of them. Nothing is booked ahead: the slot is taken at the moment of the grant, so that a
-    cancelled call takes nothing with it. After a refusal by Gong everybody is held; then one call
-    probes, and when it is accepted, the others follow at the pace.
+    Each loop counts its calls in flight with a semaphore; all loops share one `LimiterState` for
+    rate, day and pause. Nothing is reserved ahead: the slot is taken when the permit is granted, so
+    a cancelled call wastes none. A 429 pauses all calls; then one call probes, and once it is
+    accepted the others follow at the rate.
     """
 
     state: LimiterState = field(init=False, default=Factory(_state, takes_self=True), repr=False)
     mutex: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     wall_offset: float = field(factory=lambda: time.time() - time.monotonic(), init=False)
-    """Added to steady time it is the time of day, as of the start: later steps of the wall clock
-    neither free calls of the day nor take them."""
+    """Added to monotonic time it is the wall time. Fixed at the start, so that later steps of the
+    wall clock do not change the daily count."""
 
     def make_backend(self, queue: Queue) -> LimitBackend:
-        """Return a keeper for the running loop."""
-        # Clocks of loops may start anywhere (virtual time does); one scale serves them all.
+        """Return a backend for the running loop."""
+        # A loop's clock may start anywhere (virtual time does); all share one scale.
         loop = asyncio.get_running_loop()
         return MemoryBackend(self, queue, loop, loop.time() - time.monotonic())
 
     def keep_to(self, limits: Limits) -> None:
-        """Go on with other limits; what was counted and learned stays."""
+        """Apply other limits; what was counted and learned stays."""
         if limits == self.limits:
             return
         with self.mutex:
@@ -59,40 +59,40 @@ class MemoryLimiter(QueuedLimiter):
         self._for_each_queue(lambda queue: queue.resize(limits.max_in_flight))
 
     def is_idle(self) -> bool:
-        """Whether nobody waits, nothing is under way, and nothing is left to remember."""
+        """Whether no call waits or is in flight, and there is no state to keep."""
         now = time.monotonic()
         with self.mutex:
             counted = self.state.day.used(now + self.wall_offset)
-            held = self.state.paused_until is not None and self.state.paused_until > now
-            return self.load == NO_LOAD and not counted and not held
+            paused = self.state.paused_until is not None and self.state.paused_until > now
+            return self.load == NO_LOAD and not counted and not paused
 
     @property
     def load(self) -> Load:
-        """How many calls this process has, in all its loops."""
+        """Calls that wait and calls in flight, in all loops of this process."""
         return sum((queue.load for loop, queue in self.queues() if not loop.is_closed()), NO_LOAD)
 
     def after_fork(self) -> None:
-        """After a fork: what the parent has under way is the parent's, the probe too."""
+        """Drop the parent's queues and probe after a fork: its calls are not ours."""
         super().after_fork()
-        self.mutex = threading.Lock()  # another thread of the parent may have held the old one
+        self.mutex = threading.Lock()  # another thread of the parent may own the old one
         self.state.probe_until = None
 
     def wake(self) -> None:
-        """Let the head of every queue ask again, in whatever thread it waits."""
+        """Wake the queues of all loops, whatever threads they run in."""
         self._for_each_queue(Queue.wake)
 
-    def _for_each_queue(self, publish: Callable[[Queue], None]) -> None:
-        """Tell every queue in the thread of its own loop."""
+    def _for_each_queue(self, action: Callable[[Queue], None]) -> None:
+        """Call `action` with every queue, in the thread of the queue's loop."""
         for loop, queue in self.queues():
             try:
-                loop.call_soon_threadsafe(publish, queue)
+                loop.call_soon_threadsafe(action, queue)
             except RuntimeError:
-                continue  # that loop is closed, and so nobody waits in it
+                continue  # the loop is closed, so no call waits in it
 
 
 @define(eq=False)
 class MemoryBackend:
-    """Asks the gate of a `MemoryLimiter` by the clock of one loop."""
+    """The state of a `MemoryLimiter` on the clock of one event loop."""
 
     limiter: MemoryLimiter
     queue: Queue
@@ -104,7 +104,7 @@ class MemoryBackend:
         return self.loop.time() - self.offset
 
     def begin(self, now: float, priority: Priority, max_wait: float, *, free: bool) -> bool | None:
-        """Raise at once what the queue could only lead to; take a turn if one is there."""
+        """Raise at once the errors that waiting cannot avoid; take a permit if one is free."""
         limiter = self.limiter
         wall = now + limiter.wall_offset
         with limiter.mutex:
@@ -113,7 +113,7 @@ class MemoryBackend:
             return limiter.state.take(now, wall, priority, now)
 
     async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
-        """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
+        """Take the next permit: 0 and whether it is a probe; or the seconds until the next try."""
         limiter, state = self.limiter, self.limiter.state
         for _ in range(_MOST_YIELDS):
             now = self.now()
@@ -123,8 +123,8 @@ class MemoryBackend:
                     since = self.queue.since[priority] if self.queue.waiting[priority] else now
                     return 0.0, state.take(now, wall, priority, since)
                 makes_up = wait == state.earliest - now
-            # While a call makes up for a late one, a timer that is late again loses the rate.
-            # Beyond 500 calls a second that would take much of the processor.
+            # While a call makes up for a late one, another late timer would lower the rate.
+            # Beyond 500 calls per second this would take too much CPU.
             if not makes_up or wait >= 2 * _RESOLUTION or state.interval < 2 * _RESOLUTION:
                 break
             if wait > _RESOLUTION:
@@ -133,14 +133,14 @@ class MemoryBackend:
         return wait, False
 
     def undo(self, *, probes: bool) -> None:
-        """Take back a turn that was granted to a call that was cancelled; its slot stays unused."""
+        """Take back a permit whose call was cancelled; its slot stays unused."""
         limiter = self.limiter
         with limiter.mutex:
             limiter.state.undo(self.now() + limiter.wall_offset, probes=probes)
         limiter.wake()
 
     async def settle(self, settlement: PermitOutcome) -> None:
-        """Take note of how a turn ended; let everybody look again if it matters to them."""
+        """Record how a permit was used; wake the queues if it changes when they may go."""
         now, limiter = self.now(), self.limiter
         with limiter.mutex:
             limiter.state.settle(now, settlement)
@@ -148,7 +148,7 @@ class MemoryBackend:
             limiter.wake()
 
     async def quota(self) -> Quota:
-        """Return what is used, what is left, and who waits."""
+        """Return the usage of the limits and the load."""
         now, limiter = self.now(), self.limiter
         with limiter.mutex:
             return limiter.state.quota(now, now + limiter.wall_offset, limiter.load)
@@ -161,13 +161,13 @@ _FIRST_SWEEP = 256
 
 @define(eq=False)
 class _CompanyLimits:
-    """A company's limiter, and the clients that use it now."""
+    """A company's limiter, and the clients that use it."""
 
     limiter: MemoryLimiter
     clients: WeakSet[ClientLimiter] = field(factory=WeakSet)
 
     def agree(self) -> None:
-        """Keep to limits that break those of no client."""
+        """Apply the strictest of all clients' limits."""
         wanted = [client.limits for client in self.clients]
         if not wanted:
             return
@@ -179,22 +179,22 @@ class _CompanyLimits:
 
 @frozen(eq=False)
 class ClientLimiter:
-    """One client's part in its company's limiter."""
+    """One client's view of its company's limiter."""
 
     limits: Limits
     _company: _CompanyLimits
 
     def acquire(self, *, max_wait: float, priority: Priority = "interactive") -> QueuedPermit:
-        """Wait for the right to send one request: see `Limiter.permit`."""
+        """Wait for a permit: see `Limiter.acquire`."""
         queue, backend = self._company.limiter.queue_here()
         return QueuedPermit(queue, backend, priority, max_wait)
 
     async def quota(self) -> Quota:
-        """Return what is used, what is left, and who waits."""
+        """Return the usage of the limits and the load."""
         return await self._company.limiter.quota()
 
     def detach(self) -> None:
-        """The client is closed: its limits bind nobody any more."""
+        """Note that the client is closed: its limits no longer apply."""
         self._company.clients.discard(self)
         self._company.agree()
 
@@ -203,9 +203,8 @@ class ClientLimiter:
 class MemoryLimitStore:
     """Keeps the limits in the memory of this process.
 
-    All clients of a company share one limiter, whatever object they are. Where the clients that
-    are open name different limits, the more careful ones hold for all. A company that has nothing
-    left to remember is forgotten.
+    All clients of a company share one limiter. If open clients have different limits, the
+    strictest values apply to all. A company without clients or state is dropped.
     """
 
     _companies: dict[str, _CompanyLimits] = field(factory=dict, init=False, repr=False)
@@ -213,7 +212,7 @@ class MemoryLimitStore:
     _sweep_at: int = field(default=_FIRST_SWEEP, init=False)
 
     def limiter(self, company: str, limits: Limits) -> ClientLimiter:
-        """Return a seat at the limiter of `company`."""
+        """Return a client's view of the limiter of `company`."""
         with self._mutex:
             known = self._companies.get(company)
             if known is None:
@@ -228,7 +227,7 @@ class MemoryLimitStore:
         return len(self._companies)
 
     def _sweep(self) -> None:
-        """Forget the companies that nobody would miss, each time their number has doubled."""
+        """Drop the companies without clients or state, each time their number has doubled."""
         if len(self._companies) < self._sweep_at:
             return
         self._companies = {
@@ -240,13 +239,12 @@ class MemoryLimitStore:
 
 
 PROCESS_LIMITS = MemoryLimitStore()
-"""What clients use that name no other share. The one state of this package that belongs to no
-object: Gong's limits are the company's, and two clients that know nothing of each other share
-them all the same."""
+"""The default limit store, and the only global state of this package: Gong's limits apply to the
+company, so all clients of a process must share them."""
 
 
 def strictest(one: Limits, other: Limits) -> Limits:
-    """Return limits that break neither `one` nor `other`."""
+    """Return limits that satisfy both `one` and `other`."""
     if one == other:
         return one
     return evolve(

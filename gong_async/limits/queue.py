@@ -1,4 +1,4 @@
-"""Who goes next: the calls of one company in one event loop, interactive ones first."""
+"""The queue of one company's calls in one event loop, interactive calls first."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class SlotSource(Protocol):
     """What a queue asks for the next permit."""
 
     def now(self) -> float:
-        """Return the keeper's steady time, in seconds."""
+        """Return the backend's monotonic time, in seconds."""
         ...
 
     async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
-        """Take the next permit: 0 and whether it probes; or the seconds until the next try."""
+        """Take the next permit: 0 and whether it is a probe; or the seconds until the next try."""
         ...
 
     def undo(self, *, probes: bool) -> None:
-        """Take back a permit that was granted to a call that was cancelled: nothing goes out."""
+        """Take back a permit whose call was cancelled before it sent anything."""
         ...
 
 
@@ -35,11 +35,11 @@ def _new_semaphore(queue: Queue) -> asyncio.Semaphore:
 
 @define(eq=False)
 class Queue:
-    """Grants turns one by one, first come, first served.
+    """Grants permits one by one, in order of arrival.
 
-    The caller at the head waits for the next slot. When the slot comes it goes to an interactive
-    call, if one waits, before it goes to a bulk call, even to the one at the head: an interactive
-    call waits for the next slot only, however long the bulk queue is.
+    The call at the head waits for the next slot. When the slot comes, a waiting interactive call
+    gets it before any bulk call, even the one at the head: an interactive call waits for the next
+    slot only, however long the bulk queue is.
     """
 
     max_in_flight: int
@@ -50,11 +50,11 @@ class Queue:
     since: dict[Priority, float] = field(
         factory=lambda: {"interactive": 0.0, "bulk": 0.0}, init=False
     )
-    """While calls of a lane wait: from when on only the pace has kept them waiting."""
+    """While calls of a priority wait: since when only the rate has delayed them."""
     in_flight: int = field(default=0, init=False)
     _taken: int = field(default=0, init=False)
     _surplus: int = field(default=0, init=False)
-    """Places too many: they are taken away when they are free."""
+    """Semaphore slots above the limit: removed as they become free."""
     _head: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _queued: int = field(default=0, init=False)
     _interactive: list[tuple[asyncio.Future[bool | None], float]] = field(factory=list, init=False)
@@ -62,23 +62,23 @@ class Queue:
 
     @property
     def load(self) -> Load:
-        """How many calls are here."""
+        """Calls that wait and calls in flight."""
         return Load(self.waiting["interactive"], self.waiting["bulk"], self.in_flight)
 
     @property
     def is_free(self) -> bool:
-        """Whether nobody is in line and a place is left."""
+        """Whether no call waits and one more may be in flight."""
         left = self._taken < self.max_in_flight
         return left and not (self._queued or self._interactive or self._surplus)
 
     async def acquire_nowait(self) -> None:
-        """Take a place while the queue is free; nothing is waited for."""
+        """Enter without waiting; only while `is_free`."""
         self._taken += 1
         await self.semaphore.acquire()
         self.in_flight += 1
 
     async def enter(self, backend: SlotSource, priority: Priority, max_wait: float) -> bool:
-        """Wait for a permit; return whether it probes. `release` gives the place back."""
+        """Wait for a permit; return whether it is a probe. Call `release` afterwards."""
         if not self.waiting[priority]:
             self.since[priority] = backend.now()
         self.waiting[priority] += 1
@@ -87,7 +87,7 @@ class Queue:
             if priority == "interactive" and self._queued:
                 probes = await self._wait_ahead(backend, max_wait)
                 if probes is None:
-                    self._queued -= 1  # counted when it was called up, to keep its place
+                    self._queued -= 1  # counted when it was promoted, to keep its position
             if probes is None:
                 probes = await self._wait_in_order(backend, priority, max_wait)
         finally:
@@ -96,7 +96,7 @@ class Queue:
         return probes
 
     def release(self) -> None:
-        """Give the place among the calls in flight back."""
+        """End a call in flight."""
         self.in_flight -= 1
         self._taken -= 1
         if self._surplus:
@@ -105,7 +105,7 @@ class Queue:
             self.semaphore.release()
 
     def resize(self, max_in_flight: int) -> None:
-        """Have more places or fewer from now on; calls in flight keep theirs until they end."""
+        """Change the number of calls that may be in flight; running calls are not affected."""
         more = max_in_flight - self.max_in_flight
         self.max_in_flight = max_in_flight
         self._surplus += max(0, -more)
@@ -137,11 +137,11 @@ class Queue:
             self.semaphore.release()
 
     def wake(self) -> None:
-        """Let the head ask again: something has changed."""
+        """Let the call at the head ask again: the state has changed."""
         self._changed.set()
 
     async def _wait_ahead(self, backend: SlotSource, max_wait: float) -> bool | None:
-        """Wait beside the line; None means that there is no line any more to stand beside."""
+        """Wait for a slot ahead of queued calls; None means that the queue has emptied."""
         waiter: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
         self._interactive.append((waiter, max_wait))
         self._changed.set()  # its slot may come sooner than that of the bulk call at the head
@@ -153,7 +153,7 @@ class Queue:
             raise
 
     def _give_back(self, backend: SlotSource, granted: bool | None) -> None:  # noqa: FBT001
-        """Granted, or called up, and cancelled at the same moment."""
+        """Return what a waiter got at the moment it was cancelled: a permit or a promotion."""
         if granted is None:
             self._queued -= 1
             self._promote_next()
@@ -173,7 +173,7 @@ class Queue:
             self._promote_next()
 
     def _promote_next(self) -> None:
-        """Let an interactive call line up if nobody is left who would hand it a slot."""
+        """Queue an interactive call if no call is left at the head to hand it a slot."""
         while self._interactive and not self._queued:
             waiter, _ = self._interactive.pop(0)
             if not waiter.done():
@@ -183,7 +183,7 @@ class Queue:
     async def _serve_from_head(
         self, backend: SlotSource, priority: Priority, max_wait: float
     ) -> bool:
-        """Stand at the head: hand slots to interactive calls until one is left for this call."""
+        """As the head, hand slots to interactive calls until one is left for this call."""
         while True:
             await self._acquire_slot(backend)
             try:
@@ -198,7 +198,7 @@ class Queue:
     async def _slot(
         self, backend: SlotSource, priority: Priority, max_wait: float
     ) -> tuple[bool, asyncio.Future[bool | None] | None]:
-        """Wait for the next slot; return it with the interactive call that it is for, if any."""
+        """Wait for the next slot; return it with the interactive call that gets it, if any."""
         while True:
             self._changed.clear()
             urgent = self._next_interactive() if priority == "bulk" else None
@@ -209,7 +209,7 @@ class Queue:
             else:
                 try:
                     wait, probes = await backend.ask("interactive", urgent[1])
-                except Exception as error:  # noqa: BLE001 - it is that call's to raise
+                except Exception as error:  # noqa: BLE001 - raised in that call
                     self._drop(urgent[0], error)
                     continue
                 if not wait:
@@ -219,7 +219,7 @@ class Queue:
     def _granted(
         self, waiter: asyncio.Future[bool | None], *, probes: bool
     ) -> tuple[bool, asyncio.Future[bool | None] | None]:
-        # While the keeper was asked the call may have been cancelled; the slot is then ours.
+        # The call may have been cancelled while the backend was asked; the slot is then ours.
         if waiter.done():
             return probes, None
         self._interactive.pop(0)
@@ -236,8 +236,8 @@ class Queue:
         return self._interactive[0] if self._interactive else None
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleep, but no longer than until something changes."""
-        # Below its resolution a timer fires at once, and the sleeper would look again too early.
+        """Sleep, at most until the state changes."""
+        # Below its resolution a timer fires at once, and the next look would be too early.
         delay = max(seconds, _TICK)
         timer = asyncio.get_running_loop().call_later(delay, self._changed.set)
         try:

@@ -1,4 +1,4 @@
-"""One company's limits as a state machine: pace, day, hold. No clock, no lock, no loop."""
+"""One company's limits as a state machine: rate, day, pause. No clock, no lock, no event loop."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from gong_async.limits.making_up import MakingUp
 from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 
 PROBE_LEASE = 120.0
-"""Seconds after which a probe that never reported back is given up."""
+"""Seconds after which a probe without an outcome is given up."""
 
 _MOST_BEHIND = 1.0
-"""Seconds: slots that were missed longer ago are not made up for."""
+"""Seconds: slots missed longer ago are not made up for."""
 _LEAST_GAP = 0.5
-"""Share of the interval between two grants, also while missed slots are made up for."""
+"""Fraction of the interval between two grants, also while missed slots are made up for."""
 _MOST_GRANTS = 1000
-"""Grants that are remembered at most."""
+"""Grants remembered at most."""
 
 _WHEN = "%Y-%m-%d %H:%M:%SZ"
 
 
 def new_rate(limits: Limits) -> AdaptiveRate | None:
-    """Return the pace that `limits` begin with; None for none."""
+    """Return the initial rate for `limits`; None without a rate limit."""
     if limits.per_second is None:
         return None
     return AdaptiveRate(limits.per_second, slack=limits.interval - 1.0 / limits.per_second)
@@ -44,10 +44,10 @@ def _new_day(state: LimiterState) -> Day:
 
 
 class Day(Protocol):
-    """The count of the day, wherever it is kept. Times are seconds since the epoch."""
+    """The daily count, in any store. Times are seconds since the epoch."""
 
     def used(self, now: float) -> int:
-        """Return the calls of the present day."""
+        """Return the calls of the current day."""
         ...
 
     def add(self, now: float) -> None:
@@ -55,17 +55,17 @@ class Day(Protocol):
         ...
 
     def take_back(self, now: float) -> None:
-        """Count one call less."""
+        """Uncount one call."""
         ...
 
     def falls_at(self, now: float) -> float:
-        """Return when the count falls next."""
+        """Return when the count next decreases."""
         ...
 
 
 @define(eq=False)
 class LimiterState:
-    """Says when the next call may go. `now` is steady time, `wall` seconds since the epoch."""
+    """Decides when the next call may go. `now` is monotonic, `wall` seconds since the epoch."""
 
     limits: Limits
     rate: AdaptiveRate | None = field(default=Factory(_new_rate, takes_self=True))
@@ -74,7 +74,7 @@ class LimiterState:
     next_bulk_slot: float = float("-inf")
     paused_until: float | None = None
     probe_until: float | None = None
-    """Until when a probe is out; nobody else goes before it has come back."""
+    """Until when a probe is in flight; no other call goes before its outcome is known."""
     making_up: MakingUp = field(factory=MakingUp, init=False)
     earliest: float = field(default=float("-inf"), init=False)
     """No grant before this, even if its slot is past: see `_note`."""
@@ -83,15 +83,15 @@ class LimiterState:
 
     @property
     def interval(self) -> float:
-        """Seconds between two grants at present."""
+        """Current seconds between two grants."""
         return self.rate.interval if self.rate else 0.0
 
     def wait(self, now: float, wall: float, priority: Priority, max_wait: float) -> float:
         """Return the seconds until a call of `priority` may go, 0 if it may.
 
         Raises:
-            DailyQuotaExceededError: the day's calls are used up, or what the lane may use of them.
-            RateLimitError: a refusal holds everybody for longer than `max_wait`.
+            DailyQuotaExceededError: no daily call is left for this priority.
+            RateLimitError: a pause lasts longer than `max_wait`.
         """
         if self.paused_until is not None or self.limits.per_day is not None:
             self.check(now, wall, priority, max_wait)
@@ -107,21 +107,21 @@ class LimiterState:
         return due - now if due > now else 0.0
 
     def check(self, now: float, wall: float, priority: Priority, max_wait: float) -> None:
-        """Raise what waiting could only lead to: see `wait`."""
+        """Raise the errors that waiting cannot avoid: see `wait`."""
         pause = 0.0 if self.paused_until is None else self.paused_until - now
         if pause > 0 and pause > max_wait:
-            raise self._hold_is_too_long(pause, wall)
+            raise self._pause_too_long(pause, wall)
         per_day = self.limits.per_day
         reserve = self.limits.reserve if priority == "bulk" else 0
         if per_day is not None and self.day.used(wall) >= per_day - reserve:
-            raise self._day_is_over(per_day, reserve, wall)
+            raise self._day_used_up(per_day, reserve, wall)
 
     def take(self, now: float, wall: float, priority: Priority, since: float | None = None) -> bool:
-        """Count a call that goes now; return whether it is a probe.
+        """Count a call that is sent now; return whether it is a probe.
 
-        The next slot follows from the slot of this call, not from `now`: a late wake-up is made up
-        for. `since` is from when on calls of the lane have waited for a permit without a break;
-        slots before that were missed for want of a call and are gone. None makes up for nothing.
+        The next slot follows from the slot of this call, not from `now`, so that a late wake-up
+        costs no throughput. `since` is when calls of this priority began to wait without a break;
+        earlier slots had no call to use them and are lost. None makes up for nothing.
         """
         if self.rate is not None:
             interval, slot = self.rate.interval, now
@@ -142,7 +142,7 @@ class LimiterState:
         return True
 
     def keep_to(self, limits: Limits) -> None:
-        """Go on with other limits; what was counted and learned stays."""
+        """Apply other limits; what was counted and learned stays."""
         self.limits = limits
         if self.rate is None or self.rate.ceiling != limits.per_second:
             self.rate, known, self._grants = new_rate(limits), self._grants, None
@@ -154,8 +154,8 @@ class LimiterState:
     def _note(self, now: float, interval: float, *, late: bool = False) -> None:
         """Remember a grant, and bound how missed slots are made up for: see `earliest`.
 
-        No gap is under half the interval. As many calls as the ceiling allows in a second take as
-        long as at the learned rate: what was learned against late arrivals at Gong stays.
+        No gap is under half the interval. As many calls as the ceiling allows per second take no
+        less time than at the learned rate, so the slack learned against jitter is preserved.
         """
         grants, rate = self._grants, self.limits.per_second
         if rate is None:
@@ -173,13 +173,13 @@ class LimiterState:
             self.earliest = second
 
     def undo(self, wall: float, *, probes: bool) -> None:
-        """Take back a call that was counted and did not go out."""
+        """Uncount a call that was not sent."""
         self.day.take_back(wall)
         if probes:
             self.probe_until = None
 
     def settle(self, now: float, settlement: PermitOutcome) -> None:
-        """Take note of how a turn ended: at a refusal hold everybody, and go slower afterwards."""
+        """Record how a permit was used: a 429 pauses all calls and lowers the rate."""
         if settlement.pause is not None:
             until = now + settlement.pause
             self.paused_until = (
@@ -189,7 +189,7 @@ class LimiterState:
         elif settlement.accepted and self.rate is not None:
             self._learn(now, settlement)
         if settlement.probed:
-            # The probe has come back; if it was accepted, the hold is over.
+            # The probe has its response; if it was accepted, the pause is over.
             self.probe_until = None
             self.next_slot = max(self.next_slot, now)  # no slot was missed meanwhile
             if settlement.accepted and self.paused_until is not None and self.paused_until <= now:
@@ -202,9 +202,9 @@ class LimiterState:
         if settlement.pause is not None:
             since = self.rate.changed_at or 0.0  # gaps before were those of another rate
             grants = [grant for grant in self._grants or () if grant >= since]
-            made_up = self.making_up.refused(now, sent_at, grants, self.rate.interval)
+            made_up = self.making_up.throttled(now, sent_at, grants, self.rate.interval)
             if self.limits.learns and not made_up:
-                self.rate.refused(now, sent_at)
+                self.rate.throttled(now, sent_at)
             return
         if self.making_up.sent_early is not None:
             self.making_up.accepted(sent_at)
@@ -212,7 +212,7 @@ class LimiterState:
             self.rate.accepted(now, sent_at)
 
     def quota(self, now: float, wall: float, load: Load = NO_LOAD) -> Quota:
-        """Return what is used and left, with those who wait."""
+        """Return the usage of the limits, with the given load."""
         used, per_day = self.day.used(wall), self.limits.per_day
         pause = 0.0 if self.paused_until is None else self.paused_until - now
         return Quota(
@@ -226,23 +226,23 @@ class LimiterState:
             in_flight=load.in_flight,
         )
 
-    def _hold_is_too_long(self, pause: float, wall: float) -> RateLimitError:
+    def _pause_too_long(self, pause: float, wall: float) -> RateLimitError:
         retry_at = moment(wall + pause)
         return RateLimitError(
-            f"Gong refused an earlier call and asked to wait until {retry_at:{_WHEN}}",
+            f"Gong throttled an earlier call (429); no call is sent until {retry_at:{_WHEN}}",
             status=429,
             retry_after=pause,
             retry_at=retry_at,
             delivery=Delivery.NOT_SENT,
         )
 
-    def _day_is_over(self, per_day: int, reserve: int, wall: float) -> DailyQuotaExceededError:
+    def _day_used_up(self, per_day: int, reserve: int, wall: float) -> DailyQuotaExceededError:
         wait = max(0.0, self.day.falls_at(wall) - wall)
         reset_at = moment(wall + wait)
-        kept = f", but for the {reserve:,} that are reserved," if reserve else ""
+        kept = f" except the {reserve:,} reserved for interactive calls" if reserve else ""
         return DailyQuotaExceededError(
-            f"all {per_day:,} calls of 24 hours{kept} are used; "
-            f"the next is free at {reset_at:{_WHEN}}",
+            f"the daily quota of {per_day:,} calls{kept} is used up; "
+            f"the next call is possible at {reset_at:{_WHEN}}",
             per_day=per_day,
             reset_at=reset_at,
             retry_after=wait,
@@ -251,5 +251,5 @@ class LimiterState:
 
 
 def moment(wall: float) -> datetime:
-    """Return seconds since the epoch as an aware time."""
+    """Return seconds since the epoch as an aware UTC datetime."""
     return datetime.fromtimestamp(0, UTC) + timedelta(seconds=wall)

@@ -1,4 +1,4 @@
-"""The limits as values, and what a client needs of anything that enforces them."""
+"""The limits as values, and the protocols of permits, limiters and limit stores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gong_async.errors import ConfigurationError
 from gong_async.models._times import time_problem
 
 Priority = Literal["interactive", "bulk"]
-"""Who asks: somebody who waits for one answer, or a job that has time."""
+"""`interactive` calls get the next free slot before `bulk` calls."""
 
 
 def _aware(instance: object, attribute: Any, value: datetime | None) -> None:
@@ -24,130 +24,130 @@ def _aware(instance: object, attribute: Any, value: datetime | None) -> None:
 
 @frozen(kw_only=True)
 class Limits:
-    """What Gong allows a company: all its programs together, 3 calls a second and 10,000 a day.
+    """A company's API limits: 3 calls per second and 10,000 per day, for all programs together.
 
-    Gong's page: https://help.gong.io/docs/what-the-gong-api-provides
+    Source: https://help.gong.io/docs/what-the-gong-api-provides
 
     Raises:
-        ConfigurationError: a number cannot be meant.
+        ConfigurationError: a value is out of range.
     """
 
     per_second: float | None = field(default=3.0, validator=a_number(above=0, optional=True))
-    """Calls a second, the ceiling of the pace; None for no pace."""
+    """Ceiling of the rate, in calls per second; None for no rate limit."""
     per_day: int | None = field(
         default=10_000, validator=a_number(whole=True, above=0, optional=True)
     )
-    """Calls a day; None for no count."""
+    """Calls per day; None for no daily limit."""
     max_in_flight: int = field(default=16, validator=a_number(whole=True, above=0))
-    """Calls that may wait for their answer at the same time."""
+    """Concurrent calls at most."""
     headroom: float = field(default=0.02, validator=a_number(least=0, below=1))
-    """Share of the pace that is left unused at first: room for late and early arrivals."""
+    """Fraction of the rate that is left unused at first, to absorb network jitter."""
     learns: bool = field(default=True, validator=a_flag)
-    """Whether the pace goes closer to the ceiling while nothing is refused, and slower when
-    something is. False keeps it where `headroom` puts it."""
+    """Whether the rate adapts: closer to the ceiling while no call is throttled, slower when one
+    is. False keeps the rate that `headroom` sets."""
     reserve: int = field(default=0, validator=a_number(whole=True, least=0))
-    """Calls of the day that bulk calls leave to interactive ones."""
+    """Calls per day that only interactive calls may use."""
     reserved_share: float = field(default=0.0, validator=a_number(least=0, below=1))
-    """Share of each second that bulk calls leave to interactive ones."""
+    """Fraction of the rate that only interactive calls may use."""
     day_resets: datetime | None = field(default=None, validator=_aware)
-    """An instant at which Gong's day began, if you know it: the count then starts anew every 24
-    hours of that zone's wall clock. None counts the last 24 hours, which is right for any day."""
+    """An instant at which Gong's day began, if you know it: the count then restarts at that time
+    of day in its time zone. None counts the last 24 hours, which is always safe."""
 
     @property
     def interval(self) -> float:
-        """Seconds between two calls, as long as nothing was learned."""
+        """Seconds between two calls, before the rate adapts."""
         return 0.0 if self.per_second is None else 1.0 / (self.per_second * (1.0 - self.headroom))
 
 
 @frozen(kw_only=True)
 class Quota:
-    """How much of a company's limits is used, as far as this limiter knows."""
+    """Usage of a company's limits, as counted by the limiter."""
 
     used_today: int
-    """Requests that went out in the present day, refusals and repetitions included."""
+    """Requests sent in the current day, throttled requests and retries included."""
     left_today: int | None
-    """Requests left of the day; None without a limit."""
+    """Requests left in the current day; None without a daily limit."""
     resets_at: datetime | None
-    """When the day's count falls next; None if nothing was counted."""
+    """When the daily count next decreases; None if nothing was counted."""
     per_second: float | None
-    """The pace at present, in calls per second; None without one."""
+    """The current rate, in calls per second; None without a rate limit."""
     ceiling: float | None
-    """The pace's ceiling, in calls per second."""
+    """The rate's ceiling, in calls per second."""
     paused_until: datetime | None
-    """Until when a refusal by Gong holds every call; None if none does."""
+    """End of the pause after a 429; None without a pause."""
     waiting: Mapping[Priority, int] = field(factory=dict, hash=False)
-    """Calls that wait for a permit, by priority, of all that share these limits.
+    """Calls that wait for a permit, by priority, of all callers that share these limits.
 
-    Limits kept in the process count all its event loops. A `SQLiteLimitStore` or `RedisLimitStore`
-    also counts other processes, as they were a second or two ago. One that has died is forgotten:
-    in the file at once, in Redis after ten seconds. While Redis is unreachable, only this loop
-    counts.
+    A `MemoryLimitStore` counts all event loops of the process. A `SQLiteLimitStore` or
+    `RedisLimitStore` also counts other processes, with a delay of up to two seconds. A process
+    that died is dropped: from the file at once, from Redis after ten seconds. While Redis is
+    unreachable, only this event loop counts.
     """
     in_flight: int = 0
-    """Calls that are under way, of the same callers."""
+    """Calls in flight, of the same callers."""
 
 
 @frozen
 class PermitOutcome:
-    """How a turn ended. Times are on the limiter's steady clock."""
+    """How a permit was used. Times are on the limiter's monotonic clock."""
 
     sent_at: float
     probed: bool
     accepted: bool
     pause: float | None
-    """Seconds to hold everybody, if Gong's limit refused the request."""
+    """Seconds to pause all calls, if the request was throttled."""
 
 
 class Permit(Protocol):
-    """The right to send one request now. Given back when its block is left."""
+    """The right to send one request now; released when its `async with` block ends."""
 
     @property
     def waited(self) -> float:
-        """Seconds from asking until the turn was granted."""
+        """Seconds from `acquire` until the permit was granted."""
         ...
 
     def accepted(self) -> None:
-        """Tell that the request was not refused by Gong's limit."""
+        """Report that the request was not throttled."""
         ...
 
-    def refused(self, pause: float) -> None:
-        """Tell that Gong's limit refused the request: hold everybody for `pause` seconds."""
+    def throttled(self, pause: float) -> None:
+        """Report a 429: pause all calls for `pause` seconds."""
         ...
 
     def unused(self) -> None:
-        """Tell that no request went out after all."""
+        """Report that no request was sent."""
         ...
 
 
 class Limiter(Protocol):
-    """Whatever enforces the limits: in this process, on this host, or between hosts."""
+    """Grants permits within a company's limits."""
 
     def acquire(
         self, *, max_wait: float, priority: Priority = "interactive"
     ) -> AbstractAsyncContextManager[Permit]:
-        """Wait for the right to send one request: interactive calls first, then first come.
+        """Wait for a permit: interactive calls first, then in order of arrival.
 
         Args:
             max_wait: seconds that a pause after a 429 may delay this call; a longer pause raises.
-            priority: who asks.
+            priority: the call's priority.
 
         Raises:
-            DailyQuotaExceededError: the day's calls are used up, or what this priority may use.
+            DailyQuotaExceededError: no daily call is left for this priority.
             RateLimitError: a 429 of another call pauses all calls for longer than `max_wait`.
         """
         ...
 
     async def quota(self) -> Quota:
-        """Return what is used, what is left, and who waits."""
+        """Return the usage of the limits and the load."""
         ...
 
     def detach(self) -> None:
-        """Tell that the client is closed: its limits bind nobody any more."""
+        """Note that the client is closed: its limits no longer apply."""
         ...
 
 
 class LimitStore(Protocol):
-    """Where limits are kept: hands out the one limiter of a company."""
+    """Keeps the state of limits; returns the limiter of a company."""
 
     def limiter(self, company: str, limits: Limits) -> Limiter:
         """Return the limiter of `company`, which is an API origin and a key's fingerprint."""

@@ -117,7 +117,7 @@ async def test_while_it_waits_it_is_parked(
 
     assert parked.pid is not None
     assert parked.resume_at is not None
-    assert "calls of 24 hours" in (parked.reason or "")
+    assert "the daily quota of" in (parked.reason or "")
     assert seen[-1] in {"running", "finished"}
 
 

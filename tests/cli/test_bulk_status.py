@@ -145,7 +145,7 @@ def test_a_job_that_is_parked(invoke: Invoke, meetings: Meetings, snapshot: JobS
 
     reported = rows(invoke("bulk", "status", snapshot().id))
 
-    assert reported["state"].startswith("parked: all 10 calls of 24 hours are used")
+    assert reported["state"].startswith("parked: the daily quota of 10 calls is used up")
     assert reported["resumes"] == f"{snapshot().resume_at:%Y-%m-%d %H:%M:%S}Z, in 1 d 0 h"
 
 

@@ -44,19 +44,19 @@ _SUCCESSES = frozenset({200, 201, 202, 204})
 _MOST_KEPT = 20
 
 
-class _OpenTurn:
-    """A turn that costs nothing."""
+class _FreePermit:
+    """A permit without limits."""
 
     waited: float = 0.0
 
     def accepted(self) -> None:
-        """Take no note."""
+        """Do nothing."""
 
-    def refused(self, hold: float) -> None:
-        """Hold nobody: the next case has nothing to do with this one."""
+    def throttled(self, pause: float) -> None:
+        """Do nothing: the next case must not be paused."""
 
     def unused(self) -> None:
-        """Take no note."""
+        """Do nothing."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,7 +81,7 @@ class _Unlimited:
         self, *, max_wait: float, priority: Priority = "interactive"
     ) -> AbstractAsyncContextManager[Permit]:
         """Let everybody go."""
-        return _OpenTurn()
+        return _FreePermit()
 
     async def quota(self) -> Quota:
         """Return that nothing is counted."""

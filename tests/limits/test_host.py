@@ -300,7 +300,7 @@ async def test_what_is_known_to_be_hopeless_fails_ahead_of_the_queue(
     other = store.limiter("other", Limits(per_second=None))
     await take(limiter)
     async with other.acquire(max_wait=60) as permit:
-        permit.refused(3600)
+        permit.throttled(3600)
     errors: list[Exception] = []
     for known in (limiter, other):
         with pytest.raises((DailyQuotaExceededError, RateLimitError)) as caught:
@@ -330,7 +330,7 @@ async def test_an_answer_is_not_lost_with_the_file(store: SQLiteLimitStore) -> N
     async with permit:
         store.close()
         store.path.write_bytes(b"no database any more" * 1000)
-        permit.refused(1.0)
+        permit.throttled(1.0)
 
     with pytest.raises(ConfigurationError, match="damaged or foreign"):
         await limiter.quota()

@@ -110,7 +110,7 @@ async def play(callers: list[Caller], places: int) -> Judge:
                 if ending == "accepted":
                     permit.accepted()
                 elif ending == "refused":
-                    permit.refused(caller.pause)
+                    permit.throttled(caller.pause)
         finally:
             judge.see(loop.time(), ending, number, caller.pause)
 

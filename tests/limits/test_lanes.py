@@ -144,7 +144,7 @@ async def test_the_quota_tells_until_when_calls_are_held() -> None:
     """After a refusal there is a time in it, and when the day's count falls next."""
     limiter = MemoryLimiter(EVEN)
     async with limiter.acquire(max_wait=60) as permit:
-        permit.refused(30)
+        permit.throttled(30)
     quota = await limiter.quota()
 
     assert quota.paused_until is not None and quota.resets_at is not None

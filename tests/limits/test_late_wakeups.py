@@ -267,7 +267,7 @@ def test_time_that_gong_held_is_not_made_up_for() -> None:
 
     async def play() -> None:
         async with limiter.acquire(max_wait=60) as permit:
-            permit.refused(5)
+            permit.throttled(5)
         await saturate(limiter, grants, 10, flight=lambda: next(flights, 0.0))
 
     run(play(), lambda: 0.0)

@@ -46,7 +46,7 @@ async def refuse(limiter: Limiter, pause: float, *, after: float = 0.0) -> None:
     """Take a turn and let Gong refuse it."""
     async with limiter.acquire(max_wait=PATIENCE) as permit:
         await asyncio.sleep(after)
-        permit.refused(pause)
+        permit.throttled(pause)
 
 
 @pytest.mark.looptime

@@ -23,7 +23,7 @@ SHORTENED = (0.0, 1.2, 2.0, 3.0)
 
 def refuse(making_up: MakingUp, now: float) -> bool:
     """Let a call be refused right after a shortened gap."""
-    return making_up.refused(now, now - 0.1, [now - 2, now - 0.8, now - 0.1], 1.0)
+    return making_up.throttled(now, now - 0.1, [now - 2, now - 0.8, now - 0.1], 1.0)
 
 
 def is_on(making_up: MakingUp, now: float) -> bool:
@@ -36,7 +36,7 @@ def test_a_refusal_shortly_after_a_shortened_gap_stops_it(sent_at: float) -> Non
     """The call after the gap, or one of the next second: the rate is not to blame."""
     making_up = MakingUp()
 
-    assert making_up.refused(3.2, sent_at, SHORTENED, 1.0)
+    assert making_up.throttled(3.2, sent_at, SHORTENED, 1.0)
 
     assert not is_on(making_up, 3.2 + HALF_HOUR - 1)
     assert is_on(making_up, 3.2 + HALF_HOUR)
@@ -47,9 +47,9 @@ def test_any_other_refusal_is_the_rates(sent_at: float) -> None:
     """A call before the shortened gap, or long after it, or without one."""
     making_up = MakingUp()
 
-    assert not making_up.refused(3.2, sent_at, SHORTENED, 1.0)
-    assert not making_up.refused(3.2, 3.0, (0.0, 1.0, 2.2, 3.2), 1.0)
-    assert not making_up.refused(3.2, 3.0, (), 1.0)
+    assert not making_up.throttled(3.2, sent_at, SHORTENED, 1.0)
+    assert not making_up.throttled(3.2, 3.0, (0.0, 1.0, 2.2, 3.2), 1.0)
+    assert not making_up.throttled(3.2, 3.0, (), 1.0)
     assert is_on(making_up, 3.2)
 
 
@@ -58,15 +58,15 @@ def test_calls_under_way_when_it_stops_show_nothing() -> None:
     making_up = MakingUp()
     assert refuse(making_up, 10.0)
 
-    assert making_up.refused(10.1, 9.95, (), 1.0)
-    assert not making_up.refused(12.0, 11.9, SHORTENED, 1.0)
+    assert making_up.throttled(10.1, 9.95, (), 1.0)
+    assert not making_up.throttled(12.0, 11.9, SHORTENED, 1.0)
 
 
 def test_it_begins_again_half_an_hour_after_the_last_refusal() -> None:
     """A server that refuses calls anyway is not asked for more."""
     making_up = MakingUp()
     refuse(making_up, 10.0)
-    making_up.refused(1000.0, 999.0, (), 1.0)
+    making_up.throttled(1000.0, 999.0, (), 1.0)
 
     assert not is_on(making_up, 999.0 + HALF_HOUR)
     assert is_on(making_up, 1000.0 + HALF_HOUR)
@@ -122,7 +122,7 @@ def test_only_a_server_that_counts_single_gaps_stops_it(algorithm: AlgorithmName
             async with limiter.acquire(max_wait=math.inf) as permit:
                 if wait := server.admit(loop.time()):
                     refused += 1
-                    permit.refused(policy.after_refusal(max(1, math.ceil(wait)), 1))
+                    permit.throttled(policy.after_refusal(max(1, math.ceil(wait)), 1))
                 else:
                     permit.accepted()
 

@@ -30,7 +30,7 @@ def accept_for(rate: AdaptiveRate, seconds: float, start: float) -> float:
 
 def refuse(rate: AdaptiveRate, now: float) -> float:
     """Let one call be refused with a hold of a second; return the time after it."""
-    rate.refused(now + 0.1, now)
+    rate.throttled(now + 0.1, now)
     return now + 1.2
 
 
@@ -51,7 +51,7 @@ def test_no_course_of_events_takes_the_pace_above_its_ceiling(
         if answer == "yes":
             rate.accepted(now, now, calls=30)
         else:
-            rate.refused(now, now)
+            rate.throttled(now, now)
         intervals.append(rate.interval)
 
     assert min(intervals) > 1 / ceiling
@@ -97,11 +97,11 @@ def test_refusals_of_calls_sent_before_the_change_count_once() -> None:
     """Sixteen calls of one burst that are all refused say the same thing, once."""
     rate = new_rate()
     now = accept_for(rate, 5, 0)
-    rate.refused(now + 0.1, now)
+    rate.throttled(now + 0.1, now)
     after_one = rate.interval
 
     for _ in range(15):
-        rate.refused(now + 0.2, now)
+        rate.throttled(now + 0.2, now)
 
     assert rate.interval == after_one
 

@@ -63,7 +63,7 @@ async def call_for(
                 (refused if wait else accepted).append(loop.time() - start)
                 await asyncio.sleep(ONE_WAY)
                 if wait:
-                    permit.refused(policy.after_refusal(max(1, math.ceil(wait)), 1))
+                    permit.throttled(policy.after_refusal(max(1, math.ceil(wait)), 1))
                 else:
                     permit.accepted()
 

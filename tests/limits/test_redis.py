@@ -65,7 +65,7 @@ async def call(
         if refused is None:
             permit.accepted()
         else:
-            permit.refused(refused)
+            permit.throttled(refused)
     return at
 
 

@@ -60,7 +60,7 @@ async def test_a_company_that_is_held_does_not_slow_another() -> None:
     store = MemoryLimitStore()
     held, free = store.limiter("A", EVEN), store.limiter("B", EVEN)
     async with held.acquire(max_wait=60) as permit:
-        permit.refused(86_400)
+        permit.throttled(86_400)
     times = [await take(free) for _ in range(3)]
 
     assert times == pytest.approx([0, 1, 2])

@@ -1,4 +1,4 @@
-"""One company's limits in Redis, as one event loop sees them."""
+"""The Redis backend of one company's limits, for one event loop."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gong_async.limits.day import DayRule
 from gong_async.limits.load import NO_LOAD, Heartbeat, Report
 from gong_async.limits.queue import Queue
 from gong_async.limits.redis.connection import Link
-from gong_async.limits.redis.reply import KnownDay, Reply, read_pace
+from gong_async.limits.redis.reply import KnownDay, Reply, read_rate
 from gong_async.limits.state import LimiterState
 from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 
-_LONGEST_SLEEP_ALONE = 3.0
+_LONGEST_LOCAL_SLEEP = 3.0
 _TRIES_TO_LEARN = 4
 
 
@@ -38,7 +38,7 @@ class RedisLinks(Protocol):
 
 
 class RedisCompany(Protocol):
-    """One company's limits as its limiter knows them."""
+    """What the backend needs of its limiter."""
 
     limits: Limits
 
@@ -54,7 +54,7 @@ class RedisCompany(Protocol):
 
     @property
     def expected_processes(self) -> int:
-        """How many processes share the limits while Redis is away."""
+        """How many processes share the limits while Redis is unreachable."""
         ...
 
 
@@ -69,25 +69,25 @@ def _heartbeat(backend: RedisBackend) -> Heartbeat:
 
 @define(eq=False)
 class RedisBackend:
-    """Asks the script for slots, and keeps to a share of the limits while Redis is away."""
+    """Gets slots from the Lua script; enforces a fraction of the limits while Redis is down."""
 
     limiter: RedisCompany
     queue: Queue
     loop: asyncio.AbstractEventLoop
     report: Report = field(factory=Report, init=False)
-    """How many calls the loop has; its name is the loop's in Redis."""
+    """The loop's load; the report's name identifies the loop in Redis."""
     state: LimiterState = field(init=False, default=Factory(_mirror, takes_self=True))
-    """What Redis last told. Both its clocks are that of the Redis server."""
-    alone: LimiterState | None = field(default=None, init=False)
-    """In force while Redis is away."""
+    """The state that Redis last returned. Both its clocks are that of the Redis server."""
+    local: LimiterState | None = field(default=None, init=False)
+    """The state in force while Redis is unreachable."""
     offset: float = field(init=False)
-    """Added to the loop's time it is that of the Redis server."""
+    """Added to the loop's time it is the Redis server's time."""
     version: int = field(default=0, init=False)
-    _way: float = field(default=float("inf"), init=False)
-    """Seconds that the offset may be wrong: half the way of the best answer."""
+    _offset_error: float = field(default=float("inf"), init=False)
+    """Seconds that the offset may be wrong: half the round trip of the fastest reply."""
     _accepted: int = field(default=0, init=False)
     _uncounted: int = field(default=0, init=False)
-    _back: str = field(default="", init=False)
+    _probe_result: str = field(default="", init=False)
     _heartbeat: Heartbeat = field(default=Factory(_heartbeat, takes_self=True), init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -98,18 +98,18 @@ class RedisBackend:
         return self.loop.time()
 
     def begin(self, now: float, priority: Priority, max_wait: float, *, free: bool) -> None:
-        """Raise at once, ahead of any queue, what the queue could only lead to."""
+        """Raise at once the errors that waiting in the queue could only delay."""
         now += self.offset
-        (self.alone or self.state).check(now, now, priority, max_wait)
+        (self.local or self.state).check(now, now, priority, max_wait)
 
     def server_now(self) -> float:
-        """Return the time of the Redis server, as far as it is known."""
+        """Return the estimated time of the Redis server."""
         return self.loop.time() + self.offset
 
     async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
-        """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
+        """Take the next permit: 0 and whether it is a probe; or the seconds until the next try."""
         self._heartbeat.count()
-        # The script counts what it grants, so its answer must not be lost with a cancelled call.
+        # The script counts what it grants, so its reply must not be lost with a cancelled call.
         asking = self.loop.create_task(self._run("ask", priority))
         try:
             reply = await asyncio.shield(asking)
@@ -120,51 +120,51 @@ class RedisBackend:
             self.link.later(self._undo(asking))
             raise
         if reply is None:
-            return self._ask_alone(priority, max_wait)
+            return self._ask_local(priority, max_wait)
         self.state.check(reply.now, reply.now, priority, max_wait)
         return max(reply.wait, 0.001), False
 
     def undo(self, *, probes: bool) -> None:
-        """Take back a turn that was granted to a call that was cancelled: nothing goes out."""
+        """Take back a permit whose call was cancelled before it sent anything."""
         self.link.later(self._take_back())
 
     async def settle(self, settlement: PermitOutcome) -> None:
-        """Take note of how a turn ended; a refusal is told to everybody at once."""
+        """Record how a permit was used; a 429 is sent to Redis at once."""
         sent_at = settlement.sent_at + self.offset
-        if self.alone is not None:
-            self.alone.settle(self.server_now(), evolve(settlement, sent_at=sent_at))
+        if self.local is not None:
+            self.local.settle(self.server_now(), evolve(settlement, sent_at=sent_at))
             if settlement.probed or settlement.pause is not None:
                 self.queue.wake()
         elif settlement.accepted and settlement.pause is None:
             rate = self.state.rate
             self._accepted += rate is not None and sent_at >= (rate.changed_at or sent_at)
         if settlement.probed:
-            self._back = "1" if settlement.accepted else "0"
+            self._probe_result = "1" if settlement.accepted else "0"
         if settlement.pause is not None:
             self._pause(settlement.pause)
-            await asyncio.shield(self.link.later(self._refuse(settlement.pause, sent_at)))
+            await asyncio.shield(self.link.later(self._publish_429(settlement.pause, sent_at)))
         elif settlement.probed:
             await asyncio.shield(self.link.later(self._look()))
 
     async def quota(self) -> Quota:
-        """Return what is used, what is left, and who waits: only here while Redis is away."""
+        """Return the usage of the limits and the load: of this loop only while Redis is down."""
         # redis-py loses a cancellation that comes while it sends.
         reply = await asyncio.shield(self.link.later(self._run("look")))
         now, others = self.server_now(), NO_LOAD if reply is None else reply.others
-        return (self.alone or self.state).quota(now, now, self.queue.load + others)
+        return (self.local or self.state).quota(now, now, self.queue.load + others)
 
     def publish(self) -> None:
-        """Tell the others who waits here."""
+        """Publish the load of this loop."""
         link = self.limiter.store.open_link
         if link is None:
-            # The share was closed, and is not opened for this: the last report expires.
+            # The store was closed, and is not opened for this: the last report expires.
             self.report.take(self.now())
             return
         link.later(self._run("look"))
 
     @property
     def link(self) -> Link:
-        """The loop's way to Redis; another one after the share was closed."""
+        """The loop's connection to Redis; a new one after the store was closed."""
         return self.limiter.store.link
 
     @property
@@ -172,12 +172,12 @@ class RedisBackend:
         return self.limiter.limits
 
     async def _run(self, action: str, priority: Priority = "bulk", *more: str) -> Reply | None:
-        """Run the script, and note what it says; None while Redis is away."""
+        """Run the script and apply its reply; None while Redis is unreachable."""
         limits, state = self._limits, self.state
         state.limits = limits
         epoch = "" if state.rate is None else _epoch(state.rate)
-        handed = (self._accepted, self._uncounted, self._back)
-        self._accepted, self._uncounted, self._back = 0, 0, ""
+        sent = (self._accepted, self._uncounted, self._probe_result)
+        self._accepted, self._uncounted, self._probe_result = 0, 0, ""
         load = self.report.take(self.now())
         rule = DayRule(limits.day_resets)
         args = [
@@ -191,10 +191,10 @@ class RedisBackend:
             repr(limits.reserved_share),
             "" if rule.resets is None else f"{rule.gone(self.server_now()):.6f}",
             str(self.version),
-            str(handed[0]),
+            str(sent[0]),
             epoch,
-            str(handed[1]),
-            handed[2],
+            str(sent[1]),
+            sent[2],
             f"{state.paused_until or 0:.6f}",
             "" if load is None else f"{load.interactive} {load.bulk} {load.in_flight}",
             *more,
@@ -202,40 +202,40 @@ class RedisBackend:
         before = self.loop.time()
         answer = await self.link.run(self.limiter.keys, args)
         if answer is None:
-            # Handed in with the next answer. Accepted calls are no loss: there are always more.
-            self._uncounted += handed[1]
-            self._back = self._back or handed[2]
+            # Sent again with the next run. Losing accepted calls is harmless: more will come.
+            self._uncounted += sent[1]
+            self._probe_result = self._probe_result or sent[2]
             return None
         reply = Reply.read(answer)
         self._set_clock(reply.now, before, self.loop.time())
         self._note(reply)
-        if reply.teach and limits.learns:
-            self.link.later(self._teach(reply.accepted))
+        if reply.learn_now and limits.learns:
+            self.link.later(self._learn_accepted(reply.accepted))
         return reply
 
-    def _set_clock(self, reported: float, asked: float, heard: float) -> None:
-        """Learn the server's time from the answers that took least, or if it has jumped."""
-        way, offset = (heard - asked) / 2, reported - (asked + heard) / 2
-        if way <= self._way or abs(offset - self.offset) > way + self._way:
-            self.offset, self._way = offset, way
-        self._way += 0.02 * way  # what was exact once is not for ever
+    def _set_clock(self, reported: float, sent: float, received: float) -> None:
+        """Estimate the server's time from the fastest replies, or when its clock has jumped."""
+        error, offset = (received - sent) / 2, reported - (sent + received) / 2
+        if error <= self._offset_error or abs(offset - self.offset) > error + self._offset_error:
+            self.offset, self._offset_error = offset, error
+        self._offset_error += 0.02 * error  # clocks drift: an estimate does not stay exact
 
     def _note(self, reply: Reply) -> None:
         state = self.state
-        self.alone = None
-        state.paused_until = reply.held or None
+        self.local = None
+        state.paused_until = reply.paused_until or None
         state.day = KnownDay(DayRule(self._limits.day_resets), reply.used, reply.oldest)
         if (
             reply.rate
-            and (rate := read_pace(reply.rate))
+            and (rate := read_rate(reply.rate))
             and rate.ceiling == state.limits.per_second
         ):
             if state.rate is None or rate.changed_at != state.rate.changed_at:
                 self._accepted = 0
             state.rate, self.version = rate, reply.version
         elif not reply.version and self.version:
-            self.version = 0  # Redis has lost its keys; what is known here shall not be lost
-            self.link.later(self._teach(0))
+            self.version = 0  # Redis has lost its keys: restore the rate from this process
+            self.link.later(self._learn_accepted(0))
         else:
             self.version = reply.version
 
@@ -256,7 +256,7 @@ class RedisBackend:
         await self._run("undo")
         self.queue.wake()
 
-    async def _refuse(self, pause: float, sent_at: float) -> None:
+    async def _publish_429(self, pause: float, sent_at: float) -> None:
         reply = await self._run("refuse", "bulk", repr(pause))
         self.queue.wake()
         for _ in range(_TRIES_TO_LEARN):
@@ -265,13 +265,13 @@ class RedisBackend:
             rate = AdaptiveRate.restored(self.state.rate.snapshot())
             if reply.accepted:
                 rate.accepted(reply.now, reply.now, reply.accepted)
-            rate.refused(reply.now, sent_at)
+            rate.throttled(reply.now, sent_at)
             reply = await self._learn(rate, reply.accepted)
             if reply is not None and reply.state == "ok":
                 return
 
-    async def _teach(self, accepted: int) -> None:
-        """Feed the accepted calls of everybody into the pace."""
+    async def _learn_accepted(self, accepted: int) -> None:
+        """Feed the accepted calls of all processes into the rate."""
         if self.state.rate is None:
             return
         rate = AdaptiveRate.restored(self.state.rate.snapshot())
@@ -281,23 +281,23 @@ class RedisBackend:
         await self._learn(rate, accepted)
 
     async def _learn(self, rate: AdaptiveRate, accepted: int) -> Reply | None:
-        kept = json.dumps(rate.snapshot())
-        reported = (kept, repr(rate.interval), _epoch(rate), str(accepted))
-        reply = await self._run("learn", "bulk", *reported)
+        snapshot = json.dumps(rate.snapshot())
+        learned = (snapshot, repr(rate.interval), _epoch(rate), str(accepted))
+        reply = await self._run("learn", "bulk", *learned)
         if reply is not None and reply.state == "ok" and reply.version >= self.version:
             self.state.rate, self.version = rate, reply.version
         return reply
 
-    def _ask_alone(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
+    def _ask_local(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
         now = self.server_now()
-        state = self.alone = self.alone or self._make_alone(now)
+        state = self.local = self.local or self._make_local(now)
         if wait := state.wait(now, now, priority, max_wait):
-            return min(wait, _LONGEST_SLEEP_ALONE), False
+            return min(wait, _LONGEST_LOCAL_SLEEP), False
         self._uncounted += 1
         return 0.0, state.take(now, now, priority)
 
-    def _make_alone(self, now: float) -> LimiterState:
-        """Return a gate for a process without Redis: a share of the pace, and of what is left."""
+    def _make_local(self, now: float) -> LimiterState:
+        """Return the state for a process without Redis: a fraction of the rate and of the day."""
         limits, processes = self._limits, self.limiter.expected_processes
         if limits.per_second is not None:
             limits = evolve(limits, per_second=limits.per_second / processes)
@@ -307,11 +307,11 @@ class RedisBackend:
         day = KnownDay(DayRule(limits.day_resets), reported, oldest, processes=processes)
         state = LimiterState(limits, day=day, paused_until=self.state.paused_until)
         if state.rate is not None:
-            # All processes lose Redis at the same moment, and must not all begin at it.
+            # All processes lose Redis at the same moment, and must not all start at once.
             state.next_slot = now + random.random() * state.rate.interval  # noqa: S311
         return state
 
 
 def _epoch(rate: AdaptiveRate) -> str:
-    """Name the time since the pace changed: calls accepted before say nothing about it."""
+    """Identify the time since the rate changed: earlier calls say nothing about it."""
     return "" if rate.changed_at is None else repr(rate.changed_at)

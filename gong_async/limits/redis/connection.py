@@ -1,4 +1,4 @@
-"""The way to Redis from one event loop: connections, the script, and what to do when it is away."""
+"""The connection of one event loop to Redis: runs the script and detects outages."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ TIMEOUT = 1.0
 """Seconds that Redis may take for an answer."""
 
 _CONNECTIONS = 8
-_LOOK_EVERY = 3.0
+_CHECK_EVERY = 3.0
 
 _log = logging.getLogger("gong_async")
 
 
 def load_redis(what: str = "limits shared over Redis") -> None:
-    """Import the library.
+    """Import redis-py.
 
     Raises:
         ConfigurationError: it is not installed.
@@ -45,10 +45,10 @@ def load_redis(what: str = "limits shared over Redis") -> None:
 
 
 def check_url(url: Secret) -> None:
-    """Read the URL of a Redis server.
+    """Validate the URL of a Redis server.
 
     Raises:
-        ConfigurationError: it cannot be read. What it holds is not shown: that may be a password.
+        ConfigurationError: it is invalid. The message leaves it out: it may contain a password.
     """
     from redis.asyncio.connection import parse_url  # noqa: PLC0415 - belongs to an extra
 
@@ -58,17 +58,17 @@ def check_url(url: Secret) -> None:
     except ValueError:
         readable = False
     if not readable:
-        msg = "the Redis URL cannot be read; expected redis://, rediss:// or unix:// with a host"
+        msg = "the Redis URL is invalid; expected redis://, rediss:// or unix:// with a host"
         raise ConfigurationError(msg)
 
 
 def make_client(url: Secret, timeout: float) -> Any:
-    """Return a client with connections of its own, which never repeats a command by itself."""
+    """Return a client with connections of its own that never retries a command."""
     from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - belongs to an extra
     from redis.asyncio.retry import Retry  # noqa: PLC0415
     from redis.backoff import NoBackoff  # noqa: PLC0415
 
-    # A script that was run and whose answer was lost would be run, and counted, again.
+    # A retry after a lost reply would run the script, and count its grant, twice.
     pool = BlockingConnectionPool.from_url(
         url.reveal(),
         max_connections=_CONNECTIONS,
@@ -83,7 +83,7 @@ def make_client(url: Secret, timeout: float) -> Any:
 
 
 def _our_name() -> dict[str, Any]:
-    """Return what connections call themselves; unless told, they look for it on the disk."""
+    """Return the client name of connections; without it, redis-py reads it from the disk."""
     try:
         driver = import_module("redis.driver_info")
     except ImportError:
@@ -93,47 +93,47 @@ def _our_name() -> dict[str, Any]:
 
 @define(eq=False)
 class Notice:
-    """Says once that Redis is away, and once that it is back, for all loops and companies."""
+    """Logs once that Redis is unreachable, and once that it is back, for all event loops."""
 
     away: bool = False
 
     def lost(self, problem: str) -> None:
-        """Note that Redis did not answer."""
+        """Record that Redis did not respond."""
         if not self.away:
             self.away = True
             _log.warning(
-                "Redis does not answer (%s); until it does, this process keeps to its own share "
+                "Redis is unreachable (%s); until it is back, this process uses only its fraction "
                 "of Gong's limits",
                 problem,
             )
 
     def found(self) -> None:
-        """Note that Redis answered."""
+        """Record that Redis responded."""
         if self.away:
             self.away = False
-            _log.info("Redis answers again; Gong's limits are shared again")
+            _log.info("Redis is reachable again; Gong's limits are shared again")
 
 
 @define(eq=False)
 class Link:
-    """Runs the script. When Redis is away it says so, and looks for it now and then."""
+    """Runs the script. While Redis is unreachable it fails fast and pings Redis now and then."""
 
     client: Any
     owned: bool
     timeout: float
     notice: Notice
     away: bool = field(default=False, init=False)
-    _look_at: float = field(default=0.0, init=False)
-    _looking: bool = field(default=False, init=False)
+    _check_at: float = field(default=0.0, init=False)
+    _checking: bool = field(default=False, init=False)
     _tasks: set[asyncio.Task[Any]] = field(factory=set, init=False)
 
     async def run(self, keys: list[str], args: list[str]) -> list[Any] | None:
-        """Run the script once; None if Redis is away. Never raises for what Redis does."""
+        """Run the script once; None if Redis is unreachable. Never raises an error of Redis."""
         if self.away:
-            self._look()
+            self._check()
             return None
         problem = ""
-        # A connection that was found dead is no reason to do without Redis: a second may live.
+        # A dead connection does not prove that Redis is down: a second one may work.
         for _ in range(2):
             answer, problem = await self._try(keys, args)
             if not problem:
@@ -145,15 +145,15 @@ class Link:
         return None
 
     def later(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Do `work` beside the calls."""
+        """Run `work` in the background."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def aclose(self) -> None:
-        """Finish what is done beside the calls and close the connections that are ours."""
-        if self._looking:
+        """Finish the background tasks and close the connections that are ours."""
+        if self._checking:
             for task in self._tasks:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -161,7 +161,7 @@ class Link:
             await self.client.aclose()
 
     async def _try(self, keys: list[str], args: list[str]) -> tuple[list[Any], str]:
-        """Return what the script answers, or the kind of error."""
+        """Return the reply of the script, or the type of the error."""
         from redis.exceptions import NoScriptError, RedisError  # noqa: PLC0415
 
         try:
@@ -171,18 +171,18 @@ class Link:
                 except NoScriptError:
                     return await self.client.eval(SCRIPT, len(keys), *keys, *args), ""
         except (RedisError, OSError) as error:
-            # Only the kind of error is told: what it says may hold a host, a user, a command.
+            # Only the type: the message may contain a host, a user or a command.
             return [], type(error).__name__
 
     def _lost(self, problem: str) -> None:
         self.away = True
-        self._look_at = asyncio.get_running_loop().time() + _LOOK_EVERY
+        self._check_at = asyncio.get_running_loop().time() + _CHECK_EVERY
         self.notice.lost(problem)
 
-    def _look(self) -> None:
-        """See whether Redis is back, but let nobody wait for it."""
-        if not self._looking and asyncio.get_running_loop().time() >= self._look_at:
-            self._looking = True
+    def _check(self) -> None:
+        """Check in the background whether Redis is back."""
+        if not self._checking and asyncio.get_running_loop().time() >= self._check_at:
+            self._checking = True
             self.later(self._ping())
 
     async def _ping(self) -> None:
@@ -194,6 +194,6 @@ class Link:
             self.away = False
             self.notice.found()
         except (RedisError, OSError):
-            self._look_at = asyncio.get_running_loop().time() + _LOOK_EVERY
+            self._check_at = asyncio.get_running_loop().time() + _CHECK_EVERY
         finally:
-            self._looking = False
+            self._checking = False

@@ -1,4 +1,4 @@
-"""The limits of a company for any number of processes on any number of hosts, over Redis."""
+"""The limit store in Redis, for any number of processes on any number of hosts."""
 
 from __future__ import annotations
 
@@ -31,42 +31,42 @@ from gong_async.limits.types import Limits
 
 @define(eq=False)
 class RedisLimiter(QueuedLimiter):
-    """Enforces one company's limits together with everybody who uses the same Redis."""
+    """Enforces one company's limits over all processes that use the same Redis."""
 
     store: RedisLimitStore = field(kw_only=True)
     company: str = field(kw_only=True)
 
     @property
     def keys(self) -> list[str]:
-        """The company's keys. In a cluster the part in braces keeps them in one place."""
+        """The company's keys. The part in braces keeps them in one slot of a cluster."""
         tag = self.company.replace("{", "(").replace("}", ")")
         return [f"gong:{{{tag}}}:{name}" for name in ("gate", "line", "day", "crowd")]
 
     @property
     def expected_processes(self) -> int:
-        """How many processes share the limits while nobody can count them."""
+        """How many processes share the limits while Redis is unreachable."""
         return self.store.expected_processes
 
     def make_backend(self, queue: Queue) -> LimitBackend:
-        """Return a keeper for the running loop."""
+        """Return a backend for the running loop."""
         return RedisBackend(self, queue, asyncio.get_running_loop())
 
 
 class RedisLimitStore:
-    """Keeps the limits in Redis, for every process of every host that names the same server.
+    """Keeps the limits in Redis, for all processes of all hosts that use the same server.
 
-    Slots are booked ahead on the clock of the Redis server. While Redis is away, each process goes
-    on at its share of the pace; a warning says so once, to the logger `gong_async`.
+    Slots are reserved ahead on the clock of the Redis server. While Redis is unreachable, each
+    process continues at its fraction of the rate; the logger `gong_async` gets one warning.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`. It may hold a password, and is never shown.
+        url: `redis://`, `rediss://` or `unix://`. It may contain a password, and is never shown.
         client: a `redis.asyncio` client of your own in place of `url`, for one event loop. It is
             used as it is and never closed.
-        expected_processes: how many processes share the limits, for the time when Redis is away.
-        timeout: seconds that Redis may take for an answer.
+        expected_processes: how many processes share the limits; used while Redis is unreachable.
+        timeout: seconds to wait for a reply of Redis.
 
     Raises:
-        ConfigurationError: the extra `redis` is not installed, or one of these cannot work.
+        ConfigurationError: the extra `redis` is not installed, or an argument is invalid.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class RedisLimitStore:
         timeout: float = TIMEOUT,
     ) -> None:
         if (url is None) == (client is None):
-            msg = "RedisShare needs either a url or a client, and not both"
+            msg = "RedisLimitStore needs either a url or a client, not both"
             raise ConfigurationError(msg)
         processes = number("expected_processes", expected_processes, whole=True, least=1)
         timeout = number("timeout", timeout)
@@ -101,7 +101,7 @@ class RedisLimitStore:
         self._mutex = threading.Lock()
 
     def limiter(self, company: str, limits: Limits) -> RedisLimiter:
-        """Return the limiter of `company`; nobody needs to say when it is not used any more."""
+        """Return the limiter of `company`; it is dropped when it is no longer referenced."""
         with self._mutex:
             known = self._limiters.get(company)
             if known is not None:
@@ -112,12 +112,12 @@ class RedisLimitStore:
 
     @property
     def link(self) -> Link:
-        """The running loop's way to Redis. Connections are made when they are first used."""
+        """The running loop's connection to Redis, opened when it is first used."""
         key = (os.getpid(), asyncio.get_running_loop())
         link = self._links.get(key)
         if link is None:
-            for gone in [(pid, loop) for pid, loop in list(self._links) if loop.is_closed()]:
-                self._links.pop(gone, None)
+            for closed in [(pid, loop) for pid, loop in list(self._links) if loop.is_closed()]:
+                self._links.pop(closed, None)
             owned = self._url is not None
             client = make_client(self._url, self._timeout) if self._url else self._client
             link = self._links[key] = Link(client, owned, self._timeout, self._notice)
@@ -125,13 +125,13 @@ class RedisLimitStore:
 
     @property
     def open_link(self) -> Link | None:
-        """The running loop's way to Redis if there is one already."""
+        """The running loop's connection to Redis, if there is one."""
         return self._links.get((os.getpid(), asyncio.get_running_loop()))
 
     async def aclose(self) -> None:
-        """Close the running loop's connections. If they are needed again, there will be new ones.
+        """Close the running loop's connections; the next call opens new ones.
 
-        A client that was handed in stays open.
+        A `client` of your own stays open.
         """
         link = self._links.pop((os.getpid(), asyncio.get_running_loop()), None)
         if link is not None:

@@ -1,4 +1,4 @@
-"""The day's count and the load of each process, as rows of the shared file."""
+"""The daily count and the load of each queue, as rows of the limits file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ADD = (
 
 @define
 class StoredDay:
-    """A day's count whose minutes are rows."""
+    """The daily count, with a row for each minute."""
 
     connection: Connection
     company: str
@@ -37,15 +37,15 @@ class StoredDay:
     falls: float = 0.0
 
     def renew(self, now: float) -> None:
-        """Forget the minutes that do not count any more."""
-        self._look()
-        gone = self.rule.gone(now)
-        if self.oldest is not None and self.oldest <= gone:
-            self._run("DELETE FROM minute WHERE key = ? AND began <= ?", gone)
+        """Delete the minutes that no longer count."""
+        self._read_ends()
+        expired = self.rule.gone(now)
+        if self.oldest is not None and self.oldest <= expired:
+            self._run("DELETE FROM minute WHERE key = ? AND began <= ?", expired)
             self._recount()
         if self.latest is not None and self.latest > now + MINUTE:
-            # The clock was set back. Counted as of now these calls are gone a day from now,
-            # whatever the clock had shown.
+            # The clock was set back. Counted as of now, these calls expire a day from now,
+            # whatever the clock showed before.
             ahead = self._run("SELECT sum(calls) FROM minute WHERE key = ? AND began > ?", now)
             self._run("DELETE FROM minute WHERE key = ? AND began > ?", now)
             self._run(_ADD, now, ahead)
@@ -53,7 +53,7 @@ class StoredDay:
         self.falls = self.rule.falls_at(now, self.oldest)
 
     def used(self, now: float) -> int:
-        """Return the calls of the present day; once it has fallen, the last count says nothing."""
+        """Return the calls of the current day; 0 once the last count has expired."""
         return self.count if now < self.falls else 0
 
     def add(self, now: float) -> None:
@@ -65,22 +65,22 @@ class StoredDay:
         self.count += 1
 
     def take_back(self, now: float) -> None:
-        """Count one call less."""
+        """Uncount one call."""
         if self.latest is not None:
             self._run(_ADD, self.latest, -1)
             self.count -= 1
 
     def falls_at(self, now: float) -> float:
-        """Return when the count falls next."""
+        """Return when the count next decreases."""
         return self.falls
 
-    def _look(self) -> None:
+    def _read_ends(self) -> None:
         self.oldest, self.latest = self.connection.execute(
             _ENDS, (self.company, self.company)
         ).fetchone()
 
     def _recount(self) -> None:
-        self._look()
+        self._read_ends()
         self.count = self._run("SELECT sum(calls) FROM minute WHERE key = ?") or 0
 
     def _run(self, statement: str, *values: Any) -> Any:
@@ -88,12 +88,9 @@ class StoredDay:
         return row[0] if row else None
 
 
-if TYPE_CHECKING:
-    from gong_async._storage.database import Connection
-
-_TELL = "INSERT OR REPLACE INTO crowd VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_LEAVE = "DELETE FROM crowd WHERE key = ? AND name = ?"
-_FORGET = "DELETE FROM crowd WHERE written NOT BETWEEN ? AND ?"
+_PUBLISH = "INSERT OR REPLACE INTO crowd VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_REMOVE = "DELETE FROM crowd WHERE key = ? AND name = ?"
+_EXPIRE = "DELETE FROM crowd WHERE written NOT BETWEEN ? AND ?"
 _OTHERS = (
     "SELECT name, pid, namespace, interactive, bulk, in_flight FROM crowd "
     "WHERE key = ? AND name <> ?"
@@ -102,37 +99,37 @@ _OTHERS = (
 
 @define
 class StoredLoad:
-    """A company's calls, a row for each queue that has any."""
+    """A company's load, with a row for each queue that has calls."""
 
     connection: Connection
     company: str
 
     def publish(self, name: str, load: Load, now: float) -> None:
-        """Write down how many are in the queue `name`; an empty queue has no row."""
-        self._forget(now)
+        """Store the load of the queue `name`; an empty queue has no row."""
+        self._expire(now)
         if load == NO_LOAD:
-            self._leave(name)
+            self._remove(name)
             return
         counts = (load.interactive, load.bulk, load.in_flight)
         row = (self.company, name, os.getpid(), namespace(), *counts, now)
-        self.connection.execute(_TELL, row)
+        self.connection.execute(_PUBLISH, row)
 
     def others(self, name: str, now: float) -> Load:
-        """Return how many are in all queues but `name`; those of the dead do not count."""
-        self._forget(now)
+        """Return the load of all queues except `name`, without those of dead processes."""
+        self._expire(now)
         total = NO_LOAD
         for other, pid, space, *counts in self.connection.execute(
             _OTHERS, (self.company, name)
         ).fetchall():
             if is_gone(pid, space):
-                self._leave(other)
+                self._remove(other)
             else:
                 total += Load(*counts)
         return total
 
-    def _leave(self, name: str) -> None:
-        self.connection.execute(_LEAVE, (self.company, name))
+    def _remove(self, name: str) -> None:
+        self.connection.execute(_REMOVE, (self.company, name))
 
-    def _forget(self, now: float) -> None:
-        # What is later than now was written before the machine was started anew.
-        self.connection.execute(_FORGET, (now - FORGOTTEN, now))
+    def _expire(self, now: float) -> None:
+        # Times in the future were written before the machine rebooted.
+        self.connection.execute(_EXPIRE, (now - FORGOTTEN, now))

@@ -1,4 +1,4 @@
-"""Which process has written something, and whether it still lives."""
+"""Whether the process that wrote a row is still alive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NAMESPACE = Path("/proc/self/ns/pid")
 
 
 def namespace() -> str:
-    """Return in which pid namespace we are: those of two containers say nothing to each other."""
+    """Return our pid namespace: a pid of another container's namespace means nothing here."""
     try:
         return str(_NAMESPACE.readlink())
     except OSError:
@@ -17,11 +17,11 @@ def namespace() -> str:
 
 
 def is_gone(pid: int, space: str) -> bool:
-    """Tell whether a process has surely died."""
+    """Return whether a process has certainly died."""
     if os.name != "posix" or space != namespace():
         return False
     try:
-        os.kill(pid, 0)  # only asks
+        os.kill(pid, 0)  # sends no signal, only checks
     except ProcessLookupError:
         return True
     except OSError:

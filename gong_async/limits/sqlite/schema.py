@@ -1,4 +1,4 @@
-"""What stands in the file of the limits that processes share."""
+"""The schema of the limits file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FILE_NAME = "limits.sqlite3"
 
 LIMITS = Schema(
     Purpose(
-        "the limits' file",
+        "the limits file",
         ConfigurationError,
         "set GONG_STATE_DIR to a directory of yours on a local disk",
         instead="share the limits over Redis",
@@ -53,6 +53,6 @@ CREATE TABLE IF NOT EXISTS crowd (
     PRIMARY KEY (key, name)
 ) WITHOUT ROWID;
 """,
-    move_it="move it away and start again (the day's count begins anew), or set GONG_STATE_DIR",
+    move_it="move it away and start again (the daily count restarts), or set GONG_STATE_DIR",
     synchronous="NORMAL",
 )

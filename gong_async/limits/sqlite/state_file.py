@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gong_async._storage.database import Connection
 
 HORIZON = 30.0
-"""Seconds that a slot is booked ahead at most."""
+"""Seconds that a slot is reserved ahead at most."""
 
 _POLL_SECONDS = 0.1
 _LEAST_LATENESS = 0.01
@@ -45,12 +45,12 @@ def _boot_id() -> str:
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
-        return ""  # a restart is then only seen by steady time that runs backwards
+        return ""  # a reboot is then detected only by monotonic time that runs backwards
 
 
 @frozen
 class Clocks:
-    """The machine's clocks, which all its processes see alike."""
+    """The machine's clocks, the same for all its processes."""
 
     boot: Callable[[], str] = _boot_id
     steady: Callable[[], float] = time.monotonic
@@ -59,23 +59,23 @@ class Clocks:
 
 @define
 class Reservation:
-    """What one event loop has under way with the file."""
+    """The slot that one event loop has reserved in the file, and what it has yet to write."""
 
     slot: float | None = None
-    """The slot that is booked. Whoever asks next has it; one that is missed is nobody's."""
+    """The reserved slot. The next call that asks gets it; a missed slot is dropped."""
     others_wait: bool = False
-    """Whether the next call of the same queue will want a slot at once."""
+    """Whether another call of the same queue waits for the next slot."""
     settled: list[PermitOutcome] = field(factory=list)
-    """Calls that were accepted, to be learned from at the next opportunity."""
+    """Outcomes of accepted calls, written with the next transaction."""
     seen: LimiterState | None = None
-    """The limits as they were at the last look."""
+    """The state at the last transaction."""
     report: Report = field(factory=Report)
-    """How many calls the event loop has."""
+    """The load of the event loop."""
 
 
 @define(eq=False)
-class Ledger:
-    """What stands in the file. Belongs to one thread; each call is one short transaction."""
+class StateFile:
+    """The state of the limits in the file. Used by one thread; each call is one transaction."""
 
     database: Database
     clocks: Clocks = field(factory=Clocks)
@@ -89,9 +89,9 @@ class Ledger:
         priority: Priority,
         max_wait: float,
     ) -> tuple[float, bool]:
-        """Grant a call that is due: 0 and whether it probes; else book, and say how long to wait.
+        """Return 0 and whether the granted permit is a probe; or reserve, and return the wait.
 
-        If others wait in the same queue, a grant books the next one's slot along with it.
+        If other calls wait in the same queue, a grant also reserves the slot of the next one.
 
         Raises:
             DailyQuotaExceededError: see `LimiterState.check`.
@@ -108,7 +108,7 @@ class Ledger:
             reservation.slot = None
             slots = state.next_slot, state.next_bulk_slot
             probes = state.take(now, wall, priority)
-            # Others may have booked behind this slot already: only a booking moves them on.
+            # Others may have reserved slots after this one: only a reservation moves the next slot.
             state.next_slot, state.next_bulk_slot = slots
             if reservation.others_wait and not probes:
                 _wait(state, reservation, now, priority)
@@ -117,7 +117,7 @@ class Ledger:
     def settle(
         self, company: str, limits: Limits, reservation: Reservation, settlement: PermitOutcome
     ) -> None:
-        """Write down how a turn ended."""
+        """Record how a permit was used."""
         with self._state(company, limits, reservation) as (state, now, _, _):
             state.settle(now, settlement)
 
@@ -128,18 +128,18 @@ class Ledger:
         reservation: Reservation,
         probes: bool,  # noqa: FBT001 - it is passed on by position
     ) -> None:
-        """Take a grant back that nobody used: no request went out."""
+        """Take back a permit that was not used."""
         with self._state(company, limits, reservation) as (state, _, wall, _):
             state.undo(wall, probes=probes)
 
     def quota(self, company: str, limits: Limits, reservation: Reservation) -> Quota:
-        """Return what is used and left, and who waits in all processes."""
+        """Return the usage of the limits, and the load of all processes."""
         with self._state(company, limits, reservation) as (state, now, wall, loads):
             others = loads.others(reservation.report.name, now)
             return state.quota(now, wall, reservation.report.load + others)
 
     def publish(self, company: str, reservation: Reservation) -> None:
-        """Write down who waits, if that is still due."""
+        """Store the load, if that is still due."""
         load = reservation.report.take(self.clocks.steady())
         if load is not None:
             with self.database.transaction() as connection:
@@ -150,10 +150,10 @@ class Ledger:
     def _state(
         self, company: str, limits: Limits, reservation: Reservation
     ) -> Iterator[tuple[LimiterState, float, float, StoredLoad]]:
-        """Lend the company's gate as it stands in the file, and write it back."""
+        """Read the company's state from the file, and write it back when the block ends."""
         settled, reservation.settled = reservation.settled, []
         with self.database.transaction() as connection:
-            # Not before the file is ours: times in it never run backwards.
+            # Only inside the transaction: times in the file never run backwards.
             now, wall = self.clocks.steady(), self.clocks.wall()
             if self._boot is None:
                 self._boot = self.clocks.boot()
@@ -166,7 +166,7 @@ class Ledger:
                 state.settle(now, settlement)
             try:
                 yield state, now, wall, loads
-            finally:  # also when the gate refuses: what was learned stays
+            finally:  # also when no permit is granted: what was learned is kept
                 self._write(connection, company, state, (now, wall))
                 if state.probe_until is not None and state.probe_until != probe:
                     connection.execute(_PROBES, (company, os.getpid(), namespace()))
@@ -180,28 +180,29 @@ class Ledger:
         day.renew(wall)
         if row is None:
             return LimiterState(limits, day=day)
-        boot, steady, slot, bulk_slot, held, held_wall, probe, _, learned = row
+        boot, steady, slot, bulk_slot, paused_until, paused_wall, probe, _, learned = row
         rate = _rate(limits, learned)
         if boot != self._boot or now < steady:
-            # Steady times of before a restart say nothing now.
+            # Monotonic times from before a reboot mean nothing now.
             slot = bulk_slot = float("-inf")
             probe = None
-            if held is not None:
-                # The wall clock may have been wrong when it was written.
-                held = now + min(held_wall - wall, held - steady, LONGEST_WAIT)
+            if paused_until is not None:
+                # The wall clock may have been wrong when the row was written.
+                pause = min(paused_wall - wall, paused_until - steady, LONGEST_WAIT)
+                paused_until = now + pause
             if rate is not None:
                 rate.changed_at = None
         if probe is not None:
             prober = connection.execute(_PROBER, (company,)).fetchone()
             if prober is not None and is_gone(*prober):
                 probe = None
-        return LimiterState(limits, rate, day, slot, bulk_slot, held, probe)
+        return LimiterState(limits, rate, day, slot, bulk_slot, paused_until, probe)
 
     def _write(
         self, connection: Connection, company: str, state: LimiterState, at: tuple[float, float]
     ) -> None:
         now, wall = at
-        held = state.paused_until
+        paused_until = state.paused_until
         connection.execute(
             _WRITE,
             (
@@ -210,8 +211,8 @@ class Ledger:
                 now,
                 state.next_slot,
                 state.next_bulk_slot,
-                held,
-                None if held is None else wall + held - now,
+                paused_until,
+                None if paused_until is None else wall + paused_until - now,
                 state.probe_until,
                 state.day.used(wall),
                 json.dumps(state.rate.snapshot()) if state.rate else None,
@@ -220,7 +221,7 @@ class Ledger:
 
 
 def _wait(state: LimiterState, reservation: Reservation, now: float, priority: Priority) -> float:
-    """Return the seconds to the booked slot, or to one that is booked now."""
+    """Return the seconds to the reserved slot, or to one that is reserved now."""
     interval = state.rate.interval if state.rate else 0.0
     slot = reservation.slot
     if slot is None or not -max(interval / 4, _LEAST_LATENESS) <= slot - now <= interval + HORIZON:
@@ -238,11 +239,11 @@ def _wait(state: LimiterState, reservation: Reservation, now: float, priority: P
 
 
 def _rate(limits: Limits, learned: str | None) -> AdaptiveRate | None:
-    """Return the pace that was learned under the same ceiling, else a new one."""
+    """Return the rate that was learned for the same ceiling, else a new one."""
     if learned is None or limits.per_second is None or not limits.learns:
         return new_rate(limits)
     try:
         rate = AdaptiveRate.restored(json.loads(learned))
     except (TypeError, ValueError, AttributeError):
-        return new_rate(limits)  # another version's
+        return new_rate(limits)  # written by another version
     return rate if rate.ceiling == limits.per_second else new_rate(limits)

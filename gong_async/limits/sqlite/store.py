@@ -1,4 +1,4 @@
-"""Limits that the processes of one machine share over a SQLite file, without a server."""
+"""The limit store in a SQLite file, for the processes of one machine."""
 
 from __future__ import annotations
 
@@ -23,37 +23,39 @@ from gong_async.limits.load import Heartbeat
 from gong_async.limits.memory import strictest
 from gong_async.limits.queue import Queue
 from gong_async.limits.sqlite.schema import FILE_NAME, LIMITS
-from gong_async.limits.sqlite.state_file import Ledger, Reservation
+from gong_async.limits.sqlite.state_file import Reservation, StateFile
 from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _new_ledger(store: SQLiteLimitStore) -> Ledger:
-    return Ledger(Database(store.path, LIMITS))
+def _new_state_file(store: SQLiteLimitStore) -> StateFile:
+    return StateFile(Database(store.path, LIMITS))
 
 
 def _database_thread(store: SQLiteLimitStore) -> DatabaseThread:
-    return DatabaseThread(store._ledger)  # noqa: SLF001 - its own
+    return DatabaseThread(store._state_file)  # noqa: SLF001 - a default of the same class
 
 
 @define(eq=False)
 class SQLiteLimitStore:
     """Keeps the limits in a file, for all processes of this user on this machine.
 
-    Together they keep the pace of one, nearly first come, first served; a process that dies takes
-    nothing with it. The file also keeps the day's count and the learned pace, for the next start.
-    It is opened at the first call; give one share to all clients of a process.
+    Together they keep to one rate, nearly in order of arrival; a process that dies blocks nothing.
+    The file also keeps the daily count and the learned rate for the next start. It is opened at
+    the first call; give one store to all clients of a process.
 
     Args:
         path: the file; by default in `GONG_STATE_DIR` or the user's state directory.
 
-    A file that cannot be used raises `ConfigurationError` from the calls.
+    If the file cannot be used, calls raise `ConfigurationError`.
     """
 
     path: Path = field(factory=lambda: state_directory() / FILE_NAME, converter=a_path)
-    _ledger: Ledger = field(default=Factory(_new_ledger, takes_self=True), repr=False, kw_only=True)
+    _state_file: StateFile = field(
+        default=Factory(_new_state_file, takes_self=True), repr=False, kw_only=True
+    )
     _database_thread: DatabaseThread = field(
         default=Factory(_database_thread, takes_self=True), init=False, repr=False
     )
@@ -73,37 +75,37 @@ class SQLiteLimitStore:
             return known
 
     def close(self) -> None:
-        """Close the file. It is opened again if there is another call."""
-        self._database_thread.rest()
+        """Close the file. The next call opens it again."""
+        self._database_thread.suspend()
         self._database_thread.resume()
 
 
 @define(eq=False)
 class DatabaseThread:
-    """Does all work on the file in one thread, so that no event loop ever waits for a disk."""
+    """Accesses the file in one thread, so that no event loop waits for the disk."""
 
-    ledger: Ledger
+    state_file: StateFile
     _busy: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     _thread: ThreadPoolExecutor = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self._thread = _new_thread()
-        weakref.finalize(self, self.ledger.database.close)
+        weakref.finalize(self, self.state_file.database.close)
         if hasattr(os, "register_at_fork"):
             # SQLite must not be open across a fork: neither side could trust its locks.
             itself: weakref.ref[DatabaseThread] = weakref.ref(self)
             os.register_at_fork(
-                before=lambda: _publish(itself, DatabaseThread.rest),
-                after_in_parent=lambda: _publish(itself, DatabaseThread.resume),
-                after_in_child=lambda: _publish(itself, DatabaseThread.begin_anew),
+                before=lambda: _call(itself, DatabaseThread.suspend),
+                after_in_parent=lambda: _call(itself, DatabaseThread.resume),
+                after_in_child=lambda: _call(itself, DatabaseThread.restart),
             )
 
     def submit(self, job: Callable[P, T], *given: P.args, **named: P.kwargs) -> asyncio.Future[T]:
-        """Do `job` after all jobs before it. It is done whether or not anybody waits for it."""
+        """Run `job` after all jobs before it, even if the caller is cancelled."""
         return asyncio.wrap_future(self.post(job, *given, **named))
 
     def post(self, job: Callable[P, T], *given: P.args, **named: P.kwargs) -> Future[T]:
-        """Do `job` likewise; nobody is told how it ends, unless he asks."""
+        """Run `job` in the same way, from outside an event loop or without awaiting it."""
 
         def work() -> T:
             with self._busy:
@@ -111,17 +113,17 @@ class DatabaseThread:
 
         return self._thread.submit(work)
 
-    def rest(self) -> None:
-        """Close the file after the job under way, and begin no other before `resume`."""
+    def suspend(self) -> None:
+        """Close the file after the running job, and start no other job before `resume`."""
         self._busy.acquire()
-        self.ledger.database.close()
+        self.state_file.database.close()
 
     def resume(self) -> None:
-        """Go on after `rest`."""
+        """Continue after `suspend`."""
         self._busy.release()
 
-    def begin_anew(self) -> None:
-        """In the child of a fork: the thread and its jobs were the parent's."""
+    def restart(self) -> None:
+        """Start a new thread in the child of a fork: the parent's thread does not exist there."""
         self._thread = _new_thread()
         self._busy.release()
 
@@ -130,11 +132,9 @@ def _new_thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="gong-limits")
 
 
-def _publish(
-    reference: weakref.ref[DatabaseThread], order: Callable[[DatabaseThread], None]
-) -> None:
+def _call(reference: weakref.ref[DatabaseThread], method: Callable[[DatabaseThread], None]) -> None:
     if (database_thread := reference()) is not None:
-        order(database_thread)
+        method(database_thread)
 
 
 @define(eq=False)
@@ -145,7 +145,7 @@ class SQLiteLimiter(QueuedLimiter):
     database_thread: DatabaseThread = field(kw_only=True, repr=False)
 
     def make_backend(self, queue: Queue) -> LimitBackend:
-        """Return a keeper for the running loop."""
+        """Return a backend for the running loop."""
         return SQLiteBackend(self, queue)
 
 
@@ -155,7 +155,7 @@ def _heartbeat(backend: SQLiteBackend) -> Heartbeat:
 
 @define(eq=False)
 class SQLiteBackend:
-    """Asks the file on behalf of one event loop, and books one slot ahead for it."""
+    """Gets permits from the file for one event loop, and reserves one slot ahead for it."""
 
     limiter: SQLiteLimiter
     queue: Queue
@@ -163,17 +163,17 @@ class SQLiteBackend:
     _heartbeat: Heartbeat = field(default=Factory(_heartbeat, takes_self=True), init=False)
 
     def now(self) -> float:
-        """Return the machine's steady time."""
-        return self.limiter.database_thread.ledger.clocks.steady()
+        """Return the machine's monotonic time."""
+        return self.limiter.database_thread.state_file.clocks.steady()
 
     def begin(self, now: float, priority: Priority, max_wait: float, *, free: bool) -> None:
-        """Raise at once what the last look at the file has shown to be without hope."""
+        """Raise at once the errors that the last read state makes certain."""
         if self.reservation.seen is not None:
-            wall = self.limiter.database_thread.ledger.clocks.wall()
+            wall = self.limiter.database_thread.state_file.clocks.wall()
             self.reservation.seen.check(now, wall, priority, max_wait)
 
     async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
-        """Take the next turn: 0 and whether it probes; or the seconds after which to ask again."""
+        """Take the next permit: 0 and whether it is a probe; or the seconds until the next try."""
         self._heartbeat.count()
         if self.reservation.slot is not None and (early := self.reservation.slot - self.now()) > 0:
             return early, False
@@ -181,7 +181,7 @@ class SQLiteBackend:
         self.reservation.others_wait = (
             sum(queue.waiting.values()) > 1 and queue.in_flight + 1 < most
         )
-        asked = self._submit(Ledger.ask, priority, max_wait)
+        asked = self._submit(StateFile.ask, priority, max_wait)
         try:
             return await asyncio.shield(asked)
         except asyncio.CancelledError:
@@ -189,10 +189,10 @@ class SQLiteBackend:
             raise
 
     def undo(self, *, probes: bool) -> None:
-        """Take back a turn that was granted to a call that was cancelled: nothing goes out."""
+        """Take back a permit whose call was cancelled before it sent anything."""
         database_thread, limiter = self.limiter.database_thread, self.limiter
         database_thread.post(
-            database_thread.ledger.give_back,
+            database_thread.state_file.give_back,
             limiter.company,
             limiter.limits,
             self.reservation,
@@ -200,44 +200,44 @@ class SQLiteBackend:
         )
 
     async def settle(self, settlement: PermitOutcome) -> None:
-        """Take note of how a turn ended: at once if it matters to others, else with the next."""
+        """Record how a permit was used: at once if it affects others, else with the next."""
         if not settlement.probed and settlement.pause is None:
             if settlement.accepted:
                 self.reservation.settled.append(settlement)
             return
         try:
-            await asyncio.shield(self._submit(Ledger.settle, settlement))
+            await asyncio.shield(self._submit(StateFile.settle, settlement))
         except ConfigurationError as error:
-            # The call has its answer, which must not be lost; the next call will raise this.
+            # The call has its response, which must not be lost; the next call will raise this.
             logging.getLogger("gong_async").warning("%s", error)
         self.queue.wake()
 
     async def quota(self) -> Quota:
-        """Return what is used and left, and who waits in all processes."""
+        """Return the usage of the limits, and the load of all processes."""
         self.reservation.report.load = self.queue.load
-        return await asyncio.shield(self._submit(Ledger.quota))
+        return await asyncio.shield(self._submit(StateFile.quota))
 
     def report(self) -> None:
-        """Tell the other processes who waits here; if it fails, the next call will say why."""
+        """Publish the load to other processes; if that fails, the next call raises the error."""
         limiter = self.limiter
         limiter.database_thread.post(
-            limiter.database_thread.ledger.publish, limiter.company, self.reservation
+            limiter.database_thread.state_file.publish, limiter.company, self.reservation
         )
 
     def _submit(
         self,
-        job: Callable[Concatenate[Ledger, str, Limits, Reservation, P], T],
+        job: Callable[Concatenate[StateFile, str, Limits, Reservation, P], T],
         *given: P.args,
         **named: P.kwargs,
     ) -> asyncio.Future[T]:
         limiter = self.limiter
         database_thread, company, limits = limiter.database_thread, limiter.company, limiter.limits
         return database_thread.submit(
-            job, database_thread.ledger, company, limits, self.reservation, *given, **named
+            job, database_thread.state_file, company, limits, self.reservation, *given, **named
         )
 
     def _give_back(self, asked: asyncio.Future[tuple[float, bool]]) -> None:
-        """Whoever asked was cancelled meanwhile: no request goes out for a turn that it got."""
+        """Take back the permit of a call that was cancelled while it asked."""
         if asked.cancelled() or asked.exception() is not None:
             return
         wait, probes = asked.result()

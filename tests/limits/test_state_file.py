@@ -13,7 +13,7 @@ from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, Rate
 from gong_async._storage.database import Database
 from gong_async.limits.load import EVERY, FORGOTTEN, Load, Report
 from gong_async.limits.sqlite.schema import LIMITS
-from gong_async.limits.sqlite.state_file import HORIZON, Clocks, Ledger, Reservation
+from gong_async.limits.sqlite.state_file import HORIZON, Clocks, Reservation, StateFile
 from gong_async.limits.types import PermitOutcome
 
 EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
@@ -35,10 +35,10 @@ class Machine:
         self.steady += seconds
         self.wall += seconds
 
-    def ledger(self) -> Ledger:
+    def state_file(self) -> StateFile:
         """Open the file as a process would."""
         clocks = Clocks(lambda: self.boot, lambda: self.steady, lambda: self.wall)
-        return Ledger(Database(self.path, LIMITS), clocks)
+        return StateFile(Database(self.path, LIMITS), clocks)
 
 
 @pytest.fixture
@@ -48,28 +48,28 @@ def machine(tmp_path: Path) -> Machine:
 
 
 @pytest.fixture
-def ledger(machine: Machine) -> Iterator[Ledger]:
+def state_file(machine: Machine) -> Iterator[StateFile]:
     """Open the file as a process would."""
-    ledger = machine.ledger()
-    yield ledger
-    ledger.database.close()
+    state_file = machine.state_file()
+    yield state_file
+    state_file.database.close()
 
 
-def ask(ledger: Ledger, reservation: Reservation, limits: Limits = EVEN) -> float:
+def ask(state_file: StateFile, reservation: Reservation, limits: Limits = EVEN) -> float:
     """Ask for a turn; return the seconds to wait."""
-    return ledger.ask(COMPANY, limits, reservation, "interactive", 60.0)[0]
+    return state_file.ask(COMPANY, limits, reservation, "interactive", 60.0)[0]
 
 
-def use_up(ledger: Ledger, machine: Machine, limits: Limits, calls: int) -> None:
+def use_up(state_file: StateFile, machine: Machine, limits: Limits, calls: int) -> None:
     """Take turns, one a second."""
     for _ in range(calls):
-        assert not ask(ledger, Reservation(), limits)
+        assert not ask(state_file, Reservation(), limits)
         machine.pass_time(1)
 
 
-def pause(ledger: Ledger, seconds: float) -> None:
+def pause(state_file: StateFile, seconds: float) -> None:
     """Let Gong refuse a call."""
-    ledger.settle(
+    state_file.settle(
         COMPANY,
         EVEN,
         Reservation(),
@@ -77,9 +77,9 @@ def pause(ledger: Ledger, seconds: float) -> None:
     )
 
 
-def waits(ledger: Ledger, reservation: Reservation | None = None) -> tuple[int, int, int]:
+def waits(state_file: StateFile, reservation: Reservation | None = None) -> tuple[int, int, int]:
     """Return who is told to wait and to be in flight."""
-    quota = ledger.quota(COMPANY, EVEN, reservation or Reservation())
+    quota = state_file.quota(COMPANY, EVEN, reservation or Reservation())
     return quota.waiting["interactive"], quota.waiting["bulk"], quota.in_flight
 
 
@@ -91,91 +91,91 @@ def rows(machine: Machine) -> list[tuple[object, ...]]:
     return found
 
 
-def test_slots_are_booked_in_the_order_of_asking(ledger: Ledger) -> None:
+def test_slots_are_booked_in_the_order_of_asking(state_file: StateFile) -> None:
     """The first goes at once, and each of the others one interval behind the one before."""
-    assert [ask(ledger, Reservation()) for _ in range(5)] == [0, 1, 2, 3, 4]
+    assert [ask(state_file, Reservation()) for _ in range(5)] == [0, 1, 2, 3, 4]
 
 
-def test_a_booked_slot_is_kept_and_then_granted(machine: Machine, ledger: Ledger) -> None:
+def test_a_booked_slot_is_kept_and_then_granted(machine: Machine, state_file: StateFile) -> None:
     """Asking early books nothing anew; at its time, or a little later, the slot is good."""
     reservation = Reservation()
-    ask(ledger, Reservation())
-    waits = [ask(ledger, reservation)]
+    ask(state_file, Reservation())
+    waits = [ask(state_file, reservation)]
     for seconds in (0.5, 0.6):
         machine.pass_time(seconds)
-        waits.append(ask(ledger, reservation))
+        waits.append(ask(state_file, reservation))
 
     assert waits == pytest.approx([1, 0.5, 0])
 
 
-def test_a_missed_slot_is_booked_anew(machine: Machine, ledger: Ledger) -> None:
+def test_a_missed_slot_is_booked_anew(machine: Machine, state_file: StateFile) -> None:
     """Used late it would come close upon the next one, which is somebody else's."""
     late, other = Reservation(), Reservation()
     for reservation in (Reservation(), late, other):
-        ask(ledger, reservation)
+        ask(state_file, reservation)
     machine.pass_time(1.5)
 
-    assert ask(ledger, late) == pytest.approx(1.5)
+    assert ask(state_file, late) == pytest.approx(1.5)
 
 
-def test_dead_bookings_cost_their_slots_only(machine: Machine, ledger: Ledger) -> None:
+def test_dead_bookings_cost_their_slots_only(machine: Machine, state_file: StateFile) -> None:
     """Five that never come back hold nobody up for longer than their five slots."""
     for _ in range(6):
-        ask(ledger, Reservation())
+        ask(state_file, Reservation())
     survivor = Reservation()
-    wait = ask(ledger, survivor)
+    wait = ask(state_file, survivor)
     machine.pass_time(wait)
 
-    assert (wait, ask(ledger, survivor)) == (6, 0)
+    assert (wait, ask(state_file, survivor)) == (6, 0)
 
 
-def test_nobody_books_beyond_the_horizon(ledger: Ledger) -> None:
+def test_nobody_books_beyond_the_horizon(state_file: StateFile) -> None:
     """However many die or leave: the next slot is never more than half a minute away."""
     for _ in range(500):
-        ask(ledger, Reservation())
+        ask(state_file, Reservation())
     late = Reservation()
-    wait = ask(ledger, late)
+    wait = ask(state_file, late)
 
     assert late.slot is None
     assert 0 < wait <= HORIZON + 1
 
 
-def test_only_one_probes_after_a_hold(machine: Machine, ledger: Ledger) -> None:
+def test_only_one_probes_after_a_hold(machine: Machine, state_file: StateFile) -> None:
     """The others look again ten times a second, until the probe has come back."""
-    ask(ledger, Reservation())
-    pause(ledger, 30)
-    held = ask(ledger, Reservation())
+    ask(state_file, Reservation())
+    pause(state_file, 30)
+    held = ask(state_file, Reservation())
     machine.pass_time(30)
-    probe = ledger.ask(COMPANY, EVEN, Reservation(), "bulk", 60.0)
+    probe = state_file.ask(COMPANY, EVEN, Reservation(), "bulk", 60.0)
     machine.pass_time(5)
-    others = [ask(ledger, Reservation()) for _ in range(3)]
-    ledger.settle(
+    others = [ask(state_file, Reservation()) for _ in range(3)]
+    state_file.settle(
         COMPANY, EVEN, Reservation(), PermitOutcome(0.0, probed=True, accepted=True, pause=None)
     )
 
     assert (held, probe, others) == (30, (0, True), [0.1] * 3)
-    assert ledger.ask(COMPANY, EVEN, Reservation(), "bulk", 60.0) == (0, False)
+    assert state_file.ask(COMPANY, EVEN, Reservation(), "bulk", 60.0) == (0, False)
 
 
-def test_a_hold_beyond_patience_raises(ledger: Ledger) -> None:
+def test_a_hold_beyond_patience_raises(state_file: StateFile) -> None:
     """Nothing sleeps for hours; the error says until when."""
-    pause(ledger, 3600)
+    pause(state_file, 3600)
 
     with pytest.raises(RateLimitError) as caught:
-        ask(ledger, Reservation())
+        ask(state_file, Reservation())
     assert caught.value.retry_after == pytest.approx(3600)
 
 
 def test_a_restart_of_the_machine_frees_slots_and_keeps_hold_and_count(
-    machine: Machine, ledger: Ledger
+    machine: Machine, state_file: StateFile
 ) -> None:
     """Steady time begins anew: what is left of the hold is taken from the wall clock."""
     for _ in range(20):
-        ask(ledger, Reservation())
-    pause(ledger, 50)
+        ask(state_file, Reservation())
+    pause(state_file, 50)
     machine.boot, machine.steady = "second", 2000.0
     machine.wall += 20
-    after = machine.ledger()
+    after = machine.state_file()
     held = ask(after, Reservation())
     machine.pass_time(30)
     wait = ask(after, Reservation())
@@ -187,13 +187,13 @@ def test_a_restart_of_the_machine_frees_slots_and_keeps_hold_and_count(
 
 
 def test_a_hold_of_a_wrong_clock_lasts_no_longer_than_a_day(
-    machine: Machine, ledger: Ledger
+    machine: Machine, state_file: StateFile
 ) -> None:
     """What an older version stored for ten years does not outlive its process."""
-    ask(ledger, Reservation())
-    pause(ledger, 1_795_721_000)
+    ask(state_file, Reservation())
+    pause(state_file, 1_795_721_000)
     machine.boot = "second"
-    after = machine.ledger()
+    after = machine.state_file()
     quota = after.quota(COMPANY, EVEN, Reservation())
     after.database.close()
 
@@ -201,80 +201,80 @@ def test_a_hold_of_a_wrong_clock_lasts_no_longer_than_a_day(
     assert quota.paused_until.timestamp() - machine.wall <= DAY
 
 
-def test_a_restart_is_noticed_without_a_boot_id(machine: Machine, ledger: Ledger) -> None:
+def test_a_restart_is_noticed_without_a_boot_id(machine: Machine, state_file: StateFile) -> None:
     """Steady time that ran backwards says enough; the clock set back lengthens no hold."""
-    ask(ledger, Reservation())
-    pause(ledger, 50)
+    ask(state_file, Reservation())
+    pause(state_file, 50)
     machine.steady = 5.0
     machine.wall -= 1_000_000
 
-    assert ask(ledger, Reservation()) == pytest.approx(50)
+    assert ask(state_file, Reservation()) == pytest.approx(50)
 
 
-def test_the_count_of_the_day_outlives_its_process(machine: Machine, ledger: Ledger) -> None:
+def test_the_count_of_the_day_outlives_its_process(machine: Machine, state_file: StateFile) -> None:
     """It is over for the next process, too, until a day has passed."""
     limits = Limits(per_second=None, per_day=5)
-    use_up(ledger, machine, limits, 5)
-    ledger.database.close()
+    use_up(state_file, machine, limits, 5)
+    state_file.database.close()
 
     with pytest.raises(DailyQuotaExceededError):
-        ask(ledger, Reservation(), limits)
+        ask(state_file, Reservation(), limits)
     machine.pass_time(DAY + 61)
-    assert ask(ledger, Reservation(), limits) == 0
+    assert ask(state_file, Reservation(), limits) == 0
 
 
 def test_a_clock_set_back_frees_no_calls_and_locks_nobody_out(
-    machine: Machine, ledger: Ledger
+    machine: Machine, state_file: StateFile
 ) -> None:
     """Calls counted in what is now the future count as made now: they are gone a day later."""
     limits = Limits(per_second=None, per_day=5)
-    use_up(ledger, machine, limits, 5)
+    use_up(state_file, machine, limits, 5)
     machine.wall -= 365 * DAY
 
     with pytest.raises(DailyQuotaExceededError) as caught:
-        ask(ledger, Reservation(), limits)
+        ask(state_file, Reservation(), limits)
     assert caught.value.retry_after <= DAY + 60
     machine.pass_time(DAY + 61)
-    assert ask(ledger, Reservation(), limits) == 0
+    assert ask(state_file, Reservation(), limits) == 0
 
 
-def test_the_bulk_lane_leaves_the_reserve(machine: Machine, ledger: Ledger) -> None:
+def test_the_bulk_lane_leaves_the_reserve(machine: Machine, state_file: StateFile) -> None:
     """Bulk calls end before interactive ones do."""
     limits = Limits(per_second=None, per_day=10, reserve=4)
-    use_up(ledger, machine, limits, 6)
+    use_up(state_file, machine, limits, 6)
 
     with pytest.raises(DailyQuotaExceededError):
-        ledger.ask(COMPANY, limits, Reservation(), "bulk", 60.0)
-    assert ask(ledger, Reservation(), limits) == 0
+        state_file.ask(COMPANY, limits, Reservation(), "bulk", 60.0)
+    assert ask(state_file, Reservation(), limits) == 0
 
 
-def test_the_bulk_lane_leaves_its_share_of_each_second(ledger: Ledger) -> None:
+def test_the_bulk_lane_leaves_its_share_of_each_second(state_file: StateFile) -> None:
     """Between two bulk calls there is room for an interactive one, which need not wait longer."""
     limits = Limits(per_second=1, per_day=None, headroom=0, learns=False, reserved_share=0.5)
-    waits = [ledger.ask(COMPANY, limits, Reservation(), "bulk", 60.0)[0] for _ in range(2)]
+    waits = [state_file.ask(COMPANY, limits, Reservation(), "bulk", 60.0)[0] for _ in range(2)]
 
-    assert (waits, ask(ledger, Reservation(), limits)) == ([0, 2], 1)
+    assert (waits, ask(state_file, Reservation(), limits)) == ([0, 2], 1)
 
 
-def test_what_was_learned_outlives_its_process(machine: Machine, ledger: Ledger) -> None:
+def test_what_was_learned_outlives_its_process(machine: Machine, state_file: StateFile) -> None:
     """A refusal makes the pace slower, for the next process as well."""
     limits = Limits(per_second=10, per_day=None)
-    ask(ledger, Reservation(), limits)
+    ask(state_file, Reservation(), limits)
     refusal = PermitOutcome(machine.steady, probed=False, accepted=False, pause=1.0)
-    ledger.settle(COMPANY, limits, Reservation(), refusal)
-    ledger.database.close()
-    rate = ledger.quota(COMPANY, limits, Reservation()).per_second
+    state_file.settle(COMPANY, limits, Reservation(), refusal)
+    state_file.database.close()
+    rate = state_file.quota(COMPANY, limits, Reservation()).per_second
 
     assert rate is not None
     assert rate < 1 / limits.interval
 
 
-def test_accepted_calls_are_learned_from_with_the_next_question(ledger: Ledger) -> None:
+def test_accepted_calls_are_learned_from_with_the_next_question(state_file: StateFile) -> None:
     """They cost no transaction of their own."""
     reservation = Reservation(
         settled=[PermitOutcome(1000.0, probed=False, accepted=True, pause=None)] * 3
     )
-    ask(ledger, reservation, Limits(per_second=10))
+    ask(state_file, reservation, Limits(per_second=10))
 
     assert reservation.settled == []
     assert reservation.seen is not None
@@ -282,102 +282,108 @@ def test_accepted_calls_are_learned_from_with_the_next_question(ledger: Ledger) 
     assert reservation.seen.rate.calls == 3
 
 
-def test_everybody_who_asks_is_told_who_waits(machine: Machine, ledger: Ledger) -> None:
+def test_everybody_who_asks_is_told_who_waits(machine: Machine, state_file: StateFile) -> None:
     """The numbers of all queues of the company, one's own included, and each of them once."""
     one, other = (
         Reservation(report=Report(Load(1, 20, 3))),
         Reservation(report=Report(Load(bulk=7))),
     )
-    ask(ledger, one)
-    ask(ledger, other)
-    ledger.ask("other", EVEN, Reservation(report=Report(Load(9, 9, 9))), "bulk", 60.0)
+    ask(state_file, one)
+    ask(state_file, other)
+    state_file.ask("other", EVEN, Reservation(report=Report(Load(9, 9, 9))), "bulk", 60.0)
 
-    assert waits(ledger) == waits(ledger, one) == waits(ledger, other) == (1, 27, 3)
+    assert waits(state_file) == waits(state_file, one) == waits(state_file, other) == (1, 27, 3)
 
 
-def test_who_waits_is_written_at_most_once_a_second(machine: Machine, ledger: Ledger) -> None:
+def test_who_waits_is_written_at_most_once_a_second(
+    machine: Machine, state_file: StateFile
+) -> None:
     """A call's own transactions take the numbers along, and nearly all have none to take."""
     reservation = Reservation(report=Report(Load(bulk=100)))
-    ask(ledger, reservation)
+    ask(state_file, reservation)
     machine.pass_time(EVERY / 2)
     reservation.report.load = Load(bulk=99)
-    ask(ledger, reservation)
-    early = waits(ledger)
+    ask(state_file, reservation)
+    early = waits(state_file)
     machine.pass_time(EVERY / 2)
-    ask(ledger, reservation)
+    ask(state_file, reservation)
 
-    assert (early, waits(ledger)) == ((0, 100, 0), (0, 99, 0))
+    assert (early, waits(state_file)) == ((0, 100, 0), (0, 99, 0))
 
 
-def test_who_has_left_is_not_told_of(machine: Machine, ledger: Ledger) -> None:
+def test_who_has_left_is_not_told_of(machine: Machine, state_file: StateFile) -> None:
     """An empty queue leaves no row behind."""
     reservation = Reservation(report=Report(Load(bulk=1)))
-    ledger.publish(COMPANY, reservation)
+    state_file.publish(COMPANY, reservation)
     machine.pass_time(EVERY)
     reservation.report.load = Load()
-    ledger.publish(COMPANY, reservation)
+    state_file.publish(COMPANY, reservation)
 
-    assert waits(ledger) == (0, 0, 0)
+    assert waits(state_file) == (0, 0, 0)
     assert rows(machine) == []
 
 
-def test_old_numbers_are_forgotten(machine: Machine, ledger: Ledger) -> None:
+def test_old_numbers_are_forgotten(machine: Machine, state_file: StateFile) -> None:
     """Those of a process that hangs, or of before a restart; their rows go with them."""
-    ledger.publish(COMPANY, Reservation(report=Report(Load(bulk=1))))
+    state_file.publish(COMPANY, Reservation(report=Report(Load(bulk=1))))
     machine.pass_time(FORGOTTEN)
-    fresh = waits(ledger)
+    fresh = waits(state_file)
     machine.pass_time(0.1)
-    stale = waits(ledger)
-    ledger.publish(COMPANY, Reservation(report=Report(Load(bulk=1))))
+    stale = waits(state_file)
+    state_file.publish(COMPANY, Reservation(report=Report(Load(bulk=1))))
     machine.steady = 5.0
 
-    assert (fresh, stale, waits(ledger)) == ((0, 1, 0), (0, 0, 0), (0, 0, 0))
+    assert (fresh, stale, waits(state_file)) == ((0, 1, 0), (0, 0, 0), (0, 0, 0))
     assert rows(machine) == []
 
 
-def test_a_file_of_before_it_told_who_waits_is_taken_over(machine: Machine, ledger: Ledger) -> None:
+def test_a_file_of_before_it_told_who_waits_is_taken_over(
+    machine: Machine, state_file: StateFile
+) -> None:
     """It gets the table that it lacks, and keeps its count."""
-    ask(ledger, Reservation())
-    ledger.database.close()
+    ask(state_file, Reservation())
+    state_file.database.close()
     with sqlite3.connect(machine.path) as older:
         older.execute("DROP TABLE crowd")
         older.execute("PRAGMA user_version = 1")
     older.close()
-    ledger.publish(COMPANY, Reservation(report=Report(Load(bulk=3))))
+    state_file.publish(COMPANY, Reservation(report=Report(Load(bulk=3))))
 
-    assert waits(ledger) == (0, 3, 0)
-    assert ledger.quota(COMPANY, EVEN, Reservation()).used_today == 1
+    assert waits(state_file) == (0, 3, 0)
+    assert state_file.quota(COMPANY, EVEN, Reservation()).used_today == 1
 
 
-def test_companies_do_not_touch_each_other(machine: Machine, ledger: Ledger) -> None:
+def test_companies_do_not_touch_each_other(machine: Machine, state_file: StateFile) -> None:
     """A company that is held does not slow another."""
-    pause(ledger, 30)
+    pause(state_file, 30)
 
-    assert ledger.ask("other", EVEN, Reservation(), "bulk", 60.0) == (0, False)
+    assert state_file.ask("other", EVEN, Reservation(), "bulk", 60.0) == (0, False)
 
 
-def test_a_grant_that_was_given_back_counts_nothing(ledger: Ledger) -> None:
+def test_a_grant_that_was_given_back_counts_nothing(state_file: StateFile) -> None:
     """No request went out for it."""
     reservation = Reservation()
-    ask(ledger, reservation)
-    ledger.give_back(COMPANY, EVEN, reservation, probes=False)
+    ask(state_file, reservation)
+    state_file.give_back(COMPANY, EVEN, reservation, probes=False)
 
-    assert ledger.quota(COMPANY, EVEN, reservation).used_today == 0
+    assert state_file.quota(COMPANY, EVEN, reservation).used_today == 0
 
 
 @pytest.mark.parametrize("content", [b"dear diary, " * 500, b"SQLite format 3\0" + b"\1" * 4096])
 def test_a_file_that_is_no_database_is_left_alone(
-    machine: Machine, ledger: Ledger, content: bytes
+    machine: Machine, state_file: StateFile, content: bytes
 ) -> None:
     """The error names the file and says what to do."""
     machine.path.write_bytes(content)
 
     with pytest.raises(ConfigurationError, match=r"limits\.sqlite3.*(move it away|GONG_STATE_DIR)"):
-        ask(ledger, Reservation())
+        ask(state_file, Reservation())
     assert machine.path.read_bytes() == content
 
 
-def test_a_database_of_another_program_is_left_alone(machine: Machine, ledger: Ledger) -> None:
+def test_a_database_of_another_program_is_left_alone(
+    machine: Machine, state_file: StateFile
+) -> None:
     """No table is added to it."""
     with sqlite3.connect(machine.path) as foreign:
         foreign.execute("CREATE TABLE recipes (name TEXT)")
@@ -385,27 +391,27 @@ def test_a_database_of_another_program_is_left_alone(machine: Machine, ledger: L
     before = machine.path.read_bytes()
 
     with pytest.raises(ConfigurationError, match="another program"):
-        ask(ledger, Reservation())
+        ask(state_file, Reservation())
     assert machine.path.read_bytes() == before
 
 
-def test_a_file_damaged_while_in_use_is_explained(machine: Machine, ledger: Ledger) -> None:
+def test_a_file_damaged_while_in_use_is_explained(machine: Machine, state_file: StateFile) -> None:
     """Whatever SQLite finds, people read what happened and what to do."""
-    ask(ledger, Reservation())
-    ledger.database.close()
+    ask(state_file, Reservation())
+    state_file.database.close()
     machine.path.write_bytes(machine.path.read_bytes()[:1024] + b"\xff" * 20_000)
 
     with pytest.raises(ConfigurationError, match="damaged or foreign"):
-        ask(ledger, Reservation())
+        ask(state_file, Reservation())
 
 
-def test_a_file_of_a_newer_version_is_left_alone(machine: Machine, ledger: Ledger) -> None:
+def test_a_file_of_a_newer_version_is_left_alone(machine: Machine, state_file: StateFile) -> None:
     """An old program must not guess at a new one's tables."""
-    ask(ledger, Reservation())
-    ledger.database.close()
+    ask(state_file, Reservation())
+    state_file.database.close()
     with sqlite3.connect(machine.path) as newer:
         newer.execute("PRAGMA user_version = 99")
     newer.close()
 
     with pytest.raises(ConfigurationError, match="newer version"):
-        ask(ledger, Reservation())
+        ask(state_file, Reservation())

@@ -1,7 +1,7 @@
 """Async Python client for the Gong API: typed meeting updates, one at a time or fifty thousand.
 
-Names are loaded when they are first used, so that the command line and the pytest plugin, which
-live in this package, do not pay for aiohttp before they need it.
+Names are imported on first use, so that the command line and the pytest plugin of this package do
+not import aiohttp before they need it.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Where Gong is: the base URL, checked before anything is sent to it."""
+"""Validation of the base URL, before anything is sent to it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASC
 def base_url(value: str) -> str:
     """Return `value` as a prefix for routes: no slash at the end, no pasted `/v2`.
 
-    A path is kept, for gateways. Only `https` is taken; `http` for this machine alone.
+    A path is kept, for gateways. The scheme must be `https`; `http` is allowed for this machine.
 
     Raises:
-        ConfigurationError: this cannot be, or must not be, a base URL.
+        ConfigurationError: it is not a valid or not an allowed base URL.
     """
     if not value.isprintable() or " " in value:
-        msg = "base_url holds a blank or a control character; copy it again"
+        msg = "base_url contains a blank or a control character; copy it again"
         raise ConfigurationError(msg)
     split = _split(value)
     if split is None:
@@ -33,10 +33,10 @@ def base_url(value: str) -> str:
         raise ConfigurationError(msg)
     parts, host, port = split
     if parts.username is not None or parts.password is not None:
-        msg = "base_url holds a user name or password; give the credential as `auth`"
+        msg = "base_url contains a user name or password; pass the credential as `auth`"
         raise ConfigurationError(msg)
     if parts.query or parts.fragment or value.endswith(("?", "#")):
-        msg = "base_url holds a query or a fragment; give the part before it"
+        msg = "base_url contains a query or a fragment; pass the part before it"
         raise ConfigurationError(msg)
     if not host or (port is not None and port not in _PORTS):
         msg = f"base_url {value!r} has no usable host or port"
@@ -47,19 +47,19 @@ def base_url(value: str) -> str:
     path = parts.path.rstrip("/").removesuffix("/v2").rstrip("/")
     steps = unquote(path).split("/")[1:]
     if _PATH.fullmatch(path) is None or any(step in {"", ".", ".."} for step in steps):
-        msg = f"base_url {value!r} has an unclear path"
+        msg = f"base_url {value!r} has an invalid path"
         raise ConfigurationError(msg)
     return f"{parts.scheme}://{_ascii_host(host)}{f':{port}' if port else ''}{path}"
 
 
 def customer_base_url(value: str, *, domains: Iterable[str], loopback: bool = False) -> str:
-    """Return a base URL that came with a token, if it may be believed.
+    """Return a base URL that came with a token, if it can be trusted.
 
-    It comes from the network and decides where credentials go: `https` on one of `domains` or
-    below, label by label, and nothing else. `loopback` takes addresses of this machine as well.
+    It comes from the network and decides where credentials are sent: it must be `https` on one of
+    `domains` or a subdomain. `loopback` also allows addresses of this machine.
 
     Raises:
-        ValueError: it may not; the message says why, without the value.
+        ValueError: it cannot be trusted; the message says why, without the value.
     """
     found = _split(value)
     if found is None:
@@ -84,7 +84,7 @@ def customer_base_url(value: str, *, domains: Iterable[str], loopback: bool = Fa
 
 
 def _disguise(value: str, parts: SplitResult) -> str:
-    """Say which part of a URL, beside scheme and host, is there that should not be."""
+    """Return which part of a URL other than scheme and host must not be there."""
     if not value.isascii() or not value.isprintable() or " " in value or "\\" in value:
         return "holds characters that no such URL has"
     if "@" in parts.netloc or "%" in parts.netloc:
@@ -103,7 +103,7 @@ def _split(value: str) -> tuple[SplitResult, str | None, int | None] | None:
     try:
         parts = urlsplit(value)
         return parts, parts.hostname, parts.port
-    except ValueError:  # it quotes what stands in the place of the port, which may be a password
+    except ValueError:  # its message quotes the port, which may be part of a password
         return None
 
 
@@ -130,6 +130,6 @@ def _ascii_host(host: str) -> str:
     except UnicodeError:
         name = ""
     if _HOST.fullmatch(name) is None:
-        msg = "base_url has a host name that cannot be one; copy it again"
+        msg = "base_url has an invalid host name; copy it again"
         raise ConfigurationError(msg)
     return name.removesuffix(".")  # legal in a URL, but in no certificate

@@ -1,4 +1,4 @@
-"""The client: builds the parts, owns the connections, wears the operations as attributes."""
+"""Public client; composes the pipeline, limiter and resources, and owns the connections."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT = 30.0
-"""Seconds for one attempt, from its turn to the last byte of the answer."""
+"""Seconds for one attempt, from its permit to the last byte of the response."""
 
 SETTLE_SECONDS = 30.0
-"""Seconds that a change of a meeting waits while an attempt of an earlier one may be on its way."""
+"""Seconds that an update of a meeting waits while an earlier one may still be applied."""
 
 
 class ClientOptions(TypedDict, total=False):
@@ -67,29 +67,28 @@ class ClientOptions(TypedDict, total=False):
 
 
 class GongClient:
-    """A client of Gong's API for one company.
+    """A client of the Gong API for one company.
 
-    It may be built anywhere, also at import: nothing belongs to an event loop before the first
-    call, and each loop gets connections of its own. Close it, or use it as an async context
-    manager.
+    You can create it anywhere, also at import: it binds to no event loop before the first call,
+    and each loop gets its own connections. Close it, or use it as an async context manager.
 
     Args:
         auth: `BasicAuth`, `BearerAuth` or `OAuth`.
-        base_url: where your company's API is: see "API" in Gong's company settings. A path is kept.
-            With `OAuth`, leave it out: Gong tells it with every token.
-        limits: what Gong allows your company, calls a second and a day.
-        retry: how often and how long calls are repeated.
-        timeout: seconds for one attempt, counted from its turn, not from its place in the queue.
-        session: an aiohttp session of your own. It is used as it is and never closed; its
-            cookies, proxy and TLS settings are yours, its middlewares are not run.
+        base_url: your company's API base URL: see "API" in Gong's company settings. A path is kept.
+            With `OAuth`, leave it out: Gong returns it with every token.
+        limits: your company's API limits, calls per second and per day.
+        retry: how often calls are retried, and their deadline.
+        timeout: seconds for one attempt, from its permit on; time in the queue does not count.
+        session: an aiohttp session of your own. It is used as it is and never closed: its
+            cookies, proxy and TLS settings apply, its middlewares do not.
         connector: an aiohttp connector of your own, for a private CA or a proxy. Never closed.
-        user_agent: replaces the name that this library gives itself.
+        user_agent: replaces the default `User-Agent` header.
         hooks: called with the events of `gong_async.hooks.events`.
-        limit_store: where the company's limits are kept. None keeps them in this process, for all
-            its clients of the same company together.
+        limit_store: where the state of the limits is kept. None keeps it in this process, shared
+            by all its clients of the same company.
 
     Raises:
-        ConfigurationError: one of these cannot work.
+        ConfigurationError: an argument is invalid.
     """
 
     meetings: Meetings
@@ -110,7 +109,7 @@ class GongClient:
         limit_store: LimitStore | None = None,
     ) -> None:
         if session is not None and connector is not None:
-            msg = "session and connector are both given; a session has its connector already"
+            msg = "pass either session or connector, not both: a session has its own connector"
             raise ConfigurationError(msg)
         limits = Limits() if limits is None else instance_of("limits", limits, Limits)
         retry = RetryPolicy() if retry is None else instance_of("retry", retry, RetryPolicy)
@@ -154,16 +153,16 @@ class GongClient:
     def from_env(
         cls, environ: Mapping[str, str] | None = None, **options: Unpack[ClientOptions]
     ) -> Self:
-        """Build a client from the environment.
+        """Return a client configured from the environment.
 
-        `GONG_ACCESS_KEY` and `GONG_ACCESS_KEY_SECRET`, or `GONG_BEARER_TOKEN`; with none of them
-        the login of `gong-async login`, for which `GONG_OAUTH_CLIENT_ID` and
-        `GONG_OAUTH_CLIENT_SECRET` must be set; and `GONG_BASE_URL` if it is set. `options` are
-        those of the class.
+        Uses `GONG_ACCESS_KEY` and `GONG_ACCESS_KEY_SECRET`, or `GONG_BEARER_TOKEN`; without them,
+        the login of `gong-async login`, which needs `GONG_OAUTH_CLIENT_ID` and
+        `GONG_OAUTH_CLIENT_SECRET`. `GONG_BASE_URL` is optional. `options` are the arguments of
+        the class.
 
         Raises:
             ConfigurationError: a variable is missing, two contradict each other, or an option
-                cannot work.
+                is invalid.
         """
         if environ is not None and not isinstance(environ, Mapping):
             raise ConfigurationError(f"environ must be a mapping, got {kind_of(environ)}")
@@ -171,7 +170,7 @@ class GongClient:
             login_from_env,
         )
 
-        # No name for the environment here: a traceback may show the locals of every frame.
+        # No local variable for the environment: a traceback may show the locals of every frame.
         auth = login_from_env(os.environ if environ is None else environ) or auth_from_env(
             os.environ if environ is None else environ
         )
@@ -188,10 +187,10 @@ class GongClient:
     ) -> GongClient:
         """Return a client with other options, on the same connections and limits.
 
-        With the priority "bulk", calls let those with "interactive" go first, and leave the
-        reserve of the limits alone.
+        Calls with the priority "bulk" go after those with "interactive", and do not use the
+        reserve of the limits.
 
-        It lives as long as this one: closing it does nothing, closing this one closes both.
+        It shares its parent's lifetime; only closing the parent has an effect.
         """
         derived = object.__new__(type(self))
         derived._limits, derived._company = self._limits, self._company
@@ -235,13 +234,13 @@ class GongClient:
         query: Mapping[str, str | int | float | bool] | None = None,
         body: object = None,
     ) -> Any:
-        """Call an operation that is not modelled here, with the same limits, retries and errors.
+        """Call any operation of the API, with the same limits, retries and errors.
 
         Args:
             endpoint: an `Endpoint`, or its method and route: `"GET /v2/users"`.
-            path: what stands for each `{variable}` of the route.
-            query: the query's parameters.
-            body: anything with a JSON form, or an attrs class with Python names.
+            path: the value of each `{variable}` of the route.
+            query: the query parameters.
+            body: a JSON value, or an instance of an attrs class with Python names.
         """
         if isinstance(endpoint, str):
             method, _, route = endpoint.partition(" ")
@@ -255,24 +254,23 @@ class GongClient:
         *,
         max_in_flight: int | None = None,
     ) -> AsyncGenerator[Outcome[Change, UpdatedMeeting], None]:
-        """Update many meetings; yield what became of each, in the order in which they finish.
+        """Update many meetings; yield the outcome of each, in order of completion.
 
-        The source is pulled as calls become free, so that a million changes take no more memory
-        than a hundred. Two changes of one meeting are never under way together and land in the
-        order given; after an update that had to be repeated, or whose outcome is unknown, the next
-        one of that meeting waits 30 s.
-        One failed change stops nothing: its outcome carries the error.
+        The source is read lazily, so memory does not grow with the number of changes. Changes of
+        the same meeting are applied one after the other, in the order given; after a retried
+        update, or one whose outcome is unknown, the next one of that meeting waits 30 s. A failed
+        change does not stop the others: its outcome carries the error.
 
-        To leave early, use `contextlib.aclosing` or read the outcomes to the end of a source that
-        you stop: an update that is cancelled may still be applied.
+        To stop early, use `contextlib.aclosing`, or end the source and read the remaining
+        outcomes: an update that is cancelled may still be applied.
 
         Args:
             changes: `MeetingChange`s, or pairs of an id and a `MeetingUpdate`.
-            max_in_flight: updates under way at the same time; as in `limits` unless given.
+            max_in_flight: concurrent updates; by default as in `limits`.
 
         Raises:
             ConfigurationError: `max_in_flight` is below 1.
-            Exception: what the source raised, after everything pulled before has finished.
+            Exception: raised by the source; all changes read before it are finished first.
         """
         if max_in_flight is not None:
             max_in_flight = int(number("max_in_flight", max_in_flight, whole=True, least=1))
@@ -294,21 +292,21 @@ class GongClient:
         options: BulkOptions | None = None,
         state_dir: str | PathLike[str] | None = None,
     ) -> BulkJob:
-        """Return a bulk job: many updates, written down so that no crash loses or doubles one.
+        """Return a bulk job: many updates with a journal, so that no crash loses or repeats one.
 
-        Nothing is done before one of its methods is called.
+        It does nothing until you call one of its methods.
 
         Args:
             changes: as for `update_many`; read once, when the job is planned. None for a job whose
-                journal exists: to go on with it, or to see how it stands.
+                journal exists: to resume it, or to read its status.
             journal: the job's file; by default a new one in the state directory.
-            options: how it works; by default those of its journal, or `BulkOptions()`.
-            state_dir: where journals are kept, and the ledger of what was acknowledged; by default
-                `GONG_STATE_DIR` or the user's state directory.
+            options: the job's options; by default those of its journal, or `BulkOptions()`.
+            state_dir: the directory of journals and of the ledger; by default `GONG_STATE_DIR` or
+                the user's state directory.
         """
         from gong_async.bulk.job import BulkJob  # noqa: PLC0415
         from gong_async.bulk.records import BulkOptions  # noqa: PLC0415
-        from gong_async.bulk.store import job_file  # noqa: PLC0415 - only who has bulk jobs needs it
+        from gong_async.bulk.store import job_file  # noqa: PLC0415 - only for bulk jobs
 
         if options is not None:
             instance_of("options", options, BulkOptions)
@@ -329,17 +327,17 @@ class GongClient:
         )
 
     async def quota(self) -> Quota:
-        """Return how much of the company's limits is used, as far as we know: Gong does not say."""
+        """Return the usage of the company's limits. Makes no API call: Gong does not report it."""
         return await self._call.limiter.quota()
 
     async def close(self) -> None:
-        """End the calls under way, stop running bulk jobs, and close the connections.
+        """Cancel running calls, stop running bulk jobs, and close the connections.
 
-        Updates of bulk jobs that are on the wire are given the job's `drain_seconds` to end; what
-        was not sent stays to be sent, and the job's state is `interrupted`. If the call is
-        cancelled, jobs end at once; everything is released all the same. A second close does
-        nothing, or waits for the first. The source of a job's changes may close the client, too:
-        that returns at once, because the job waits for its source.
+        Updates of bulk jobs that are in flight have the job's `drain_seconds` to finish; pending
+        ones stay pending, and the job's state becomes `interrupted`. If `close` is cancelled, jobs
+        stop at once, and everything is released all the same. A second `close` does nothing, or
+        waits for the first. If the source of a job's changes closes the client, `close` returns at
+        once, because the job waits for its source.
         """
         if not self._owner:
             return
@@ -398,7 +396,7 @@ class GongClient:
         self.meetings = Meetings(call)
 
     def _sender(self, run: Run | None) -> PipelineSender:
-        # Calls of jobs may come to their end when the client is closed; see `close`.
+        # Calls of jobs may finish while the client closes; see `close`.
         call = evolve(self._call, priority="bulk", observer=run, open_calls=self._open_job_calls)
         return PipelineSender(call, call.limiter, self._limits)
 
@@ -417,14 +415,14 @@ class GongClient:
 
 
 def _job_tasks() -> ModuleType:
-    """Import what only those need who have bulk jobs."""
+    """Import the module of job tasks, which only bulk jobs need."""
     from gong_async.bulk import job_task  # noqa: PLC0415
 
     return job_task
 
 
 def _meeting_key(change: Change) -> str:
-    # Whatever else a change is, the update itself will say what is wrong with it.
+    # The update itself raises the error for any other type of change.
     match change:
         case MeetingChange():
             return change.meeting_id
@@ -480,7 +478,7 @@ def _limit_store(value: LimitStore | None) -> LimitStore:
 
 
 def _check_auth(auth: Auth) -> None:
-    """Check all that a call needs of a credential, which may be of the caller's own making."""
+    """Check the attributes that a call needs of a credential, which may be a custom class."""
     if isinstance(auth, type):
         raise ConfigurationError(f"auth is {kind_of(auth)}; pass an instance of it")
     for name in ("authorization", "renew"):
@@ -490,12 +488,12 @@ def _check_auth(auth: Auth) -> None:
                 f"`Auth`, got {kind_of(auth)} without {name}()"
             )
     if not isinstance(getattr(auth, "fingerprint", None), str):
-        raise ConfigurationError(f"{kind_of(auth)}.fingerprint must be a property that is text")
+        raise ConfigurationError(f"{kind_of(auth)}.fingerprint must be a property of type str")
     if not _lists_secrets(auth):
         raise ConfigurationError(f"{kind_of(auth)}.secrets must be a property that lists `Secret`s")
 
 
 def _lists_secrets(auth: Auth) -> bool:
-    # In a frame of its own, which no traceback shows: what is listed may be plain text.
+    # In its own frame, which no traceback shows: a custom class may list plain text.
     secrets: object = getattr(auth, "secrets", None)
     return isinstance(secrets, Iterable) and all(isinstance(one, Secret) for one in secrets)

@@ -1,4 +1,4 @@
-"""Ends calls before their time: at their deadline, or when the client is closed."""
+"""Cancels calls at their deadline, or when the client is closed."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from gong_async.errors import UsageError
 
 @define(eq=False)
 class OpenCalls:
-    """Shared by a client and all its `with_options` copies."""
+    """The running calls of a client and all its `with_options` copies."""
 
     closed: bool = False
     scopes: set[DeadlineScope] = field(factory=set, init=False)
 
     def check(self) -> None:
-        """Refuse to begin anything once the client is closed."""
+        """Raise `UsageError` if the client is closed."""
         if self.closed:
-            msg = "this client is closed; make a new one"
+            msg = "the client is closed; create a new one"
             raise UsageError(msg)
 
     async def cut(self) -> None:
-        """Close: end every call that is under way, in whatever loop it runs."""
+        """Close: cancel every running call, in whatever loop it runs."""
         self.closed = True
         for scope in list(self.scopes):
             if not scope.loop.is_closed():
                 scope.loop.call_soon_threadsafe(scope.expire)
-        # Two turns of the loop: one for the cancellations, one for what they set free.
+        # Two iterations of the loop: one for the cancellations, one for what they release.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
 
 class DeadlineScope:
-    """A block of one task that raises `TimeoutError` when it is cut off.
+    """A block of one task that raises `TimeoutError` when its time is over.
 
     It is cut off after `seconds`, or when the client is closed.
     As `asyncio.timeout`, which takes five times as long to enter and to leave.
@@ -58,29 +58,29 @@ class DeadlineScope:
     def __init__(self, open_calls: OpenCalls, seconds: float | None) -> None:
         self.loop: asyncio.AbstractEventLoop
         self.until = math.inf
-        """On the loop's clock."""
+        """The deadline, on the loop's clock."""
         self.expired = False
         self._others = open_calls.scopes
         self._seconds = seconds
         self._left: float | None = None
-        """The seconds that are left while no time is counted; None before it ever was."""
+        """The seconds left while the clock is stopped; None before its first start."""
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def expire(self) -> None:
-        """End the block, if it has not ended."""
+        """Cancel the block, if it has not ended."""
         if self in self._others and not self.expired and self._task is not None:
             self.expired = True
             self._task.cancel()
 
     def count_time(self, seconds: float) -> None:
-        """Count time from now on: cut off after `seconds`, less those counted before."""
+        """Start the clock: cancel after `seconds`, less the time counted before."""
         if self._timer is None:
             self.until = self.loop.time() + (seconds if self._left is None else self._left)
             self._timer = self.loop.call_at(self.until, self.expire)
 
     def stop_time(self) -> None:
-        """Count no time until `count_time`; closing the client still cuts the block off."""
+        """Stop the clock until `count_time`; closing the client still cancels the block."""
         if self._timer is not None and (left := self.until - self.loop.time()) > 0:
             self._timer.cancel()
             self._timer, self._left, self.until = None, left, math.inf
@@ -106,7 +106,7 @@ class DeadlineScope:
             self._timer.cancel()
         if not self.expired or self._task is None:
             return
-        # Somebody else may have cancelled the task as well: then it stays cancelled.
+        # If the task was also cancelled from outside, it stays cancelled.
         ours_alone = self._task.uncancel() <= self._cancelling
         if ours_alone and isinstance(error, asyncio.CancelledError):
             raise TimeoutError from error

@@ -1,4 +1,4 @@
-"""The command that adds an extra to this installation, for the tool that has made it."""
+"""The command that adds an extra to this installation, for the tool that made it."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def _source(distribution: metadata.Distribution | None, extra: str) -> list[str]
 
 
 def _requirements(distribution: metadata.Distribution, extra: str) -> list[str]:
-    """Return the names of the packages that an extra stands for."""
+    """Return the names of the packages of an extra."""
     wanted = re.compile(rf"""([\w.-]+).*;.*\bextra == ["']{extra}["']""")
     return [found[1] for one in distribution.requires or () if (found := wanted.match(one))]
 
 
 def _override() -> Sequence[str]:
-    """Return what pip wants where the system's own packages are, as on Debian (PEP 668)."""
+    """Return the pip option for externally managed environments, as on Debian (PEP 668)."""
     marker = Path(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
     own = sys.prefix != sys.base_prefix or not marker.exists()
     return () if own else ("--break-system-packages",)

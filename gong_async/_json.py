@@ -1,8 +1,8 @@
-"""JSON as bytes: by orjson where it is installed and cannot differ, by Python's own `json` else.
+"""JSON as bytes: with orjson where it is installed and cannot differ, else with Python's `json`.
 
-orjson is several times as fast and has other opinions: on floats and large integers, on enums, on
-dates, on how deep a document may be. So it is given only what both write and read alike, and
-whatever it refuses is left to `json`, which decides what is right and what is an error.
+orjson is several times as fast but handles floats, large integers, enums, dates and deep nesting
+differently. So it gets only values that both treat alike, and whatever it rejects is passed to
+`json`, which decides.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any, NoReturn
 from attrs import field, frozen
 
 _ALIKE = frozenset({str, int, bool, type(None)})
-"""What both write and read alike. Integers of more than 64 bits are refused when written, and
-become floats when read."""
+"""Types that both treat alike. orjson rejects integers of more than 64 bits when writing, and
+reads them as floats."""
 _MOST_LEVELS = 8
-"""Our bodies and Gong's answers have fewer; nesting is followed no deeper."""
+"""Nesting is checked no deeper; our bodies and Gong's responses have fewer levels."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -33,7 +33,7 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 @frozen
 class Json:
-    """Writes and reads JSON; without a fast writer and reader by Python's own `json` alone."""
+    """Writes and reads JSON, with Python's `json` alone unless fast functions are given."""
 
     _fast_dumps: Callable[[Any], bytes] | None = field(default=None, alias="fast_dumps")
     _fast_loads: Callable[[bytes], Any] | None = field(default=None, alias="fast_loads")
@@ -41,32 +41,31 @@ class Json:
     def dumps(self, value: object, *, texts_only: bool = False) -> bytes:
         """Return a value as UTF-8, compact, without NaN.
 
-        `texts_only` says that nothing but dicts, lists and text is in it, which then need not be
-        seen to.
+        `texts_only` promises that it contains only dicts, lists and strings, which skips a check.
 
         Raises:
-            TypeError: something in it has no JSON form.
-            ValueError: NaN, an infinite number, a lone surrogate, or something that holds itself.
+            TypeError: a value cannot be represented in JSON.
+            ValueError: NaN, an infinite number, a lone surrogate, or a circular reference.
             RecursionError: nested too deeply.
         """
         if self._fast_dumps is not None and (texts_only or _is_alike(value)):
             try:
                 return self._fast_dumps(value)
             except (TypeError, ValueError):
-                pass  # a large integer, a key that is no text, a lone surrogate
+                pass  # a large integer, a key that is not a string, a lone surrogate
         return _ENCODER.encode(value).encode()
 
     def loads(self, body: bytes) -> object:
-        """Return what a body says. Numbers keep all digits; the last of equal keys wins.
+        """Parse a body. Numbers keep all digits; the last of duplicate keys wins.
 
         Raises:
-            ValueError: not JSON, or JSON that no honest server sends (NaN, endless nesting).
+            ValueError: not JSON, NaN, or nested too deeply.
         """
         if self._fast_loads is not None:
             try:
                 found = self._fast_loads(body)
             except ValueError:
-                pass  # another encoding than UTF-8, half a character, or no JSON
+                pass  # not UTF-8, an incomplete character, or not JSON
             else:
                 if _is_alike(found):
                     return found
@@ -74,8 +73,8 @@ class Json:
 
 
 def _is_alike(value: Any, levels: int = _MOST_LEVELS) -> bool:
-    """Say whether a value is written and read by both alike, as far as that is easy to see."""
-    kind = type(value)  # exactly: subclasses may show `json` something else than they hold
+    """Return whether both libraries treat a value alike; False if that is not easy to see."""
+    kind = type(value)  # exactly: `json` may see something else in subclasses
     items: Iterable[object]
     if kind is dict:
         items = value.values()
@@ -92,14 +91,14 @@ def _is_alike(value: Any, levels: int = _MOST_LEVELS) -> bool:
 
 
 def _loads(body: bytes) -> object:
-    # Decoded here, because `json` lets bytes pass that are half a character.
-    usual = body.startswith(b'{"')  # which is UTF-8 then, and has nothing before it
+    # Decoded here, because `json` accepts incomplete characters.
+    usual = body.startswith(b'{"')  # UTF-8 without a byte order mark
     text = body.decode() if usual else body.decode(json.detect_encoding(body))
     try:
         parsed, end = _DECODER.raw_decode(text) if usual else (None, -1)
         if end != len(text):
             parsed = _DECODER.decode(text)
-        # `\ud83d` alone is legal JSON but no legal text: it would break whatever it is written to.
+        # `\ud83d` alone is legal JSON but not legal text: it cannot be encoded for any output.
         if "\\u" in text and _ESCAPED_SURROGATE.search(text):
             return _replace_surrogates(parsed)
         return parsed
@@ -122,7 +121,7 @@ def _replace_surrogates(value: Any) -> Any:
 
 
 def best_json() -> Json:
-    """Return what is fastest of what is installed."""
+    """Return the fastest JSON implementation that is installed."""
     try:
         import orjson  # noqa: PLC0415 - it is an extra
     except ImportError:
@@ -131,11 +130,11 @@ def best_json() -> Json:
 
 
 FASTEST = best_json()
-"""What everybody uses who does not say otherwise."""
+"""The default implementation."""
 
 
 def from_json(body: bytes, *, json: Json = FASTEST) -> object:
-    """Return what a body says. Numbers keep all digits; the last of equal keys wins.
+    """Parse a body. Numbers keep all digits; the last of duplicate keys wins.
 
     Raises:
         ValueError: not JSON, or JSON that no honest server sends (NaN, endless nesting).

@@ -1,4 +1,4 @@
-"""The one road that every call takes: prepare, attempt, read; again if it may be repeated."""
+"""The pipeline of a call: prepare, authorize, acquire a permit, send, parse, retry."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _deadlines(pipeline: Pipeline) -> tuple[float | None, float | None]:
 
 @frozen(kw_only=True, eq=False)
 class Pipeline:
-    """Everything that a call needs, put together by the client."""
+    """The parts that every call of a client uses; calling it makes one call."""
 
     base_url: str
     user_agent: str
@@ -84,14 +84,14 @@ class Pipeline:
     redact: Redactor
     open_calls: OpenCalls
     follows_credential: bool = True
-    """Whether a credential that belongs to a base URL is sent there, and not to `base_url`."""
+    """Whether a credential with a base URL of its own is sent there instead of `base_url`."""
     budget: RetryBudget = field(factory=RetryBudget)
     hooks: tuple[Hook, ...] = ()
     observer: AttemptObserver | None = None
     _headers: tuple[Mapping[str, str], Mapping[str, str]] = field(
         init=False, default=Factory(_headers, takes_self=True)
     )
-    """Without a body, and with one."""
+    """Headers of a request without a body, and of one with a body."""
     _deadlines: tuple[float | None, float | None] = field(
         init=False, default=Factory(_deadlines, takes_self=True)
     )
@@ -108,7 +108,7 @@ class Pipeline:
         query: Mapping[str, str | int | float | bool] | None = None,
         body: object = None,
     ) -> T:
-        """Make one call and return its typed answer."""
+        """Make one call and return its typed result."""
         request = self._prepare(endpoint, path or {}, query, body)
         if self.open_calls.closed:
             self.open_calls.check()
@@ -149,26 +149,26 @@ class Pipeline:
         try:
             return to_json(self.converter, body)
         except (TypeError, ValueError) as error:
-            problem = f"has no JSON form: {self.redact(str(error))}"
+            problem = f"cannot be converted to JSON: {self.redact(str(error))}"
         raise ValidationError("body", problem)
 
     def emit(self, event: Event) -> None:
-        """Tell every hook; what a hook raises must not change what becomes of the call."""
+        """Pass an event to every hook. Exceptions in hooks are logged; the call goes on."""
         for hook in self.hooks:
             call: Callable[[Event], object] = hook
             try:
                 returned = call(event)
                 if returned is not None and isinstance(returned, Coroutine):
                     returned.close()
-                    msg = "a hook returned a coroutine, which is not awaited; see Hook"
-                    raise TypeError(msg)  # noqa: TRY301 - logged like what hooks raise
+                    msg = "a hook returned a coroutine, which is not awaited; see `Hook`"
+                    raise TypeError(msg)  # noqa: TRY301 - logged like other errors of hooks
             except Exception:
                 logging.getLogger("gong_async").exception(
-                    "a hook failed at %s", type(event).__name__
+                    "a hook raised an exception for %s", type(event).__name__
                 )
 
     def warn(self, event: RetryPlanned | LimiterPaused) -> None:
-        """Tell what an operator wants to read in the log even if nobody listens."""
+        """Emit an event that is also logged when no hook is installed."""
         if log_event not in self.hooks:
             log_event(event)
         self.emit(event)
@@ -176,7 +176,7 @@ class Pipeline:
 
 @define(eq=False)
 class _CallState(Generic[T]):
-    """One call on its way: what has happened to it so far."""
+    """The state of one call over all its attempts."""
 
     pipeline: Pipeline
     endpoint: Endpoint[T]
@@ -190,10 +190,10 @@ class _CallState(Generic[T]):
     on_wire: float = 0.0
     renewed: bool = False
     doubtful: bool = False
-    """An attempt that may have been applied has lost its answer. Only a success ends the doubt."""
+    """Whether an attempt that may have been applied lost its response."""
 
     async def run(self) -> T:
-        """Attempt until there is a result, an error that stays, or no time left."""
+        """Attempt until there is a result, a final error, or no time left."""
         pipeline = self.pipeline
         error: GongError | None = None
         finished = False
@@ -218,7 +218,7 @@ class _CallState(Generic[T]):
         raise expire
 
     async def _attempt(self) -> T:
-        """Sign, take a turn, send, read: once."""
+        """Make one attempt: authorize, acquire a permit and send, parse; or decide on a retry."""
         pipeline = self.pipeline
         if pipeline.open_calls.closed:
             pipeline.open_calls.check()
@@ -228,7 +228,7 @@ class _CallState(Generic[T]):
         before = (self.attempts, self.waited, self.on_wire)
         try:
             response = await self._send(authorization)
-            return self._read(response)
+            return self._parse(response)
         except GongError as failed:
             error = failure = self._annotate(failed)
         finally:
@@ -236,25 +236,25 @@ class _CallState(Generic[T]):
                 self._emit_attempt(response, error, before)
         raise await self._next_step(failure, authorization)
 
-    async def _sign(self) -> Secret:
-        """Return the credential; it may have to be fetched, or renewed, which may fail."""
+    async def _authorize(self) -> Secret:
+        """Return the credential; fetching or renewing it may fail."""
         try:
             return await self.pipeline.auth.authorization()
         except GongError as failed:
-            failure = self._without_credential(failed)
+            failure = self._credential_error(failed)
         raise failure
 
-    async def _renew(self, refused: Secret) -> bool:
-        """Replace the credential that Gong refused; say whether there is a new one."""
+    async def _renew(self, rejected: Secret) -> bool:
+        """Replace the credential that Gong rejected; return whether there is a new one."""
         try:
-            return await self.pipeline.auth.renew(refused)
+            return await self.pipeline.auth.renew(rejected)
         except GongError as failed:
-            failure = self._without_credential(failed)
+            failure = self._credential_error(failed)
         raise failure
 
-    def _without_credential(self, error: GongError) -> GongError:
-        """Say of an error of the credential what it means to this call: it was not carried out."""
-        error = copy.copy(error)  # others may wait for the same credential, and get the same error
+    def _credential_error(self, error: GongError) -> GongError:
+        """Return a copy of an error of the credential, for this call: nothing was sent for it."""
+        error = copy.copy(error)  # other calls may wait for the same credential and share the error
         error.delivery = Delivery.ANSWERED if self.attempts else Delivery.NOT_SENT
         error.outcome_unknown = self.doubtful
         return self._annotate(error)
@@ -268,7 +268,7 @@ class _CallState(Generic[T]):
         return evolve(request, url=authorization.base_url + target)
 
     async def _send(self, authorization: Secret) -> Response:
-        """Wait for a turn and send. The turn is given back before anything else is done."""
+        """Acquire a permit, send, and release the permit once the response is complete."""
         pipeline, loop = self.pipeline, asyncio.get_running_loop()
         request = self.request
         if pipeline.follows_credential and isinstance(authorization, PinnedSecret):
@@ -312,7 +312,7 @@ class _CallState(Generic[T]):
         return response
 
     async def _announce(self, observer: AttemptObserver, permit: Permit) -> None:
-        """Let the witness take note of the request; if it does not, the turn is given back."""
+        """Call the observer before sending; if it raises, the permit stays unused."""
         announced = False
         try:
             await observer.about_to_send(self.request.meeting_id)
@@ -321,8 +321,8 @@ class _CallState(Generic[T]):
             if not announced:
                 permit.unused()
 
-    def _read(self, response: Response) -> T:
-        """Return what the answer says, or raise what it stands for."""
+    def _parse(self, response: Response) -> T:
+        """Return the result of a response, or raise its error."""
         pipeline = self.pipeline
         if not 200 <= response.status < 300:  # noqa: PLR2004
             raise status_error(response, pipeline.redact, utc_now())
@@ -335,14 +335,14 @@ class _CallState(Generic[T]):
             try:
                 result = structure(pipeline.converter, payload, self.endpoint.returns)
             except DecodeError as error:
-                paths = tuple(map(pipeline.redact, error.paths))  # they may hold keys of the answer
+                paths = tuple(map(pipeline.redact, error.paths))  # may contain keys of the payload
                 failure = DecodeError(pipeline.redact(error.message), paths=paths)
             else:
                 if isinstance(result, Result):
-                    self._stamp(result, response, given)
+                    self._attach_meta(result, response, given)
                 return result
         failure.status, failure.request_id = response.status, given
-        del payload  # tracebacks may be shown with the locals of their frames
+        del payload  # a traceback may be shown with the locals of its frames
         raise failure
 
     def _check_echo(self, echo: str, payload: dict[str, Any]) -> ProtocolError | None:
@@ -356,15 +356,15 @@ class _CallState(Generic[T]):
             return None
         if value is None:
             return ProtocolError(f"Gong's answer is JSON without {echo}", flaw="shape")
-        # Gong's ids are strings in some answers and integers in others; Python keeps every digit.
+        # Gong's ids are strings in some responses and integers in others, which Python keeps exact.
         if type(value) is int and str(value) == wanted:
             return None
         self.pipeline.transport.discard_connections()
         other = redact(str(value), 40)
-        msg = f"Gong's answer is about {echo} {other}, not about this one"
+        msg = f"Gong's answer is about {echo} {other}, not the requested one"
         return ProtocolError(msg, flaw="mismatch")
 
-    def _stamp(self, result: Result, response: Response, given: str | None) -> None:
+    def _attach_meta(self, result: Result, response: Response, given: str | None) -> None:
         meta = Meta(
             status=response.status,
             request_id=given,
@@ -372,14 +372,14 @@ class _CallState(Generic[T]):
             seconds_waited=self.waited,
             seconds_on_wire=self.on_wire,
         )
-        # The result was made a moment ago and nobody has seen it: it is not changed, but finished.
+        # Frozen, but created a moment ago and not yet visible to the caller.
         object.__setattr__(result, "meta", meta)
         object.__setattr__(result, "request_id", given)
 
     async def _next_step(self, error: GongError, authorization: Secret) -> Again | GongError:
-        """Return what to raise after `error`: itself, or the order to go on."""
+        """Decide what to raise after `error`: itself, or `Again` for another attempt."""
         policy = self.pipeline.retry
-        # The attempt is over: whatever ends the call from here on does not cut it short.
+        # The attempt is over: a deadline that ends the call from here on does not interrupt it.
         self.progress = AttemptProgress()
         decision = decide(error, self.request.effect, resend_creates=policy.resend_creates)
         error.outcome_unknown = self.doubtful = self.doubtful or decision.outcome_unknown
@@ -388,11 +388,11 @@ class _CallState(Generic[T]):
             case Action.WAIT:
                 self.refusals += 1
                 asked = getattr(error, "retry_after", None) or 0.0
-                # A bulk call waits for its next permit, and no time is counted meanwhile.
+                # A bulk call waits for its next permit, which does not count for its deadline.
                 in_time = self.pipeline.priority == "bulk" or not self._too_late(asked)
-                patient = asked <= policy.max_wait and in_time
-                if self.refusals <= policy.max_refusals and patient:
-                    wait = 0.0  # the limiter holds everybody, this call too
+                may_wait = asked <= policy.max_wait and in_time
+                if self.refusals <= policy.max_refusals and may_wait:
+                    wait = 0.0  # the limiter pauses all calls, this one too
             case Action.RENEW:
                 if not self.renewed and await self._renew(authorization):
                     self.renewed, wait = True, 0.0
@@ -400,7 +400,7 @@ class _CallState(Generic[T]):
                 self.failures += 1
                 most = policy.max_attempts if decision.action is Action.RETRY else 2
                 if self.failures < min(most, policy.max_attempts):
-                    wait = self._pause(error)
+                    wait = self._retry_wait(error)
             case Action.FAIL:
                 pass
         if wait is None or self._too_late(wait):
@@ -411,18 +411,18 @@ class _CallState(Generic[T]):
         self.waited += wait
         return Again(wait)
 
-    def _pause(self, error: GongError) -> float | None:
-        """Return the seconds before a repetition; None if there shall be none."""
+    def _retry_wait(self, error: GongError) -> float | None:
+        """Return the seconds to wait before a retry; None for no retry."""
         policy = self.pipeline.retry
         wait = policy.backoff(self.failures)
         if error.status == _GATEWAY_TIMEOUT:
-            wait = max(wait, 1.0)  # the change may still be on its way behind the gateway
+            wait = max(wait, 1.0)  # Gong may still be applying the change behind the gateway
         if isinstance(error, ServerError) and error.retry_after is not None:
             if error.retry_after > policy.max_wait:
                 return None
             wait = max(wait, policy.after_refusal(error.retry_after, self.failures))
         if not self.pipeline.budget.spend(error):
-            error.message += " (not repeated: too many calls of this client fail at present)"
+            error.message += " (not retried: too many calls of this client are failing)"
             return None
         return wait
 
@@ -435,13 +435,13 @@ class _CallState(Generic[T]):
         return self.scope.until - asyncio.get_running_loop().time()
 
     def _expired(self) -> GongError:
-        """Return the error of a call that the lifeline ended, at whatever point it was."""
+        """Return the error of a call that was ended by its deadline or by closing the client."""
         unsent = self.progress.phase in _UNSENT
         delivery = Delivery.NOT_SENT if unsent else Delivery.MAYBE
         maybe_applied = not unsent and self.request.effect != "read"
         error: GongError
         if self.pipeline.open_calls.closed:
-            error = UsageError("the client was closed while the call was under way")
+            error = UsageError("the client was closed during the call")
         elif self.attempts == 0:
             seconds = self.pipeline.retry.deadline
             msg = f"no permit within the deadline of {seconds:g} s; nothing was sent"
@@ -454,7 +454,7 @@ class _CallState(Generic[T]):
         return self._annotate(error)
 
     def _annotate(self, error: GongError) -> GongError:
-        """Say in the error which call it ended."""
+        """Add the call's operation, subject and attempts to an error."""
         error.method, error.route = self.request.method, self.request.route
         error.meeting_id, error.attempts = self.request.meeting_id, self.attempts
         if advice := self.endpoint.hints.get(type(error)):
@@ -505,19 +505,19 @@ class _CallState(Generic[T]):
 
 @lru_cache
 def _steps(route: str) -> list[str]:
-    """Take a route apart: texts, and at odd places the names of the variables between them."""
+    """Split a route into literal texts and, at odd indexes, the names of its variables."""
     return _VARIABLE.split(route)
 
 
 def _path_part(name: str, path: Mapping[str, str]) -> str:
-    """Return a path variable as it stands in a URL; nothing in it can leave its place."""
+    """Return a path variable, quoted so that it stays one path segment."""
     if name not in path:
-        raise ValidationError(name, "the route needs this path variable")
+        raise ValidationError(name, "missing path variable of the route")
     value = path[name]
     if name == "meetingId":
         return meeting_id(value)
     if not value or value in {".", ".."} or not value.isprintable():
-        raise ValidationError(name, "empty, a dot, or a control character; not a path variable")
+        raise ValidationError(name, "a path variable must be printable text other than . and ..")
     return quote(value, safe="")
 
 

@@ -1,7 +1,7 @@
-"""Secrets, and text from outside made safe to show.
+"""Secrets, and redaction of untrusted text.
 
-`Secret` holds a value that is never shown. `Redactor` replaces secrets and control characters in
-foreign text. The log filter applies it to every record of this package's logger.
+`Secret` wraps a value that is never shown. `Redactor` replaces secrets and control characters in
+untrusted text. The log filter applies it to every record of this package's logger.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MASK = "***"
 
 
 class Secret:
-    """A string that shows nothing of itself in `repr`, `str`, `format`, `vars` or a pickle.
+    """A string whose value never appears in `repr`, `str`, `format`, `vars` or a pickle.
 
     It is not hashable: a hash would help to guess short secrets.
     """
@@ -35,11 +35,11 @@ class Secret:
 
     @classmethod
     def of(cls, value: str | Secret) -> Secret:
-        """Wrap `value` unless it is wrapped already."""
+        """Wrap `value` unless it is already a `Secret`."""
         return value if isinstance(value, Secret) else cls(value)
 
     def reveal(self) -> str:
-        """Return the value itself; call this only where it goes on the wire."""
+        """Return the value; call this only where it is sent."""
         return self._value
 
     def __repr__(self) -> str:
@@ -59,11 +59,11 @@ class Secret:
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        msg = "a secret cannot be pickled or copied out of this process"
+        msg = "a Secret cannot be pickled"
         raise TypeError(msg)
 
     def __getstate__(self) -> NoReturn:
-        msg = "a secret shows its state to nobody"
+        msg = "a Secret does not expose its state"
         raise TypeError(msg)
 
     def __copy__(self) -> Secret:
@@ -74,7 +74,7 @@ class Secret:
 
 
 class PinnedSecret(Secret):
-    """A signed header that belongs to one base URL, and must be sent to no other."""
+    """An `Authorization` header that is valid for one base URL, and must be sent to no other."""
 
     __slots__ = ("base_url",)
 
@@ -84,7 +84,7 @@ class PinnedSecret(Secret):
 
 
 class MaskedHeader(str):
-    """A header value that goes on the wire as it is and shows nothing when headers are printed."""
+    """A header value that is sent as it is and masked when headers are printed."""
 
     __slots__ = ()
 
@@ -100,12 +100,12 @@ class MaskedHeader(str):
 
 
 TEXT_LIMIT = 500
-"""The most characters of one foreign text that an error keeps."""
+"""Characters of one untrusted text that an error keeps at most."""
 
 _SHORTEST_SECRET = 4
 _MOST_REMEMBERED = 64
 _WINDOW = 64 * 1024
-"""Characters of a text that are searched, at the least, when only its beginning is shown."""
+"""Characters of a text that are searched at least, when only its beginning is shown."""
 
 _ESCAPE_SIGNS = re.compile(r"[\\&%\0]")
 _ESCAPE = re.compile(
@@ -119,7 +119,7 @@ _ESCAPE = re.compile(
 ampersand of HTML is undone by itself, and the entity that it begins in the next round: its
 semicolon may be an entity, too. The zero bytes are those of ASCII text in UTF-16."""
 _MOST_ROUNDS = 10
-"""Escapes of escapes that are undone."""
+"""Levels of nested escapes that are decoded."""
 
 
 def _spellings(secret: str) -> set[str]:
@@ -140,7 +140,7 @@ def _spellings(secret: str) -> set[str]:
 
 
 def _character(match: re.Match[str]) -> str:
-    """Return what an escape stands for."""
+    """Return the character of an escape sequence."""
     unicode, braced, byte, itself, entity, decimal, name, wide, percent = match.groups()
     if itself:
         return itself
@@ -167,7 +167,7 @@ def _unescaped(text: str) -> tuple[str, list[int], list[int]]:
             start, end = match.span()
             character = _character(match)
             if character == match[0]:
-                continue  # it looks like an entity, and is none
+                continue  # looks like an entity but is none
             plain += text[done:start], character
             new_begins += begins[done:start] + [begins[start]] * len(character)
             new_ends += ends[done:start] + [ends[end - 1]] * len(character)
@@ -205,11 +205,10 @@ def _visible(character: str) -> str:
 
 
 class Redactor:
-    """Cleans foreign text for errors and logs of one client.
+    """Redacts untrusted text for the errors and logs of one client.
 
-    `secrets` that change while the client lives, such as tokens, are given as a function, which is
-    asked before every use. What it told before is masked, too: an answer may echo a token that was
-    renewed since.
+    Pass `secrets` that change, such as tokens, as a function; it is called before every use. Its
+    earlier secrets are masked, too: a response may echo a token that was renewed since.
     """
 
     __slots__ = (
@@ -244,14 +243,14 @@ class Redactor:
         return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
     def excerpt(self, body: bytes, limit: int) -> str:
-        """Return the beginning of a body, cleaned; a secret is never cut before it is masked."""
+        """Return the beginning of a body, redacted; a secret is masked before the text is cut."""
         # A character takes up to 4 bytes.
         return self(body[: 4 * self._window(limit) + 4].decode(errors="replace"), limit)
 
     def _window(self, limit: int) -> int:
         """Return how much of a text is searched when `limit` characters of it are shown.
 
-        So much that its masked text is longer than that, were it nothing but secrets.
+        Enough that the masked text is longer than `limit` even if it consists of secrets only.
         """
         self._compile()
         return max(_WINDOW, 4 * (limit + 1) * self._longest)
@@ -298,7 +297,7 @@ class Redactor:
         if self._pattern is None or not (reported is self._known or reported == self._known):
             self._known = reported
             before = [secret for secret in self._remembered if secret not in reported]
-            # The newest last; what is told now is always kept.
+            # The newest last; current secrets are always kept.
             self._remembered = [*before[-_MOST_REMEMBERED:], *reported]
             found = {
                 spelling
@@ -316,7 +315,7 @@ class Redactor:
 
 
 class LogMask(logging.Filter):
-    """Masks the secrets of all clients that live, in messages and in tracebacks."""
+    """Log filter that masks the secrets of all live clients, in messages and tracebacks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -329,7 +328,7 @@ class LogMask(logging.Filter):
         if masked != message:
             record.msg, record.args = masked, ()
         if record.exc_info and not record.exc_text:
-            # Handlers show this text in place of making one of their own.
+            # Handlers use this text instead of formatting the exception.
             record.exc_text = self._mask(logging.Formatter().formatException(record.exc_info))
         return True
 
@@ -340,7 +339,7 @@ class LogMask(logging.Filter):
 
 
 def mask_log(redact: Redactor) -> None:
-    """Mask the secrets that `redact` knows in our log, for as long as it lives."""
+    """Mask the secrets of `redact` in this package's log, for as long as it is referenced."""
     logger = logging.getLogger("gong_async")
     mask = next((known for known in logger.filters if isinstance(known, LogMask)), None)
     if mask is None:

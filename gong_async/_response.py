@@ -1,4 +1,4 @@
-"""Status and body of a response to a result or an error; `Retry-After`. No socket, no clock."""
+"""Turns a response into a payload or an error; parses `Retry-After`. Pure functions, no I/O."""
 
 from __future__ import annotations
 
@@ -38,17 +38,14 @@ _MISSING_SCOPE = re.compile(r"don't have permission to use '([a-z:._-]{1,100})'"
 
 
 def retry_after(response: Response, now: datetime) -> float | None:
-    """Return the seconds that the answer asks to wait, if it does."""
+    """Return the wait in seconds that the response asks for; None if it asks for none."""
     if values := response.headers.getall("Retry-After", []):
         return parse_retry_after(values, date=response.headers.get("Date"), now=now)
     return None
 
 
 def request_id(response: Response, redact: Redactor, payload: object = None) -> str | None:
-    """Return Gong's id of the request: from the body, else from the header that repeats it.
-
-    It is cleaned like any foreign text.
-    """
+    """Return Gong's request id, redacted: from the body, else from the `x-traceid` header."""
     given = payload.get("requestId") if isinstance(payload, dict) else None
     if isinstance(given, str) and given:
         return redact(given)
@@ -56,33 +53,32 @@ def request_id(response: Response, redact: Redactor, payload: object = None) -> 
 
 
 def success_payload(request: Request, response: Response, redact: Redactor) -> dict[str, Any]:
-    """Return the JSON object of a success; an empty one if it may have no body, and has none.
+    """Return the JSON object of a success; an empty one for an allowed empty body.
 
-    A 2xx succeeds only if its JSON has what the request requires and no `errors`; a deletion may
-    be empty, or hold only `organizerEmail`. Of equal keys the last counts, here and in the result.
+    A 2xx is a success only if its JSON has the fields that the request requires and no `errors`;
+    the response to a deletion may be empty, or have only `organizerEmail`. Of duplicate keys the
+    last one counts, here and in the result.
 
     Raises:
-        ProtocolError: this is no success that we can believe.
+        ProtocolError: the response is not a valid success.
     """
     if response.status not in _OK:
-        raise _unbelievable(
-            f"unexpected status {response.status}", response, redact, flaw="unexpected"
-        )
+        raise _invalid(f"unexpected status {response.status}", response, redact, flaw="unexpected")
     body = response.body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not body:
         unproven = not request.requires and request.echo is None
         if request.effect == "delete" or (request.effect == "replace" and unproven):
             return {}
-        raise _unbelievable("an answer without a body", response, redact)
+        raise _invalid("a response without a body", response, redact)
     payload: Any
     broken: ProtocolError
     try:
         payload = FASTEST.loads(response.body)
     except ValueError as error:
-        # What begins as JSON and does not parse was cut on its way, or was never meant for us.
+        # A body that starts as JSON and does not parse was truncated on its way.
         cut = body[:1] in {b"{", b"["} and not str(error).endswith("is not JSON")
-        problem = "JSON that breaks off" if cut else "something other than JSON"
-        broken = _unbelievable(problem, response, redact, flaw="cut" if cut else "content")
+        problem = "truncated JSON" if cut else "something other than JSON"
+        broken = _invalid(problem, response, redact, flaw="cut" if cut else "content")
     else:
         usual = type(payload) is dict and "errors" not in payload and _has_all(request, payload)
         disbelief = None if usual else _disbelief(payload, request, response, redact)
@@ -91,15 +87,15 @@ def success_payload(request: Request, response: Response, redact: Redactor) -> d
             return believed
         broken = disbelief
         del payload
-    # Tracebacks may be shown with the locals of their frames, and a body may echo our secrets.
+    # A traceback may be shown with the locals of its frames, and a body may echo our secrets.
     del body
     raise broken
 
 
-def _disbelief(
+def _validate(
     payload: object, request: Request, response: Response, redact: Redactor
 ) -> ProtocolError | None:
-    """Return why `payload` does not stand for a success; None if it does."""
+    """Return the error if `payload` is not a valid success, else None."""
     if not isinstance(payload, dict):
         problem, flaw = "JSON that is not an object", "shape"
     elif payload.get("errors") not in _NO_ERRORS:
@@ -110,7 +106,7 @@ def _disbelief(
         if not missing or (request.effect == "delete" and _is_bare_deletion(payload)):
             return None
         problem, flaw = f"JSON without {' and '.join(missing)}", "shape"
-    return _unbelievable(problem, response, redact, flaw=flaw)
+    return _invalid(problem, response, redact, flaw=flaw)
 
 
 def _has_all(request: Request, payload: Mapping[str, Any]) -> bool:
@@ -129,7 +125,7 @@ def _is_given(name: str, value: object) -> bool:
 
 
 def _is_bare_deletion(payload: Mapping[str, Any]) -> bool:
-    """Say whether this is Gong's answer to a deletion, the only one without a request id."""
+    """Return whether this is Gong's response to a deletion, the only one without a request id."""
     match payload:
         case {"organizerEmail": str(email)}:
             return len(payload) == 1 and bool(email.strip())
@@ -140,10 +136,10 @@ def _is_bare_deletion(payload: Mapping[str, Any]) -> bool:
 def status_error(
     response: Response, redact: Redactor, now: datetime
 ) -> APIStatusError | ProtocolError:
-    """Return the error that an answer without success stands for."""
+    """Return the error for a response that is not a success."""
     status = response.status
     if status in _NOT_ANSWERS or status < 200 or status >= 600:  # noqa: PLR2004
-        return _unbelievable(f"unexpected status {status}", response, redact, flaw="unexpected")
+        return _invalid(f"unexpected status {status}", response, redact, flaw="unexpected")
     payload = _error_payload(response)
     errors, omitted = _error_texts(payload, redact)
     facts: dict[str, Any] = {
@@ -163,7 +159,7 @@ def status_error(
     if issubclass(cls, RedirectError):
         return RedirectError(message, location=_origin(response.headers, redact), **facts)
     if issubclass(cls, RateLimitError | ServerError):
-        message += _unobeyed(response, redact, now)
+        message += _ignored_wait(response, redact, now)
     if issubclass(cls, RateLimitError):
         wait = retry_after(response, now)
         at = None if wait is None else now + timedelta(seconds=wait)
@@ -173,16 +169,16 @@ def status_error(
     return cls(message, **facts)
 
 
-def _unobeyed(response: Response, redact: Redactor, now: datetime) -> str:
-    """Return a report of a wait that nobody can mean; nothing if there is none."""
+def _ignored_wait(response: Response, redact: Redactor, now: datetime) -> str:
+    """Return a note on an implausible `Retry-After`; an empty string if there is none."""
     values = response.headers.getall("Retry-After", [])
-    if not values or not is_beyond_belief(values, date=response.headers.get("Date"), now=now):
+    if not values or not is_implausible(values, date=response.headers.get("Date"), now=now):
         return ""
     asked = redact(", ".join(values), 80)
-    return f" (Retry-After {asked} is more than a day and not obeyed: {PROBE_WAIT:g} s instead)"
+    return f" (ignoring Retry-After {asked}, more than a day; waiting {PROBE_WAIT:g} s instead)"
 
 
-def _unbelievable(
+def _invalid(
     problem: str, response: Response, redact: Redactor, *, flaw: Any = "content"
 ) -> ProtocolError:
     kind = redact(response.headers.get("Content-Type", "no content type"), 80)
@@ -230,7 +226,7 @@ def _clean(value: object, redact: Redactor) -> str | None:
 
 
 def _origin(headers: MultiMapping[str], redact: Redactor) -> str | None:
-    """Return where a redirect points, without path and query, which may hold tokens."""
+    """Return the origin of a redirect's target; its path and query may contain tokens."""
     try:
         parts = urlsplit(headers.get("Location", ""))
         host = parts.hostname
@@ -240,7 +236,7 @@ def _origin(headers: MultiMapping[str], redact: Redactor) -> str | None:
 
 
 PROBE_WAIT = 300.0
-"""Seconds until the next call tries, when the wait that was asked for is longer than that."""
+"""Seconds to wait instead when Gong asks for a wait beyond `LONGEST_WAIT`."""
 
 # ASCII only: `int()` would also take Arabic digits, underscores, signs and blanks.
 _SECONDS = re.compile(r"([0-9]+)(?:\.([0-9]+))?", re.ASCII)
@@ -250,15 +246,15 @@ _MOST_DIGITS = 12
 def parse_retry_after(values: Iterable[str], *, date: str | None, now: datetime) -> float | None:
     """Return the longest valid wait in seconds, None if no value is valid.
 
-    `values` are all `Retry-After` headers of one answer, `date` its `Date` header. A date counts
-    from `date`, so that a wrong local clock does not matter; `now` stands in when it is missing.
-    A wait beyond `LONGEST_WAIT` counts as `PROBE_WAIT`.
+    `values` are all `Retry-After` headers of one response, `date` its `Date` header. A date is
+    relative to `date`, so that a wrong local clock does not matter; `now` is used without one.
+    A wait beyond `LONGEST_WAIT` becomes `PROBE_WAIT`.
     """
     waits = (_one(value.strip(), date, now) for value in values)
     return max((_obeyed(wait) for wait in waits if wait is not None), default=None)
 
 
-def is_beyond_belief(values: Iterable[str], *, date: str | None, now: datetime) -> bool:
+def is_implausible(values: Iterable[str], *, date: str | None, now: datetime) -> bool:
     """Return whether one of the values asks for more than `LONGEST_WAIT`."""
     waits = (_one(value.strip(), date, now) for value in values)
     return any(wait is not None and wait > LONGEST_WAIT for wait in waits)

@@ -1,4 +1,4 @@
-"""Checks of settings: what cannot be meant is refused where it is given, by its name."""
+"""Validators of settings, which raise `ConfigurationError` with the setting's name."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def number(
     below: float | None = None,
     infinite: bool = False,
 ) -> float:
-    """Return a number as Python's own `int` or `float`, also that of another library.
+    """Return a number as Python's `int` or `float`; numbers of other libraries are converted.
 
     Raises:
-        ConfigurationError: it is none, not whole, not finite, or out of bounds.
+        ConfigurationError: it is not a number, not whole, not finite, or out of bounds.
     """
     found = _whole(value) if whole else _real(value)
     if found is None:
@@ -49,7 +49,7 @@ def number(
 
 
 def a_number(*, optional: bool = False, **bounds: Any) -> Validator:
-    """Return a validator for a field that is a number; it leaves Python's own type there."""
+    """Return a validator for a numeric field; it stores Python's own type."""
 
     def validate(instance: Any, attribute: Any, value: Any) -> None:
         if value is None and optional:
@@ -72,7 +72,7 @@ def instance_of(name: str, value: object, cls: type[T]) -> T:
     """Return `value`, which must be a `cls`.
 
     Raises:
-        ConfigurationError: it is not. What it is instead is not shown: it may be a secret.
+        ConfigurationError: it is not. The value is not shown: it may be a secret.
     """
     if isinstance(value, cls):
         return value
@@ -89,7 +89,7 @@ def file_path(name: str, value: object) -> Path:
     if not isinstance(given, str):
         raise ConfigurationError(f"{name} must be a path, got {kind_of(value)}")
     if not given or "\0" in given:
-        problem = "is empty" if not given else "holds a null character"
+        problem = "is empty" if not given else "contains a null character"
         raise ConfigurationError(f"{name} must be a path, and {problem}")
     return Path(given)
 
@@ -100,7 +100,7 @@ def a_path(value: object) -> Path:
 
 
 def kind_of(value: object) -> str:
-    """Say what a value is, without showing it."""
+    """Return the type of a value as text, without the value."""
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
@@ -139,7 +139,7 @@ def _is_short(value: float) -> bool:
 
 
 def _shown(value: object) -> str:
-    """Return a number as it is, and only the type of anything else: it may be a secret."""
+    """Return the text of a number, and only the type of anything else: it may be a secret."""
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, int) and not isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""One piece of work at a time, for everybody who waits for it."""
+"""Runs one task for all callers that wait for the same result."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 @define(eq=False)
 class SingleFlight(Generic[T]):
-    """Does the work once for all that ask while it is under way, in each event loop.
+    """Runs one task per event loop at a time; callers that arrive meanwhile join it.
 
-    It belongs to none of them: whoever is cancelled leaves the others, and the work, alone.
+    Cancelling a caller cancels neither the task nor the other callers.
     """
 
     _under_way: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[T]] = field(
@@ -24,7 +24,7 @@ class SingleFlight(Generic[T]):
     )
 
     async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Join the work under way, or begin it."""
+        """Join the running task, or start it."""
         loop = asyncio.get_running_loop()
         task = self._under_way.get(loop)
         if task is None or task.done():
@@ -33,7 +33,7 @@ class SingleFlight(Generic[T]):
         return await asyncio.shield(task)
 
     async def landed(self) -> None:
-        """Wait for what is under way in this loop, however it ends."""
+        """Wait for the running task of this loop, whatever its outcome."""
         task = self._under_way.get(asyncio.get_running_loop())
         if task is not None and not task.done():
             await asyncio.wait([task])
@@ -43,7 +43,7 @@ class SingleFlight(Generic[T]):
         if self._under_way.get(loop) is task:
             del self._under_way[loop]
         if not task.cancelled():
-            task.exception()  # if nobody is left to be told of it, nobody misses it
+            task.exception()  # retrieved: without callers, asyncio would log it
 
 
 async def _do(work: Callable[[], Awaitable[T]]) -> T:

@@ -1,4 +1,4 @@
-"""What travels: an operation's description, a request, an answer, and the protocol of a call."""
+"""Endpoint, request, response, and the protocol of a call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gong_async.errors import ConfigurationError, GongError, Phase
 T = TypeVar("T")
 
 Effect = Literal["read", "replace", "delete", "create"]
-"""What a call does at Gong, which decides whether it may be repeated when its answer is lost."""
+"""What a call does at Gong; decides whether it may be retried when its response is lost."""
 
 _EFFECTS: dict[str, Effect] = {
     "GET": "read",
@@ -27,8 +27,8 @@ _EFFECTS: dict[str, Effect] = {
 
 
 def _default_effect(endpoint: Endpoint[Any]) -> Effect:
-    # PATCH counts as "create": whether it may be applied twice, nobody says.
-    return _EFFECTS.get(endpoint.method, "create")  # a wrong method is refused right after
+    # PATCH counts as "create": it is not known to be idempotent.
+    return _EFFECTS.get(endpoint.method, "create")  # the validator rejects an unknown method
 
 
 def _method(endpoint: object, attribute: object, value: str) -> None:
@@ -37,7 +37,7 @@ def _method(endpoint: object, attribute: object, value: str) -> None:
 
 
 def _default_requires(endpoint: Endpoint[Any]) -> tuple[str, ...]:
-    """Return `requestId`, which Gong's answers have, where nothing else proves an answer."""
+    """Return `requestId`, which Gong's responses have, unless a field proves the response."""
     if endpoint.echo is not None:
         return ()
     fields = attrs.fields(endpoint.returns) if attrs.has(endpoint.returns) else ()
@@ -47,7 +47,7 @@ def _default_requires(endpoint: Endpoint[Any]) -> tuple[str, ...]:
 
 def _echo(endpoint: Endpoint[Any], attribute: object, value: str | None) -> None:
     if value is not None and f"{{{value}}}" not in endpoint.route:
-        problem = f"echo {value!r} is no path variable of the route {endpoint.route}"
+        problem = f"echo {value!r} is not a path variable of the route {endpoint.route}"
         raise ConfigurationError(problem)
 
 
@@ -58,7 +58,7 @@ def _requires(endpoint: object, attribute: object, value: tuple[str, ...]) -> No
 
 def _route(endpoint: object, attribute: object, value: str) -> None:
     if not value.startswith("/") or "?" in value or "#" in value or not value.isprintable():
-        problem = f"route {value!r} must start with '/' and hold no query; see the `query` argument"
+        problem = f"route {value!r} must start with '/' and have no query; use `query` for it"
         raise ConfigurationError(problem)
 
 
@@ -66,18 +66,17 @@ def _route(endpoint: object, attribute: object, value: str) -> None:
 class Endpoint(Generic[T]):
     """One operation of Gong's API.
 
-    `method` and `route` are as in Gong's reference, `/v2/meetings/{meetingId}` for example;
-    `returns` is the class of the answer; `effect` says what a call does at Gong (taken from the
-    method unless given: a POST that only reads should say "read").
+    `method` and `route` are as in Gong's reference, for example `/v2/meetings/{meetingId}`;
+    `returns` is the class of the result; `effect` is what a call does at Gong (by default derived
+    from the method; set "read" for a POST that only reads).
 
-    `echo` names the path variable that every answer repeats under the same name at its top level;
-    an answer that repeats another value, or none, is refused. `requires` names the fields without
-    which a 2xx is no success: `requestId`, unless `echo` or a field of `returns` without a default
-    proves the answer already. `()` without `echo` also lets an
-    answer without a body pass for the success of a replacement. A deletion may always be answered
-    with no body, or with `organizerEmail` alone.
+    `echo` names the path variable that every response repeats at its top level; a response with
+    another value, or without it, raises `ProtocolError`. `requires` names the fields that a 2xx
+    response must have: by default `requestId`, or none if `echo` or a required field of `returns`
+    already proves the response. With `()` and no `echo`, an empty body is a success of a
+    replacement. A deletion may always return an empty body, or only `organizerEmail`.
 
-    `hints` holds advice for single classes of errors, in place of their own `hint`.
+    `hints` replaces the `hint` of the given error classes.
     """
 
     method: str = field(validator=_method)
@@ -95,31 +94,31 @@ class Endpoint(Generic[T]):
 
 @frozen
 class Encoded:
-    """A body that is JSON already, and is sent byte for byte."""
+    """A body that is already JSON; sent byte for byte."""
 
     json: bytes = field(repr=False)
 
 
 @frozen
 class Request:
-    """One request, ready to be sent as often as needed: the bytes never change."""
+    """One request; every attempt sends the same bytes."""
 
     method: str
-    url: str = field(repr=False)  # may hold a query with personal data
+    url: str = field(repr=False)  # its query may contain personal data
     route: str
     effect: Effect
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
     meeting_id: str | None = None
     echo: str | None = None
-    """The value of the path variable that the answer repeats."""
+    """The value of the path variable that the response must repeat."""
     requires: tuple[str, ...] = ()
-    """What the JSON of a success must hold."""
+    """Fields that the JSON of a success must have."""
 
 
 @frozen
 class Response:
-    """One complete answer: status, headers, and the body after decompression."""
+    """One complete response: status, headers, and the body after decompression."""
 
     status: int
     headers: MultiMapping[str] = field(repr=False)
@@ -128,27 +127,27 @@ class Response:
 
 @define
 class AttemptProgress:
-    """How far the current attempt has come; the transport writes it while it goes."""
+    """The phase of the current attempt, updated by the transport."""
 
     phase: Phase = "queue"
 
 
 class AttemptObserver(Protocol):
-    """Is told of every request before it leaves and after it has come to its end."""
+    """Callbacks before a request is sent and after its attempt has ended."""
 
     async def about_to_send(self, meeting_id: str | None) -> None:
-        """Take note of a request; it leaves when this returns, and not at all if this raises."""
+        """Record a request. It is sent when this returns, and not sent if this raises."""
         ...
 
     def attempt_ended(
         self, meeting_id: str | None, status: int | None, error: GongError | None
     ) -> None:
-        """Take note of how it ended; without status and error it was cut off."""
+        """Record how the attempt ended; without status and error it was cancelled."""
         ...
 
 
 class Call(Protocol):
-    """What a resource needs to do its work."""
+    """The callable that resources use to make a call."""
 
     async def __call__(
         self,
@@ -158,5 +157,5 @@ class Call(Protocol):
         query: Mapping[str, str | int | float | bool] | None = None,
         body: object = None,
     ) -> T:
-        """Make one call and return its typed answer."""
+        """Make one call and return its typed result."""
         ...

@@ -1,6 +1,6 @@
-"""Who is calling: the credentials that Gong knows, and the protocol for any other.
+"""Credentials: access key and bearer token, and the protocol for custom ones.
 
-Gong's page: https://help.gong.io/docs/receive-access-to-the-api
+Source: https://help.gong.io/docs/receive-access-to-the-api
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from gong_async._single_flight import SingleFlight
 from gong_async.errors import ConfigurationError
 
 Supplier = Callable[[], Awaitable[str | Secret]]
-"""Brings an access token, from a vault for example."""
+"""An async function that returns an access token, for example from a vault."""
 
 
 class Auth(Protocol):
-    """What a client needs of a credential. Both methods may do I/O of their own.
+    """Protocol of a credential. Both methods may do I/O.
 
-    Clients with the same base URL and `fingerprint` share one company's limits.
+    Clients with the same base URL and `fingerprint` share the limits of one company.
     """
 
     @property
     def secrets(self) -> Iterable[Secret]:
-        """Everything that must never be shown now; foreign texts are searched for it."""
+        """The current secrets; they are redacted in errors and logs."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """What tells one company's credential from another's, without showing it."""
+        """Identifies the company's credential without revealing it."""
         ...
 
     async def authorization(self) -> Secret:
@@ -42,36 +42,36 @@ class Auth(Protocol):
         ...
 
     async def renew(self, refused: Secret) -> bool:
-        """Replace `refused`, which Gong answered with 401; say whether there is a new one."""
+        """Replace `refused`, for which Gong returned 401; return whether there is a new one."""
         ...
 
 
 @runtime_checkable
 class Closable(Protocol):
-    """A credential that may be in the middle of something when its client is closed."""
+    """A credential that may have work to finish when its client is closed."""
 
     async def settle(self) -> None:
-        """Bring to an end what must not be left half done: an answer may be worth a login."""
+        """Wait for a running renewal: its response may contain the only valid token."""
         ...
 
 
 def _credential(_: object, attribute: Attribute[Any], value: Secret) -> None:
-    # Judged in a function of its own: this frame is shown in tracebacks, and holds no plain text.
+    # Checked in another function: tracebacks show this frame, which must have no plain text.
     if problem := credential_problem(value):
         raise ConfigurationError(f"{attribute.name} {problem}")
 
 
 def credential_problem(value: Secret) -> str:
-    """Say why this cannot be a credential; nothing if it can."""
+    """Return why a value cannot be a credential; an empty string if it can."""
     text: object = value.reveal()
     if not isinstance(text, str):
         return f"must be text, not {type(text).__name__}"
     if not text:
         return "is empty"
     if not text.isascii():
-        return "holds non-ASCII text; copy it again"
+        return "contains non-ASCII text; copy it again"
     if not text.isprintable():
-        return "holds a line break or a control character; copy it again"
+        return "contains a line break or a control character; copy it again"
     if text != text.strip() or text[0] in "\"'" or text[-1] in "\"'":
         return "begins or ends with a blank or a quote; copy it again"
     return ""
@@ -79,7 +79,7 @@ def credential_problem(value: Secret) -> str:
 
 def _access_key(_: object, __: object, value: Secret) -> None:
     if ":" in value.reveal():
-        problem = "access_key holds a ':'; give key and secret apart"
+        problem = "access_key contains a ':'; pass key and secret separately"
         raise ConfigurationError(problem)
 
 
@@ -88,7 +88,7 @@ class BasicAuth:
     """An API access key: HTTP Basic, RFC 7617.
 
     Raises:
-        ConfigurationError: one of the two cannot be a credential. The value is never shown.
+        ConfigurationError: a value cannot be a credential. The value is never shown.
     """
 
     access_key: Secret = field(validator=[_credential, _access_key])
@@ -104,18 +104,18 @@ class BasicAuth:
         )
         pair = Secret(f"{access_key.reveal()}:{access_key_secret.reveal()}")
         header = Secret("Basic " + base64.b64encode(pair.reveal().encode()).decode())
-        # Asked for by every call, and always the same.
+        # Computed once, used by every call.
         object.__setattr__(self, "_secrets", (pair, access_key, access_key_secret))
         object.__setattr__(self, "_header", header)
 
     @property
     def secrets(self) -> Iterable[Secret]:
-        """Both parts, and the pair as it goes on the wire."""
+        """Key, secret, and the pair as it is sent."""
         return self._secrets
 
     @property
     def fingerprint(self) -> str:
-        """The beginning of the SHA-256 of the access key; the secret has no part in it."""
+        """The beginning of the SHA-256 of the access key, without the secret."""
         return _fingerprint(self.access_key)
 
     def __hash__(self) -> int:
@@ -132,20 +132,20 @@ class BasicAuth:
 
 @define(eq=False)
 class _Supplied:
-    """The token that a supplier has brought, until Gong refuses it."""
+    """The last token of a supplier, until Gong rejects it."""
 
     supplier: Supplier = field(repr=False)
     recent: tuple[Secret, ...] = ()
     _flight: SingleFlight[None] = field(factory=SingleFlight, init=False, repr=False)
 
     async def token(self) -> Secret:
-        """Return the token; ask for it if there is none."""
+        """Return the token; call the supplier if there is none."""
         if not self.recent:
             await self._flight(self._ask)
         return self.recent[-1]
 
     async def replace(self, refused: Secret) -> bool:
-        """Ask again, once for all whose token was refused; say whether there is another one."""
+        """Call the supplier, once for all rejected calls; return whether there is a new token."""
         if self.recent and self.recent[-1] == refused:
             await self._flight(self._ask)
         return bool(self.recent) and self.recent[-1] != refused
@@ -158,9 +158,9 @@ class _Supplied:
             raise ConfigurationError(f"the supplier of tokens must be async; it returned {kind}")
         token = Secret.of(await coming)
         if problem := credential_problem(token):
-            raise ConfigurationError(f"the token that the supplier brought {problem}")
+            raise ConfigurationError(f"the token that the supplier returned {problem}")
         if token not in self.recent[-1:]:
-            # The one before it may still be on its way, and come back in an answer.
+            # The previous one may still be in flight, and echoed in a response.
             self.recent = (*self.recent[-1:], token)
 
 
@@ -171,7 +171,7 @@ def _account(_: object, __: object, value: str | None) -> None:
 
 def _named(auth: BearerAuth, _: object, supplied: _Supplied | None) -> None:
     if supplied is not None and not auth.account:
-        msg = "a supplier of tokens needs `account`, a name that tells whose tokens they are"
+        msg = "a supplier of tokens needs `account`, a name that identifies the company"
         raise ConfigurationError(msg)
 
 
@@ -180,13 +180,13 @@ class BearerAuth:
     """An access token from Gong's OAuth: `Bearer`, RFC 6750.
 
     Args:
-        token: the token, or an async function that brings it: when it is first needed, and again
-            when Gong refuses the one that it brought last, once for all calls that wait.
-        account: the company's name, of your choice, for its share of the limits. A token that is
-            replaced has to be given one, because nothing else of it stays the same.
+        token: the token, or an async function that returns it. The function is called when a token
+            is first needed, and once for all waiting calls when Gong rejects the last one.
+        account: a name of your choice for the company, by which its clients share the limits.
+            Required with a function, because its tokens change.
 
     Raises:
-        ConfigurationError: this cannot be a token. The value is never shown.
+        ConfigurationError: a value cannot be a token. The value is never shown.
     """
 
     token: Secret | None = field(validator=optional(_credential))
@@ -203,14 +203,14 @@ class BearerAuth:
 
     @property
     def secrets(self) -> Iterable[Secret]:
-        """The token; of a supplier's, the newest and the one before it."""
+        """The token; with a supplier, the newest and the previous one."""
         if self._supplied is not None:
             return self._supplied.recent
         return () if self.token is None else (self.token,)
 
     @property
     def fingerprint(self) -> str:
-        """The beginning of the SHA-256 of the account, or of the token where none was named."""
+        """The beginning of the SHA-256 of the account, or of the token without an account."""
         named = Secret(f"account {self.account}") if self.account else self.token
         return _fingerprint(named or Secret(""))
 
@@ -223,7 +223,7 @@ class BearerAuth:
         return bearer(token or Secret(""))
 
     async def renew(self, refused: Secret) -> bool:
-        """Ask the supplier again; without one return False: the token was given as it is."""
+        """Call the supplier again; return False without one: a fixed token cannot be renewed."""
         if self._supplied is None:
             return False
         return await self._supplied.replace(Secret(refused.reveal().removeprefix("Bearer ")))
@@ -239,12 +239,12 @@ def _fingerprint(secret: Secret) -> str:
 
 
 def auth_from_env(environ: Mapping[str, str]) -> BasicAuth | BearerAuth:
-    """Return the credential that the environment holds.
+    """Return the credential from the environment.
 
     `GONG_ACCESS_KEY` and `GONG_ACCESS_KEY_SECRET`, or `GONG_BEARER_TOKEN`.
 
     Raises:
-        ConfigurationError: none, half of one, or both are set.
+        ConfigurationError: no credential, an incomplete one, or both are set.
     """
     key = _from_env(environ, "GONG_ACCESS_KEY")
     secret = _from_env(environ, "GONG_ACCESS_KEY_SECRET")

@@ -1,17 +1,17 @@
-"""Everything that can go wrong, as one tree.
+"""The exceptions of this package, as one tree.
 
     GongError
-    ├── ConfigurationError         a setting cannot work (also a ValueError)
-    ├── ValidationError            the data of a call cannot be right (also a ValueError)
-    ├── UsageError                 used in a way that cannot work (also a RuntimeError)
-    ├── DailyQuotaExceededError    our own count of the day is used up
-    ├── JournalError               a bulk job's journal cannot be used, or not for this
-    ├── APIConnectionError         no answer: refused, unresolvable, reset, cut
-    │   └── TLSError               no trust: certificate, protocol, or no TLS at all
-    ├── APITimeoutError            no answer in time; `phase` says where (also a TimeoutError)
-    ├── ProtocolError              an answer that cannot be believed; `flaw` says why
-    │   └── DecodeError            JSON, but not the shape that we rely on; `paths` say where
-    └── APIStatusError             Gong answered, and not with a success
+    ├── ConfigurationError         a setting is invalid (also a ValueError)
+    ├── ValidationError            an argument of a call is invalid (also a ValueError)
+    ├── UsageError                 the client was used incorrectly (also a RuntimeError)
+    ├── DailyQuotaExceededError    the daily limit is used up, by our own count
+    ├── JournalError               a bulk job's journal cannot be used
+    ├── APIConnectionError         no response: refused, unresolvable, reset or lost connection
+    │   └── TLSError               certificate not trusted, or no TLS
+    ├── APITimeoutError            no response in time; `phase` says where (also a TimeoutError)
+    ├── ProtocolError              an invalid response; `flaw` says why
+    │   └── DecodeError            JSON of an unexpected shape; `paths` say where
+    └── APIStatusError             a response with an error status
         ├── RedirectError          3xx, never followed
         ├── RequestRejectedError   4xx
         │   ├── BadRequestError        400
@@ -23,8 +23,8 @@
         │   └── RateLimitError         429
         └── ServerError            5xx
 
-The first five are raised before anything is sent. Errors hold plain data only: no request, no
-response, no body, no secret. They survive `pickle`, `copy.copy` and `copy.deepcopy`.
+The first five are raised before anything is sent. Errors contain plain data only: no request, no
+response, no body, no secret. They support `pickle`, `copy.copy` and `copy.deepcopy`.
 """
 
 from __future__ import annotations
@@ -36,34 +36,33 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 Phase = Literal["queue", "pool", "connect", "tls", "send", "headers", "body", "total"]
-"""Where an attempt was when its time ran out."""
+"""The phase in which an attempt timed out."""
 
 Flaw = Literal["cut", "content", "mismatch", "not_http", "unexpected", "shape"]
-"""What is wrong with an answer: cut short, not JSON, another meeting's, not HTTP, out of protocol,
-or not the shape that we rely on."""
+"""What is wrong with a response: truncated, not JSON, of another meeting, not HTTP, an unexpected
+status, or of an unexpected shape."""
 
 LONGEST_WAIT = 86_400.0
-"""The longest wait that is obeyed, in seconds. None of Gong's limits lasts longer than a day; what
-asks for more is an instant in place of a duration, or comes from a wrong clock."""
+"""The longest wait that is accepted, in seconds. None of Gong's limits lasts longer than a day: a
+longer wait is an instant in place of a duration, or comes from a wrong clock."""
 
 
 class Delivery(StrEnum):
-    """How far a request is known to have come."""
+    """Whether a request reached Gong, as far as known."""
 
     NOT_SENT = "not_sent"
-    """No byte of it reached Gong."""
+    """Nothing of it reached Gong."""
     MAYBE = "maybe"
-    """Some of it may have reached Gong; the answer is missing or unusable."""
+    """It may have reached Gong; the response is missing or unusable."""
     ANSWERED = "answered"
-    """Gong answered it."""
+    """Gong responded."""
 
 
 class GongError(Exception):
-    """Anything that this library raises on purpose."""
+    """Base class of all exceptions of this package."""
 
     hint: str = ""
-    """What to do next, as a sentence for people. That of the class fits any operation; an
-    endpoint may have better advice."""
+    """What to do next, in one sentence. An endpoint may replace the one of the class."""
 
     def __init__(
         self,
@@ -87,19 +86,19 @@ class GongError(Exception):
         self.route = route
         """Route template of the call, `/v2/meetings/{meetingId}` for example."""
         self.meeting_id = meeting_id
-        """The meeting that the call was about, if it was about one."""
+        """The meeting id of the call, if it has one."""
         self.attempts = attempts
-        """Requests of this call that went out, or were about to."""
+        """Attempts of this call."""
         self.status = status
-        """HTTP status of the last answer, if there was one."""
+        """HTTP status of the last response, if there was one."""
         self.request_id = request_id
-        """Gong's id of the request, to quote to Gong's support."""
+        """Gong's request id, for Gong's support."""
         self.errors: tuple[str, ...] = tuple(errors)
-        """Gong's own words, cleaned and capped."""
+        """Gong's error messages, redacted and truncated."""
         self.delivery = delivery
-        """How far the last attempt came."""
+        """Whether the last attempt reached Gong."""
         self.outcome_unknown = outcome_unknown
-        """True when Gong may have applied the change although this error was raised."""
+        """Whether Gong may have applied the change although this error was raised."""
 
     def __str__(self) -> str:
         subject = f"{self.method} {self.route}" if self.route else ""
@@ -118,7 +117,7 @@ class GongError(Exception):
         return ". ".join(sentence.rstrip(".") for sentence in sentences if sentence)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exception's own way calls `cls(*args)` and so loses every keyword.
+        # `Exception.__reduce__` calls `cls(*args)` and so loses the keyword arguments.
         return _rebuild, (type(self), self.args, self.__dict__.copy())
 
 
@@ -130,11 +129,11 @@ def _rebuild(cls: type[GongError], args: tuple[Any, ...], state: dict[str, Any])
 
 
 class ConfigurationError(GongError, ValueError):
-    """A setting cannot work. Raised before any I/O."""
+    """A setting is invalid. Raised before any I/O."""
 
 
 class ValidationError(GongError, ValueError):
-    """A field of a call's data cannot be right. Raised before any I/O.
+    """An argument of a call is invalid. Raised before any I/O.
 
     `field` is the Python name of the field, `problem` what is wrong with it.
     """
@@ -146,14 +145,14 @@ class ValidationError(GongError, ValueError):
 
 
 class UsageError(GongError, RuntimeError):
-    """The client was used in a way that cannot work: after `close()`, in a foreign loop."""
+    """The client was used incorrectly: after `close()`, or in another event loop."""
 
 
 class DailyQuotaExceededError(GongError):
-    """Our own count says that the day's calls are used up. Nothing was sent.
+    """The daily limit is used up, by our own count. Nothing was sent.
 
-    `reset_at` is when the next call is free (aware, UTC), `retry_after` the same in seconds,
-    `per_day` the limit that was counted against.
+    `reset_at` is when the next call is possible (aware, UTC), `retry_after` the same in seconds,
+    `per_day` the limit.
     """
 
     hint = "Go on after the reset time, or raise `Limits.per_day` if Gong granted you more"
@@ -174,13 +173,13 @@ class DailyQuotaExceededError(GongError):
 
 
 JournalFlaw = Literal["missing", "in_use", "state", "input", "company", "format", "file"]
-"""Why a journal cannot be used: it is not there, another process runs it, the job is not in a state
-for this, other input or another company was given, another version or program wrote the file, or
-the file itself fails."""
+"""Why a journal cannot be used: it does not exist, another process runs the job, the job's state
+does not allow the operation, the input or the company differs, another version or program wrote the
+file, or the file cannot be read or written."""
 
 
 class JournalError(GongError):
-    """A bulk job's journal cannot be used, or not for what was asked. Nothing more was sent.
+    """A bulk job's journal cannot be used for this operation. Nothing more was sent.
 
     `reason` says why: see `JournalFlaw`.
     """
@@ -191,10 +190,10 @@ class JournalError(GongError):
 
 
 class APIConnectionError(GongError):
-    """No answer came: the connection was refused, reset or cut, or the host has no address.
+    """No response: the connection was refused, reset or lost, or the host does not resolve.
 
-    `reason` is "dns" when the host name does not resolve, "connect" when no connection was made,
-    "lost" when one broke.
+    `reason` is "dns" if the host name does not resolve, "connect" if no connection was made, and
+    "lost" if one broke.
     """
 
     hint = "Check the network and the base URL"
@@ -220,7 +219,7 @@ class TLSError(APIConnectionError):
 
 
 class APITimeoutError(GongError, TimeoutError):
-    """No answer came in time. `phase` says what was under way."""
+    """No response in time. `phase` says where the time ran out."""
 
     hint = ""
 
@@ -230,7 +229,7 @@ class APITimeoutError(GongError, TimeoutError):
 
 
 class ProtocolError(GongError):
-    """An answer came that cannot be believed. `flaw` says what is wrong with it."""
+    """The response is invalid. `flaw` says what is wrong with it."""
 
     hint = "If it happens again, look for a proxy or a login page between you and Gong"
 
@@ -240,9 +239,9 @@ class ProtocolError(GongError):
 
 
 class DecodeError(ProtocolError):
-    """The answer is JSON, but not of the shape that we rely on.
+    """The response is JSON of an unexpected shape.
 
-    `paths` names every place, `$.meetingId: expected a string` for example.
+    `paths` lists every mismatch, for example `$.meetingId: expected a string`.
     """
 
     hint = (
@@ -257,7 +256,7 @@ class DecodeError(ProtocolError):
 
 
 class APIStatusError(GongError):
-    """Gong answered with something other than a success. `status` says what.
+    """A response with an error status, in `status`.
 
     `errors_omitted` counts Gong's messages beyond those kept in `errors`.
     """
@@ -269,9 +268,9 @@ class APIStatusError(GongError):
 
 
 class RedirectError(APIStatusError):
-    """3xx. Redirects are never followed: a change must not wander to another host.
+    """3xx. Redirects are never followed, so that a change is never sent to another host.
 
-    `location` is the origin that the answer pointed to, without path and query.
+    `location` is the origin of the redirect's target, without path and query.
     """
 
     hint = "Check the base URL; Gong's API does not redirect"
@@ -282,17 +281,17 @@ class RedirectError(APIStatusError):
 
 
 class RequestRejectedError(APIStatusError):
-    """4xx: Gong refused this request. Repeating it unchanged does not help."""
+    """4xx: Gong rejected the request. Sending it again unchanged does not help."""
 
 
 class BadRequestError(RequestRejectedError):
-    """400: Gong finds the data of the call wrong."""
+    """400: the data of the call is invalid."""
 
     hint = "Correct the data of the call and send it again"
 
 
 class AuthenticationError(RequestRejectedError):
-    """401: the credential is not valid, or not valid at this base URL."""
+    """401: the credential is invalid, or belongs to another base URL."""
 
     hint = (
         "Check the access key and its secret, and that the base URL is the one "
@@ -303,7 +302,7 @@ class AuthenticationError(RequestRejectedError):
 class LoginRequiredError(AuthenticationError):
     """There is no OAuth login, or none that can be renewed. Never retried.
 
-    `status` is that of Gong's refusal, None if there was nothing to ask Gong with.
+    `status` is that of Gong's response, None if no request was made.
     """
 
     hint = (
@@ -313,7 +312,7 @@ class LoginRequiredError(AuthenticationError):
 
 
 class PermissionDeniedError(RequestRejectedError):
-    """403, or a 401 that names a missing scope: valid credential, not allowed to do this.
+    """403, or a 401 that names a missing scope: the credential does not permit this call.
 
     `missing_scope` is the scope that Gong named, `api:meetings:user:update` for example.
     """
@@ -331,9 +330,9 @@ class PermissionDeniedError(RequestRejectedError):
 
 
 class NotFoundError(RequestRejectedError):
-    """404: Gong does not know what the call names, or not to this credential.
+    """404: the object does not exist, or is not visible to this credential.
 
-    Gong also answers so to a list or search without any result.
+    Gong also returns it for a list or search without results.
     """
 
     hint = (
@@ -343,9 +342,9 @@ class NotFoundError(RequestRejectedError):
 
 
 class ConflictError(RequestRejectedError):
-    """409: the state at Gong prevents this. For meetings, an administrator has to act.
+    """409: the state at Gong prevents the call. For meetings, an administrator has to act.
 
-    `user_facing_error`, `fix_url` and `help_url` are Gong's own words and links, None if absent.
+    `user_facing_error`, `fix_url` and `help_url` are Gong's message and links, None if absent.
     """
 
     hint = "Look up the present state at Gong; what prevents the call has to be changed there"
@@ -366,10 +365,10 @@ class ConflictError(RequestRejectedError):
 
 
 class RateLimitError(RequestRejectedError):
-    """429: the company's calls are used up for now.
+    """429: the call was throttled.
 
-    `retry_after` is Gong's wait in seconds (None if it named none), `retry_at` the same as an
-    aware UTC time. Raised with `attempts=0` when an earlier refusal still holds every call.
+    `retry_after` is Gong's wait in seconds (None without one), `retry_at` the same as an aware UTC
+    time. Raised with `attempts=0` while a pause after an earlier 429 lasts.
     """
 
     hint = "Wait until `retry_at`; other programs of the company share the same limit"
@@ -388,7 +387,7 @@ class RateLimitError(RequestRejectedError):
 
 
 class ServerError(APIStatusError):
-    """5xx: Gong, or something in front of it, failed. `retry_after` in seconds, if it named one."""
+    """5xx: Gong or a gateway failed. `retry_after` in seconds, None without one."""
 
     hint = "Try again later; if it lasts, quote the request id to Gong's support"
 
@@ -416,12 +415,12 @@ _BY_FAMILY: dict[int, type[APIStatusError]] = {
 
 
 def status_error_class(status: int) -> type[APIStatusError]:
-    """Return the class for `status`: its own, or that of its family."""
+    """Return the exception class for `status`, or for its family such as 4xx."""
     return _BY_STATUS.get(status) or _BY_FAMILY.get(status // 100, APIStatusError)
 
 
 def reason_phrase(status: int) -> str:
-    """Return the standard words for `status`, or nothing."""
+    """Return the standard reason phrase of `status`, or an empty string."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -1,7 +1,7 @@
-"""Whether a failed attempt is repeated, and after how long.
+"""Whether a failed attempt is retried, and after how long.
 
-`decide` is the whole policy of what may be repeated, as one pure function. `RetryPolicy` says how
-often and how long, `RetryBudget` keeps all calls of a client together from multiplying the load.
+`decide` is the whole policy of what may be retried, as one pure function. `RetryPolicy` sets the
+number of retries and the waits; `RetryBudget` limits the retries of all calls of a client.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ class Action(Enum):
     RETRY = auto()
     RETRY_ONCE = auto()
     WAIT = auto()
-    """Repeat when the limit allows; a refusal by the limit is not counted as an attempt."""
+    """Retry after the limiter's pause; a 429 does not count as a failure."""
     RENEW = auto()
-    """Repeat once with a renewed credential."""
+    """Retry once with a renewed credential."""
 
 
 @frozen
 class Decision:
-    """What to do after a failed attempt, and what is known if it was the last one."""
+    """What to do after a failed attempt, and whether its outcome is unknown."""
 
     action: Action
     outcome_unknown: bool = False
 
 
-_MOST_ON_TOP = 1.0
+_MAX_JITTER = 1.0
 _NOT_PROCESSED = frozenset({421, 423, 425})
-_NEVER_HEALS = frozenset({501, 505})
+_PERMANENT = frozenset({501, 505})
 _SEE_OTHER = 303
 _REQUEST_TIMEOUT = 408
 
@@ -62,9 +62,9 @@ _REQUEST_TIMEOUT = 408
 def decide(error: GongError, effect: Effect, *, resend_creates: bool = False) -> Decision:
     """Return what to do after `error` ended an attempt of a call with `effect`.
 
-    A request that provably never left is repeated whatever it does. One that may have arrived is
-    repeated only if a second application changes nothing: reads, full replacements, deletions.
-    A creation is not, unless the caller said that it may be.
+    A request that was certainly not sent is retried whatever its effect. One that may have arrived
+    is retried only if it is idempotent: a read, a full replacement or a deletion. A creation is
+    retried only with `resend_creates`.
     """
     writes = effect != "read"
     repeatable = effect != "create" or resend_creates
@@ -84,9 +84,9 @@ def decide(error: GongError, effect: Effect, *, resend_creates: bool = False) ->
         if error.flaw == "cut" and effect == "read":
             return Decision(Action.RETRY)
         cut = error.flaw == "cut" and repeatable
-        # Whoever does not speak HTTP gets no creation twice, whatever the caller allows.
-        stranger = error.flaw == "not_http" and effect != "create"
-        action = Action.RETRY_ONCE if cut or stranger else Action.FAIL
+        # A creation is not sent again to a server that does not speak HTTP, whatever is allowed.
+        not_http = error.flaw == "not_http" and effect != "create"
+        action = Action.RETRY_ONCE if cut or not_http else Action.FAIL
         return Decision(action, outcome_unknown=writes)
     return Decision(Action.FAIL)
 
@@ -94,24 +94,24 @@ def decide(error: GongError, effect: Effect, *, resend_creates: bool = False) ->
 def _decide_status(error: APIStatusError, *, writes: bool, repeatable: bool) -> Decision:
     status = error.status or 0
     if isinstance(error, RateLimitError):
-        # Not answered: an earlier refusal holds this call for longer than it cares to wait.
+        # Not answered: the pause after an earlier 429 is longer than this call may wait.
         answered = error.delivery is Delivery.ANSWERED
         return Decision(Action.WAIT if answered else Action.FAIL)
     if isinstance(error, AuthenticationError):
         return Decision(Action.RENEW)
     if status in _NOT_PROCESSED:
         return Decision(Action.RETRY)
-    if status in _NEVER_HEALS:
+    if status in _PERMANENT:
         return Decision(Action.FAIL)
     if isinstance(error, ServerError) or status == _REQUEST_TIMEOUT:
-        # Something in front of Gong may answer for it while the change is still being applied.
+        # A gateway may respond while Gong is still applying the change.
         return Decision(Action.RETRY if repeatable else Action.FAIL, outcome_unknown=writes)
-    # "See other" is said after the work was done.
+    # 303 See Other is sent after the request was processed.
     return Decision(Action.FAIL, outcome_unknown=writes and status == _SEE_OTHER)
 
 
 class Again(Exception):  # noqa: N818 - a signal to the loop below, never seen by callers
-    """The attempt failed with `error` and shall be repeated after `wait` seconds."""
+    """Signals `backoff` to retry after `wait` seconds."""
 
     def __init__(self, wait: float) -> None:
         super().__init__(wait)
@@ -119,7 +119,7 @@ class Again(Exception):  # noqa: N818 - a signal to the loop below, never seen b
 
 
 def _given_wait() -> Generator[float, Any, None]:
-    """Yield the wait that each `Again` carries; `backoff` sends us the exception."""
+    """Yield the wait of each `Again`; `backoff` sends the exception in."""
     again = yield 0.0
     while True:
         again = yield again.wait
@@ -127,30 +127,30 @@ def _given_wait() -> Generator[float, Any, None]:
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How often and how long a call is repeated.
+    """How often a call is retried, and after which waits.
 
     Raises:
-        ConfigurationError: a number cannot be meant.
+        ConfigurationError: a value is out of range.
     """
 
     max_attempts: int = field(default=4, validator=a_number(whole=True, above=0))
-    """Requests of one call at the most. A refusal by Gong's limit (429) is not counted, nor is one
-    of a credential (401) that could be renewed."""
+    """Attempts of one call at most. A 429 is not counted, nor is a 401 after which the credential
+    was renewed."""
     max_refusals: int = field(default=10, validator=a_number(whole=True, least=0))
-    """Refusals by Gong's limit (429) that one call sits out."""
+    """429 responses after which one call is retried, at most."""
     max_wait: float = field(default=60.0, validator=a_number(least=0, infinite=True))
-    """Seconds: a longer wait demanded by Gong is not slept but raised, with `retry_at`."""
+    """Seconds: if Gong asks for a longer wait, the error is raised instead, with `retry_at`."""
     deadline: float | None = field(default=None, validator=a_number(above=0, optional=True))
-    """Seconds for the whole call: turns, attempts and waits. None means no limit. For a bulk call
-    they begin with the first permit, and no wait for a permit counts."""
+    """Seconds for the whole call: permits, attempts and waits. None means no limit. For a bulk call
+    it starts with the first permit, and waits for permits do not count."""
     backoff_base: float = field(default=0.5, validator=a_number(least=0))
-    """Seconds: the first wait between attempts is drawn from 0 to this; it doubles each time."""
+    """Seconds: the first wait is random between 0 and this, which doubles with each failure."""
     backoff_cap: float = field(default=20.0, validator=a_number(least=0))
-    """Seconds: where the doubling ends."""
+    """Seconds: the upper bound of that range."""
     backoff_floor: float = field(default=0.1, validator=a_number(least=0))
     """Seconds: the shortest wait between attempts."""
     resend_creates: bool = field(default=False, validator=a_flag)
-    """Repeat a creation whose answer was lost. It may then be created twice."""
+    """Retry a creation whose response was lost. It may then be created twice."""
 
     _run: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]] = field(
         init=False, repr=False, eq=False, factory=lambda: _repeating(_once)
@@ -162,30 +162,30 @@ class RetryPolicy:
             return await attempt()
         except Again as again:
             first = again
-        # Only a call that is repeated needs `backoff`; it begins where the first attempt ended.
+        # Only a retried call enters `backoff`; it starts with the outcome of the first attempt.
         result: T = await self._run(_continued(first, attempt))
         return result
 
     def backoff(self, failures: int) -> float:
-        """Return the seconds to wait after `failures` failed attempts: full jitter."""
+        """Return the seconds to wait after `failures` failed attempts, with full jitter."""
         ceiling = min(self.backoff_cap, self.backoff_base * 2.0 ** min(failures - 1, 62))
         return max(self.backoff_floor, backoff.full_jitter(ceiling))
 
     def after_refusal(self, retry_after: float | None, refusals: int) -> float:
-        """Return the seconds to hold all calls after Gong's limit refused one: never too few."""
+        """Return the seconds to pause all calls after a 429: at least `retry_after`."""
         if retry_after is None:
             return max(1.0, self.backoff(refusals))
-        # On top, never below: programs that were told the same instant must not return together.
-        return retry_after + random.uniform(0.0, min(0.25 * retry_after, _MOST_ON_TOP))  # noqa: S311
+        # Jitter is added, never subtracted, so that throttled programs do not resume together.
+        return retry_after + random.uniform(0.0, min(0.25 * retry_after, _MAX_JITTER))  # noqa: S311
 
     @property
     def longest_pause(self) -> float:
-        """Seconds that a refusal by Gong's limit may hold a call: `max_wait`, and what we add."""
-        return self.max_wait + _MOST_ON_TOP
+        """Seconds that a pause after a 429 may delay a call: `max_wait` and our jitter."""
+        return self.max_wait + _MAX_JITTER
 
 
 def _continued(first: Again, attempt: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
-    """Return `attempt`, with what became of the first one as its first result."""
+    """Return `attempt`, except that its first run raises the outcome of the first attempt."""
     ended = [first]
 
     async def next_attempt() -> T:
@@ -201,19 +201,19 @@ async def _once(attempt: Callable[[], Awaitable[T]]) -> T:
 
 
 def _repeating(once: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Return `once`, repeated for as long as it raises `Again`.
+    """Return `once`, retried for as long as it raises `Again`.
 
-    Done once per policy, because wrapping costs more than a call. No jitter: a wait that Gong
-    demanded must not become shorter, and ours is drawn in `RetryPolicy.backoff`.
+    Wrapped once per policy, because wrapping costs more than a call. No jitter here: a wait that
+    Gong asked for must not become shorter, and `RetryPolicy.backoff` adds our own.
     """
     return backoff.on_exception(_given_wait, Again, jitter=None, logger=None)(once)
 
 
 @define
 class RetryBudget:
-    """Keeps retries a small share of all calls of a client, so that an outage is not doubled.
+    """Limits retries to a small fraction of a client's calls, so that an outage is not amplified.
 
-    Every call earns `ratio` of a retry, up to `ceiling`; a retry costs 1, after a timeout 2.
+    Every call earns `ratio` tokens, up to `ceiling`; a retry costs 1 token, after a timeout 2.
     """
 
     tokens: float = 10.0
@@ -225,7 +225,7 @@ class RetryBudget:
         self.tokens = min(self.ceiling, self.tokens + self.ratio)
 
     def spend(self, error: GongError) -> bool:
-        """Pay for a retry after `error`; say whether there was enough."""
+        """Pay for a retry after `error`; return whether there were enough tokens."""
         cost = 2.0 if isinstance(error, APITimeoutError) else 1.0
         if self.tokens < cost:
             return False

@@ -161,7 +161,9 @@ def test_environment_with_a_bad_value_shows_none(shown: Callable[[BaseException]
     """Not even a traceback with locals shows a variable, neither the bad one nor the good one."""
     environ = {"GONG_ACCESS_KEY": "hunter2key", "GONG_ACCESS_KEY_SECRET": "hunter2secret\n"}
 
-    with pytest.raises(ConfigurationError, match="access_key_secret holds a line break") as caught:
+    with pytest.raises(
+        ConfigurationError, match="access_key_secret contains a line break"
+    ) as caught:
         auth_from_env(environ)
 
     assert "hunter2" not in shown(caught.value)

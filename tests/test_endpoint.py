@@ -110,7 +110,7 @@ async def test_a_missing_echo_is_refused(
 @pytest.mark.parametrize("echo", ["meetingId", "ID", "users", ""])
 def test_echo_names_a_variable_of_the_route(echo: str) -> None:
     """A name that the route does not have is a mistake, which is said at once."""
-    with pytest.raises(ConfigurationError, match="no path variable"):
+    with pytest.raises(ConfigurationError, match="not a path variable"):
         Endpoint("GET", "/v2/users/{id}", User, echo=echo)
 
 

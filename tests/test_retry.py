@@ -329,7 +329,7 @@ async def test_when_many_calls_fail_they_are_no_longer_repeated(
 
     assert all(isinstance(error, ServerError) for error in errors)
     assert 100 < fake.received_count <= 100 + 10 + 20
-    assert sum("not repeated" in str(error) for error in errors) >= 60
+    assert sum("not retried" in str(error) for error in errors) >= 60
 
 
 async def test_a_budget_recovers_with_calls_that_succeed(

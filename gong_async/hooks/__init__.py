@@ -1,1 +1,1 @@
-"""What a client tells while it works, and who listens."""
+"""Events of a client's calls, and the hooks that receive them."""

@@ -1,4 +1,4 @@
-"""Whether hooks can be called: a hook that never runs is refused when the client is built."""
+"""Validation of hooks when a client is created: rejects functions that would never run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def checked_hooks(hooks: Iterable[Hook]) -> tuple[Hook, ...]:
     """Return the hooks as a tuple.
 
     Raises:
-        ConfigurationError: one of them is no plain function of an event.
+        ConfigurationError: one of them is not a plain function of an event.
     """
     if isinstance(hooks, str | bytes) or not isinstance(hooks, Iterable):
         given = "a function" if callable(hooks) else type(hooks).__name__
@@ -41,7 +41,7 @@ def _problem(hook: object) -> str:
 
 
 def _only_begins(hook: object) -> bool:
-    """Say whether calling this only makes a coroutine or a generator."""
+    """Return whether calling a hook would only create a coroutine or a generator."""
     while isinstance(hook, functools.partial):
         hook = hook.func
     called = hook if inspect.isroutine(hook) else getattr(type(hook), "__call__", None)  # noqa: B004

@@ -1,4 +1,4 @@
-"""What a client tells its hooks: frozen records, without secrets and without personal data."""
+"""The events that hooks receive: frozen records without secrets or personal data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gong_async.errors import GongError
 
 @frozen(kw_only=True)
 class CallStarted:
-    """A call was made; nothing was sent yet."""
+    """A call has started; nothing was sent yet."""
 
     method: str
     route: str
@@ -20,7 +20,7 @@ class CallStarted:
 
 @frozen(kw_only=True)
 class PermitAcquired:
-    """A call has waited for its turn; its request goes out now."""
+    """A call has waited for a permit and now sends its request."""
 
     method: str
     route: str
@@ -31,46 +31,46 @@ class PermitAcquired:
 
 @frozen(kw_only=True)
 class AttemptFinished:
-    """One request came to its end: with an answer, or without."""
+    """One attempt has ended, with or without a response."""
 
     method: str
     route: str
     meeting_id: str | None
     attempt: int
     status: int | None
-    """HTTP status; None if there was no answer."""
+    """HTTP status; None without a response."""
     request_id: str | None
     seconds_waited: float
-    """Seconds spent waiting for this attempt's turn."""
+    """Seconds spent waiting for this attempt's permit."""
     seconds_on_wire: float
     error: GongError | None
 
 
 @frozen(kw_only=True)
 class RetryPlanned:
-    """An attempt failed and will be repeated."""
+    """An attempt failed and the call will be retried."""
 
     method: str
     route: str
     meeting_id: str | None
     attempt: int
     wait: float
-    """Seconds until the repetition."""
+    """Seconds until the retry."""
     error: GongError
 
 
 @frozen(kw_only=True)
 class LimiterPaused:
-    """Gong's limit refused a request: every call waits, then one probes."""
+    """A request was throttled (429): all calls pause, then one probes."""
 
     pause: float
-    """Seconds that nothing is sent."""
+    """Seconds during which nothing is sent."""
     request_id: str | None
 
 
 @frozen(kw_only=True)
 class CallFinished:
-    """A call came to its end: with a result, or with `error`."""
+    """A call has ended, with a result, with `error`, or cancelled."""
 
     method: str
     route: str
@@ -80,18 +80,19 @@ class CallFinished:
     seconds_on_wire: float
     error: GongError | None
     cancelled: bool
-    """The caller gave up; neither a result nor an error."""
+    """The caller cancelled the call; there is neither a result nor an error."""
 
 
 Event = CallStarted | PermitAcquired | AttemptFinished | RetryPlanned | LimiterPaused | CallFinished
 
 
 class Hook(Protocol):
-    """Anything that takes events: a plain function, not an async one, or an object with `__call__`.
+    """A callable that receives events: a plain function, not an async one.
 
-    It is called in the event loop and must not block. What it raises is logged and changes nothing.
+    It is called in the event loop and must not block. Its exceptions are logged and do not affect
+    the call.
     """
 
     def __call__(self, event: Event, /) -> None:
-        """Take note of `event`."""
+        """Handle `event`."""
         ...

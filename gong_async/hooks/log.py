@@ -1,4 +1,4 @@
-"""Events as log lines of the standard library: ids and request ids, no names, no titles."""
+"""A hook that writes events to the standard library's log: ids only, no names or titles."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from gong_async.hooks.events import (
 
 
 def log_event(event: Event) -> None:
-    """Write `event` to the logger `gong_async`: holds as warnings, retries as infos, else debug."""
+    """Log `event` to `gong_async`: pauses as warnings, retries as info, others as debug."""
     logger = logging.getLogger("gong_async")
     match event:
         case LimiterPaused():
             logger.warning(
-                "Gong's limit refused a call (request id %s); all calls wait %.1f s",
+                "Gong throttled a call (429, request id %s); all calls pause for %.1f s",
                 event.request_id,
                 event.pause,
             )
         case RetryPlanned():
             logger.info(
-                "%s %s meeting=%s attempt %d failed, again in %.1f s: %s",
+                "%s %s meeting=%s attempt %d failed, retrying in %.1f s: %s",
                 event.method,
                 event.route,
                 event.meeting_id,
@@ -49,7 +49,7 @@ def log_event(event: Event) -> None:
             )
         case PermitAcquired():
             logger.debug(
-                "%s %s meeting=%s waited %.3f s for its turn in the lane %s",
+                "%s %s meeting=%s waited %.3f s for a permit, priority %s",
                 event.method,
                 event.route,
                 event.meeting_id,

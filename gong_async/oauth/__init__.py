@@ -1,1 +1,1 @@
-"""A login at Gong that renews itself: OAuth 2.0 with refresh tokens that can be used once."""
+"""OAuth 2.0 login that renews itself, with refresh tokens that are valid once."""

@@ -1,4 +1,4 @@
-"""The credential of an OAuth login: signs with its access token, and renews what Gong refuses."""
+"""The OAuth credential: signs with the access token, and renews it when it is rejected."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from gong_async.oauth.tokens import Tokens
 APP_URL = "https://app.gong.io"
 DOMAINS = ("gong.io",)
 TIMEOUT = 30.0
-"""Seconds that the token endpoint may take for an answer."""
+"""Seconds to wait for a response of the token endpoint."""
 LONGEST_TIMEOUT = 60.0
-"""Nobody holds the lock of a login for longer than its lease."""
+"""Less than the lease of a login's lock, so that a renewal ends before it."""
 
 
 class OAuth:
-    """A login by OAuth's authorization code, which renews itself.
+    """An OAuth authorization-code login that renews itself.
 
     Gong's refresh tokens can be used once. So a refused token is renewed once for all calls that
     wait, and once for all programs that share the `store`; the new pair is stored before it is
@@ -67,7 +67,7 @@ class OAuth:
             if problem := credential_problem(value):
                 raise ConfigurationError(f"{name} {problem}")
         if ":" in client_id:
-            msg = "client_id holds a ':'; give id and secret apart"
+            msg = "client_id contains a ':'; pass id and secret separately"
             raise ConfigurationError(msg)
         timeout = number("timeout", timeout)
         if not 0 < timeout <= LONGEST_TIMEOUT:
@@ -91,7 +91,7 @@ class OAuth:
             client_secret=client_secret,
             timeout=timeout,
             user_agent=f"gong_async/{__version__} Python/{platform.python_version()}",
-            # Real tokens come from elsewhere, and do not send anybody to this machine.
+            # Only the fake's tokens may name this machine as their base URL.
             reader=GrantReader(
                 domains=tuple(domains),
                 loopback=urlsplit(url).hostname in {"127.0.0.1", "::1", "localhost"},
@@ -110,7 +110,7 @@ class OAuth:
 
     @property
     def fingerprint(self) -> str:
-        """What stays the same while the tokens change: the application, and the store's name."""
+        """Identifies the application and the store, which stay the same while tokens change."""
         login = f"{self._client_id} {self._store.name}"
         return hashlib.sha256(login.encode()).hexdigest()[:16]
 
@@ -124,7 +124,7 @@ class OAuth:
         return login.signed
 
     async def renew(self, refused: Secret) -> bool:
-        """Replace the token that Gong refused, unless that was done meanwhile.
+        """Replace the token that Gong rejected, unless that has been done meanwhile.
 
         Raises:
             LoginRequiredError: it cannot be renewed any more.
@@ -137,7 +137,7 @@ class OAuth:
             return False
         old = login.tokens
         while login.tokens is old:
-            # What is under way may be an early renewal, which gives up more easily.
+            # The running renewal may be an early one, which gives up more easily.
             await self._flight(lambda: login.renew(old))
         return login.signed != refused
 
@@ -159,7 +159,7 @@ class OAuth:
         return f"{self._endpoint.url}{AUTHORIZE_ROUTE}?{urlencode(query)}"
 
     async def exchange(self, code: str | Secret, *, redirect_uri: str) -> Tokens:
-        """Log in: buy the first tokens with the code that came with the redirect, and store them.
+        """Log in: exchange the code of the redirect for the first tokens, and store them.
 
         Raises:
             LoginRequiredError: the code is not taken; it lives for ten minutes, and works once.
@@ -180,11 +180,11 @@ class OAuth:
         return grant.tokens
 
     async def load(self) -> Tokens | None:
-        """Return the stored login, None if nobody is logged in."""
+        """Return the stored login, None without one."""
         return await self._store.load()
 
     async def forget(self) -> bool:
-        """Log out on this side: forget the tokens; say whether there were any.
+        """Log out locally: delete the tokens; return whether there were any.
 
         Gong has no call for it: there, an administrator takes the approval back.
         """
@@ -195,7 +195,7 @@ class OAuth:
         return known
 
     async def settle(self) -> None:
-        """Wait for a renewal that is under way, however it ends."""
+        """Wait for a running renewal, whatever its outcome."""
         await self._flight.landed()
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Gong's token endpoint: what is asked of it, and what becomes of the question."""
+"""Client of Gong's token endpoint: exchanges codes and refresh tokens for tokens."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _LOST = (
 
 @frozen(kw_only=True, eq=False)
 class TokenEndpoint:
-    """Asks for tokens. No redirect is followed, and no proxy of the environment is used."""
+    """Requests tokens. Follows no redirects, and uses no proxy of the environment."""
 
     url: str
-    """Of Gong's web application, checked."""
+    """The validated URL of Gong's web application."""
     client_id: str
     client_secret: Secret
     timeout: float
@@ -44,7 +44,7 @@ class TokenEndpoint:
     connector: BaseConnector | None = None
 
     async def exchange(self, code: Secret, redirect_uri: str) -> Grant:
-        """Buy the first pair with the code of an approval."""
+        """Exchange an authorization code for the first pair of tokens."""
         query = _query(
             grant_type="authorization_code",
             code=code.reveal(),
@@ -54,9 +54,9 @@ class TokenEndpoint:
         return await self._ask(query, None)
 
     async def refresh(self, old: Tokens) -> Grant:
-        """Buy the next pair with a refresh token, which is spent thereby."""
+        """Exchange a refresh token, which is valid once, for the next pair of tokens."""
         if old.refresh_token is None:
-            msg = "the login has ended, and Gong gave no refresh token with it"
+            msg = "the access token has expired, and there is no refresh token"
             raise LoginRequiredError(msg)
         token = old.refresh_token.reveal()
         query = _query(grant_type="refresh_token", refresh_token=token)
@@ -73,7 +73,7 @@ class TokenEndpoint:
 
     @property
     def authorization(self) -> Secret:
-        """The client id and its secret, as they go on the wire."""
+        """The client id and its secret, as they are sent."""
         pair = f"{self.client_id}:{self.client_secret.reveal()}"
         return Secret("Basic " + base64.b64encode(pair.encode()).decode())
 
@@ -85,14 +85,14 @@ class TokenEndpoint:
             "Content-Type": "application/x-www-form-urlencoded",
             "User-Agent": self.user_agent,
         }
-        # An empty body is a body nevertheless: it tells when the request leaves.
+        # An empty body, not none: it shows when the request is sent.
         url = f"{self.url}{TOKEN_ROUTE}?{query.reveal()}"
         return Request("POST", url, TOKEN_ROUTE, "create", headers, b"")
 
 
 @define(eq=False)
 class _Question:
-    """One question: what may have arrived is never asked again."""
+    """One token request: never repeated once it may have arrived."""
 
     endpoint: TokenEndpoint
     pool: SessionPool
@@ -103,7 +103,7 @@ class _Question:
     refusals: int = 0
 
     async def attempt(self) -> Grant:
-        """Ask once."""
+        """Send the request once."""
         self.attempts += 1
         try:
             return self._read(await self._send())
@@ -135,7 +135,7 @@ class _Question:
         raise failure.with_traceback(None)
 
     def _next_step(self, error: GongError) -> Again | GongError:
-        # A pair is created: what decides of creations decides here.
+        # A pair is created, so the retry rules of creations apply.
         decision = decide(error, "create")
         wait = 0.0
         if decision.action is Action.WAIT:

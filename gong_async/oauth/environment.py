@@ -1,4 +1,4 @@
-"""The login that `gong-async login` has stored, as the environment names it."""
+"""The stored login of `gong-async login`, configured by the environment."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def login_from_env(environ: Mapping[str, str]) -> OAuth | None:
 
 
 def oauth_from_env(environ: Mapping[str, str]) -> OAuth:
-    """Return the application that the environment names, with the login's file of this user.
+    """Return the OAuth credential of the environment, with the login file of this user.
 
     Raises:
         ConfigurationError: it names none, or half of one.
@@ -44,7 +44,7 @@ def oauth_from_env(environ: Mapping[str, str]) -> OAuth:
 
 @frozen
 class _Application:
-    """What the environment says of an application."""
+    """The OAuth application as configured in the environment."""
 
     client_id: str
     client_secret: Secret | None
@@ -68,6 +68,6 @@ class _Application:
                 f"{missing} is not set; set {CLIENT_ID} and {CLIENT_SECRET} to those of your "
                 "application at Gong"
             )
-        # Not before: whoever has a key needs no directory.
+        # Not earlier: users of an access key need no state directory.
         store = FileTokenStore(login_path({"GONG_STATE_DIR": self.state_dir}))
         return OAuth(self.client_id, self.client_secret, store, app_url=self.app_url)

@@ -1,4 +1,4 @@
-"""A login in a private file of this machine."""
+"""The token store in a private file of this machine."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _path(value: object) -> Path:
 
 @frozen
 class FileTokenStore:
-    """Keeps a login in a file for this user alone, shared by all his processes on this machine.
+    """Keeps a login in a private file, shared by all processes of this user on this machine.
 
     The file is replaced as a whole. A pair that was written, and could not take its place before
     the process died, is found beside it.
@@ -75,7 +75,7 @@ class FileTokenStore:
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
-        """Keep all other processes, and other tasks of this one, from renewing."""
+        """Lock out renewals by other processes, and by other tasks of this one."""
         path = self.path.with_name(self.path.name + ".lock")
         held = ProcessLock(path)
         give_up = time.monotonic() + LOCK_SECONDS
@@ -83,7 +83,7 @@ class FileTokenStore:
         while not await _take(held):
             if time.monotonic() > give_up:
                 raise ConfigurationError(
-                    f"another program has held {path} for {LOCK_SECONDS:g} s; end it and try again"
+                    f"another program has locked {path} for {LOCK_SECONDS:g} s; end it and retry"
                 )
             await asyncio.sleep(_LOOK_EVERY)
         try:
@@ -97,11 +97,11 @@ class FileTokenStore:
         return None if kept is None else Tokens.restore(kept)
 
     async def save(self, tokens: Tokens) -> None:
-        """Replace the file, and have the disk keep it."""
+        """Replace the file, and sync it to disk."""
         await asyncio.to_thread(self._write, tokens)
 
     async def check_writable(self) -> None:
-        """Replace the file by a copy of itself, before a token is spent that buys the next pair.
+        """Replace the file by a copy of itself, to prove that it can be written before a renewal.
 
         Raises:
             ConfigurationError: it cannot be replaced, for example because it is mounted by itself.
@@ -114,20 +114,20 @@ class FileTokenStore:
 
     @property
     def _draft(self) -> Path:
-        # Of a fixed name, so that what a dead process has left is not left for ever.
+        # A fixed name, so that the leftover of a dead process is overwritten.
         return self.path.with_name(self.path.name + ".new")
 
     def _read(self) -> Secret | None:
         return self._read_draft() or self._read_file(self.path)
 
     def _read_draft(self) -> Secret | None:
-        """Return the pair that was written, but has not taken the place of the one before."""
+        """Return the pair that was written but has not replaced the previous one."""
         try:
             kept = self._read_file(self._draft)
             if kept is not None:
                 Tokens.restore(kept)
         except ConfigurationError:
-            return None  # it was not written to its end
+            return None  # written incompletely
         return kept
 
     def _read_file(self, path: Path) -> Secret | None:
@@ -222,7 +222,7 @@ class FileTokenStore:
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
-            # It is mounted by itself: it stays, without its content.
+            # The file is a mount point: it stays, without its content.
             opened = os.open(path, os.O_WRONLY | os.O_TRUNC | _NOT_THROUGH_LINKS)
             os.close(opened)
 
@@ -235,7 +235,7 @@ def _words(error: OSError) -> str:
 
 
 async def _take(lock: ProcessLock) -> bool:
-    """Try to take the lock; who is cancelled meanwhile does not keep it."""
+    """Try to take the lock; a cancelled caller does not keep it."""
     taking = asyncio.ensure_future(asyncio.to_thread(lock.take))
     try:
         return await asyncio.shield(taking)

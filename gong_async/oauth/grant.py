@@ -1,4 +1,4 @@
-"""Reads what Gong grants: a pair of tokens, none of it believed before it is checked."""
+"""Parses and validates the tokens that Gong grants."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONGEST_LIFE = 10 * 365 * 86_400.0
 
 @frozen
 class Grant:
-    """A pair, and what is wrong with the base URL that came with it.
+    """A pair of tokens, and the problem with its base URL, if any.
 
     The pair is then bound to the base URL of before: it is good, and the one before it is spent.
     """
@@ -34,12 +34,12 @@ class Grant:
 
 @frozen(kw_only=True)
 class GrantReader:
-    """Reads answers of the token endpoint."""
+    """Parses responses of the token endpoint."""
 
     domains: tuple[str, ...]
-    """Where base URLs may lie."""
+    """Domains that base URLs must belong to."""
     loopback: bool
-    """Whether this machine may be one."""
+    """Whether addresses of this machine are allowed, too."""
     redact: Redactor = field(repr=False)
 
     def read(self, payload: Mapping[str, Any], old: Tokens | None) -> Grant:
@@ -50,7 +50,7 @@ class GrantReader:
         """
         access = _token(payload, "access_token")
         if access is None:
-            msg = "Gong's answer holds no access_token"
+            msg = "Gong's answer has no access_token"
             raise ProtocolError(msg, flaw="shape")
         refresh = _token(payload, "refresh_token") or (old.refresh_token if old else None)
         lifetime = _lifetime(payload.get("expires_in"))
@@ -92,7 +92,7 @@ def _token(payload: Mapping[str, Any], name: str) -> Secret | None:
 
 
 def _lifetime(value: object) -> float | None:
-    """Return the seconds that a token is good for; None for what cannot be meant."""
+    """Return the lifetime of a token in seconds; None for an invalid value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 < value < _LONGEST_LIFE and math.isfinite(value) else None

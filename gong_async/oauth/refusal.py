@@ -1,4 +1,4 @@
-"""What a refusal of the token endpoint means."""
+"""Maps error responses of the token endpoint to exceptions."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _SNIPPET = 200
 
 
 def refusal(response: Response, redact: Redactor) -> GongError:
-    """Return the error that an answer without success stands for."""
+    """Return the exception for an error response."""
     error = status_error(response, redact, utc_now())
     if not isinstance(error, RequestRejectedError):
         return error
     said = "; ".join(dict.fromkeys((*error.errors, *_words(response, redact))))
     if _SPENT.search(said):
-        message = f"Gong does not take the code or the refresh token any more: {said}"
+        message = f"Gong rejected the code or the refresh token: {said}"
         return _as(LoginRequiredError, message, error, response, redact)
     if _STRANGER.search(said) or response.status == _UNAUTHORIZED:
         message = (
-            f"Gong does not take the OAuth client id and its secret: {said or 'no reason given'}; "
+            f"Gong rejected the OAuth client id and its secret: {said or 'no reason given'}; "
             "check both against the application's page at Gong"
         )
         return _as(AuthenticationError, message, error, response, redact)
@@ -58,7 +58,7 @@ def _as(
 
 
 def _words(response: Response, redact: Redactor) -> Iterator[str]:
-    """Yield what RFC 6749 says in an error's body; a refusal in plain text has been seen, too."""
+    """Yield the error fields of RFC 6749, or the text of an error in plain text."""
     try:
         payload = from_json(response.body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where a login is kept between two renewals: what a client needs of such a place."""
+"""The protocol of token stores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 from gong_async.oauth.tokens import Tokens
 
 LOCK_SECONDS = 180.0
-"""Seconds that a renewal may take at the most, and that others wait for it."""
+"""Seconds that a renewal may take at most, and that others wait for it."""
 
 
 class TokenStore(Protocol):
@@ -24,15 +24,15 @@ class TokenStore(Protocol):
 
     @property
     def name(self) -> str:
-        """What tells this login from others, the same for all that share it; no secret."""
+        """Identifies the login, the same for all programs that share it; not secret."""
         ...
 
     def lock(self) -> AbstractAsyncContextManager[None]:
-        """Keep all others from renewing, on whatever machine they are."""
+        """Lock out renewals by all other programs, on all machines."""
         ...
 
     async def load(self) -> Tokens | None:
-        """Return the pair, None if nobody is logged in."""
+        """Return the pair, None without a login."""
         ...
 
     async def save(self, tokens: Tokens) -> None:
@@ -40,12 +40,12 @@ class TokenStore(Protocol):
         ...
 
     async def clear(self) -> None:
-        """Forget the pair."""
+        """Delete the pair."""
         ...
 
 
 async def check_writable(store: TokenStore) -> None:
-    """Have a store prove that it can save, if it knows how.
+    """Check that a store can save, if it supports that.
 
     Raises:
         ConfigurationError: it cannot.

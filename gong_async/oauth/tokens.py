@@ -1,4 +1,4 @@
-"""A pair of tokens, and what came with it."""
+"""A pair of tokens and its metadata."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _VERSION = 1
 
 @frozen(kw_only=True)
 class Tokens:
-    """What a login consists of. Its secrets show nothing, and it cannot be pickled."""
+    """The tokens of a login. Its secrets are never shown, and it cannot be pickled."""
 
     access_token: Secret = field(hash=False)
     refresh_token: Secret | None = field(default=None, hash=False)
-    """Buys the next pair, once."""
+    """Exchanged for the next pair; valid once."""
     base_url: str | None = None
-    """Where the company's API is, and the only place that the access token is sent to."""
+    """The company's API base URL, the only one that the access token is sent to."""
     expires_at: datetime | None = None
-    """When the access token ends by this machine's clock (aware, UTC); None if Gong named none."""
+    """When the access token expires by this machine's clock (aware, UTC); None if unknown."""
     lifetime: float | None = None
-    """Seconds that the access token was good for when it came."""
+    """Lifetime of the access token in seconds, when it was issued."""
     scopes: tuple[str, ...] = field(default=())
-    """What Gong said that the tokens may do."""
+    """The scopes that Gong granted."""
 
     def reveal(self) -> str:
-        """Return everything as JSON text, tokens included, for a store to keep."""
+        """Return everything as JSON text for a store, tokens included."""
         refresh = self.refresh_token
         return json.dumps(
             {
@@ -50,7 +50,7 @@ class Tokens:
 
     @classmethod
     def restore(cls, kept: Secret) -> Tokens:
-        """Return what `reveal` has written.
+        """Parse the text of `reveal`.
 
         Raises:
             ConfigurationError: this is something else. It is not shown.

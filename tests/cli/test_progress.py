@@ -139,7 +139,7 @@ def test_lines_do_not_run_through_the_bar(
 
     lines = re.split(r"[\r\n]+", unstyled(text))
     assert sum(bool(re.fullmatch(r"\d{8}-[0-9a-f]{8}", line)) for line in lines) == 1
-    assert sum(line.startswith("Gong's limit refused a call") for line in lines) == 1
+    assert sum(line.startswith("Gong throttled a call") for line in lines) == 1
 
 
 @pytest.mark.parametrize("option", ["--no-progress", "--progress"])

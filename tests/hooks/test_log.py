@@ -59,7 +59,7 @@ async def test_holds_and_repetitions_are_logged_without_a_hook(
     lines = await log_of_one_update(fake, caplog)
 
     assert [level for level, _ in lines] == [logging.WARNING, logging.INFO, logging.INFO]
-    assert re.search(r"all calls wait 3[01]\.", lines[0][1])
+    assert re.search(r"all calls pause for 3[01]\.", lines[0][1])
     assert "RateLimitError" in lines[1][1]
     assert "PUT /v2/meetings/{meetingId} meeting=7 attempt 2 failed" in lines[2][1]
     assert "ServerError" in lines[2][1]

@@ -189,7 +189,7 @@ async def test_waiters_get_errors_of_their_own(fake: FakeGong) -> None:
     [
         ({"client_id": ""}, "client_id is empty"),
         ({"client_id": "a:b"}, "':'"),
-        ({"client_id": "a\n"}, "client_id holds a line break"),
+        ({"client_id": "a\n"}, "client_id contains a line break"),
         ({"client_secret": ""}, "client_secret is empty"),
         ({"timeout": 0}, "timeout"),
         ({"timeout": 61}, "at most 60 s"),

@@ -132,7 +132,7 @@ async def test_without_redis_the_error_says_so_and_shows_nothing(
     [
         (("acme",), "either a url or a client"),
         (("", "redis://127.0.0.1"), "a name"),
-        (("acme", "hunter2://"), "cannot be read"),
+        (("acme", "hunter2://"), "URL is invalid"),
     ],
 )
 def test_refuses_what_cannot_work(arguments: tuple[str, ...], reported: str) -> None:

@@ -1,4 +1,4 @@
-"""Between our models and Gong's JSON: camelCase, times, what to leave out, what must be there."""
+"""Converts between our models and Gong's JSON: camelCase, times, absent and required fields."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from gong_async.models._shared import (
 )
 from gong_async.models.meetings import MeetingUpdate, NewMeeting
 
-# `Converter` is named here for everybody else: this file is the only door to cattrs.
+# `Converter` is defined here because only this file imports cattrs.
 __all__ = ["Converter", "camel", "make_converter", "structure", "to_json"]
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ _LISTS: dict[Any, Any] = {
     Iterable: tuple,
     Collection: tuple,
 }
-"""Types of fields that are lists in JSON, and what is made of them."""
+"""Types of fields that are lists in JSON, and the types they are converted to."""
 _OBJECTS = frozenset({dict, Mapping, MutableMapping})
 """Types of fields that are objects in JSON."""
 _TIME = re.compile(
@@ -65,7 +65,7 @@ _TEXT_TYPES = (str, "str", str | None, "str | None")
 _TEXTS_ONLY = frozenset({MeetingUpdate, NewMeeting})
 """What is written of them is text alone: their fields were checked, and do not change."""
 _OURS = frozenset({"already_gone", "extra", "meta"})
-"""Fields of results that tell of the call; Gong knows nothing of them."""
+"""Fields of results that describe the call and are not part of Gong's JSON."""
 
 
 @cache
@@ -148,7 +148,7 @@ def structure(converter: Converter, payload: Mapping[str, Any], cls: type[T]) ->
     ) as error:
         paths = tuple(_paths(error, "$"))
         failure = DecodeError(f"Gong's answer has another shape: {'; '.join(paths)}", paths=paths)
-    # Raised here and not in the handler: the handler's exception holds the payload, and tracebacks
+    # Raised outside the handler: the handler's exception contains the payload, and tracebacks
     # may be shown with the locals of their frames.
     del payload
     raise failure
@@ -236,7 +236,7 @@ def _dict_reader(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
 
 
 def _writer(cls: type[Any], converter: Converter) -> Callable[[Any], Any]:
-    # None is our word for "not set": Gong tells absent from null nowhere in what we send.
+    # None means "not set": Gong does not distinguish absent from null in requests.
     names = {
         attribute.name: override(rename=camel(attribute.name), omit_if_default=True)
         for attribute in attrs.fields(cls)
@@ -309,7 +309,7 @@ def _structure_optional_str(value: Any, _: Any) -> str | None:
 
 
 def _structure_meeting_id(value: Any, _: Any) -> str:
-    # An id that no later call could use would be lost with its meeting: better an error now.
+    # An id that later calls cannot use is an error now.
     try:
         return meeting_id(_structure_id(value, _))
     except ValidationError:
@@ -404,7 +404,7 @@ def _json_type(value: object) -> str:
 
 
 def _paths(error: BaseException, path: str) -> list[str]:
-    """Name every place that is wrong, in Gong's own spelling."""
+    """Return the path of every mismatch, with Gong's names."""
     if isinstance(error, ClassValidationError | IterableValidationError):
         found: list[str] = []
         for child in error.exceptions:

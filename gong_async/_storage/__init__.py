@@ -1,1 +1,1 @@
-"""Files that outlive a process: private, on a local disk, changed in short transactions."""
+"""Persistent files: private, on a local disk, changed in short transactions."""

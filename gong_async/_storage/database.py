@@ -1,4 +1,4 @@
-"""A SQLite file: opened with care, changed in short transactions, its errors in words."""
+"""A SQLite file: opened safely, changed in short transactions, with readable errors."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _CHECK_IT = "check that its disk has room and that no other program keeps it loc
 
 @frozen
 class Schema:
-    """What is in a file of one kind."""
+    """The schema and purpose of one kind of file."""
 
     purpose: Purpose
     application: int
-    """Tells our files from those of other programs."""
+    """SQLite's application id, which identifies our files."""
     version: int
     tables: str
-    """The statements that make the tables; harmless where they exist."""
+    """The statements that create the tables, if they do not exist."""
     move_it: str
     """What to do with a file that cannot be read, as the end of a sentence."""
     synchronous: Literal["NORMAL", "FULL"]
@@ -43,24 +43,24 @@ class Schema:
 
 @define(eq=False)
 class Database:
-    """The file, opened at the first use. All but `close` belongs to one thread."""
+    """The file, opened at first use. All methods but `close` belong to one thread."""
 
     path: Path
     schema: Schema
     mounts: Path = MOUNTS
     companion: Database | None = None
-    """A second file, which transactions of this one change as well, as `companion`."""
+    """A second file, attached as `companion`, that transactions of this one also change."""
     _connection: Connection | None = field(default=None, init=False, repr=False)
     _identities: dict[Path, tuple[int, int]] = field(factory=dict, init=False, repr=False)
-    """Device and inode of each file that is open."""
+    """Device and inode of each open file."""
     _size: int = field(default=0, init=False, repr=False)
-    """What the file itself was last seen to have, in bytes."""
+    """The last known size of the file, in bytes."""
 
     @contextmanager
     def transaction(
         self, *, before_commit: Callable[[], None] | None = None
     ) -> Iterator[Connection]:
-        """Have the file to oneself. What was written before an error of the block stays.
+        """Lock the file for a transaction. Writes before an exception in the block are kept.
 
         What `before_commit` raises takes everything back.
 
@@ -91,7 +91,7 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """Read the file as it is at this moment, while others go on writing.
+        """Read a snapshot of the file, while other processes go on writing.
 
         Raises:
             GongError: as the purpose makes it: the file cannot be used.
@@ -105,7 +105,7 @@ class Database:
                 connection.execute("ROLLBACK")
 
     def compact(self) -> None:
-        """Write the file anew: what was removed stays in no free space and in no log.
+        """Rewrite the file, so that removed data stays in no free space and in no log.
 
         Raises:
             GongError: as the purpose makes it: the file cannot be used.
@@ -124,7 +124,7 @@ class Database:
         for database in (self, self.companion):
             if database is None:
                 continue
-            # Its log is made by the first transaction.
+            # The first transaction creates its log.
             log = database.path.with_name(f"{database.path.name}-wal")
             for path in (database.path, log):
                 found = _identity(path)
@@ -202,14 +202,14 @@ class Database:
             )
 
     def make(self) -> None:
-        """Make the file if it is missing."""
+        """Create the file if it is missing."""
         with self.transaction():
             pass
         self.close()
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn SQLite's errors into words for people."""
+        """Convert SQLite's errors to exceptions of this package."""
         import sqlite3  # noqa: PLC0415 - not before the file is used
 
         problem: str

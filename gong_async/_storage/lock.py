@@ -1,4 +1,4 @@
-"""A lock between processes, which the system takes back when its holder dies."""
+"""A lock between processes, which the operating system releases when its owner dies."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ProcessLock:
             _close(descriptor, unlock=pid == os.getpid())
 
     def __del__(self) -> None:
-        """Release what nobody can release any more."""
+        """Release the lock of a claim that was dropped."""
         self.release()
 
     @property
@@ -80,7 +80,7 @@ class ProcessLock:
             return self._cannot_be_taken()
         opened = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            # Those who look share the lock, and so do not take each other for its holder.
+            # Checks use a shared lock, so that they do not take each other for the owner.
             fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -97,7 +97,7 @@ class ProcessLock:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._descriptor = opened
-            # Whoever removed the file meanwhile has left room for a second one with its own lock.
+            # If the file was removed meanwhile, a second one with its own lock may exist.
             taken = self.is_in_place()
         except BlockingIOError:
             pass
@@ -124,7 +124,7 @@ class ProcessLock:
             if claim.take():
                 claim.release()
                 return False
-            time.sleep(_LOOK_STEP)  # whoever else looks holds it for a moment, too
+            time.sleep(_LOOK_STEP)  # another check may own it for a moment
         return True
 
 
@@ -135,7 +135,7 @@ class _Claims:
     claims: WeakSet[ProcessLock] = field(factory=WeakSet, init=False)
 
     def leave_to_parent(self) -> None:
-        """Let a forked child keep no lock: it would outlive the parent that was killed."""
+        """Drop the locks in a forked child: it might outlive a killed parent."""
         for claim in list(self.claims):
             claim.release()
 

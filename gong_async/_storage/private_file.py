@@ -1,4 +1,4 @@
-"""A file for this user alone, on a disk of this machine."""
+"""A private file of this user, on a disk of this machine."""
 
 from __future__ import annotations
 
@@ -44,28 +44,28 @@ LOCAL_FILE_SYSTEMS = _names(
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
-# What lies in a state directory of which nobody but its owner has the rights.
+# What lies in a state directory that only its owner can access.
 _STATE_FILES = ("limits.sqlite3", "ledger.sqlite3", "login.json")
 
 
 @frozen
 class Purpose:
-    """What a file is for, in the words of its errors."""
+    """What a file is for, as text of its error messages."""
 
     title: str
-    """`the limits' file`, for example."""
+    """For example `the limits file`."""
     error: Callable[[str], GongError]
-    """Makes the error to raise, from what happened."""
+    """Returns the exception to raise for a message."""
     elsewhere: str
-    """What to do if the place will not do, as the end of a sentence."""
+    """What to do if the location is unsuitable, as the end of a sentence."""
     instead: str = ""
-    """What else could be done where a file cannot be shared."""
+    """An alternative where a file cannot be shared."""
     foreign: Callable[[str], GongError] | None = None
     """Makes the error for a file that another program or version has written, if not `error`."""
 
 
 def state_directory(environ: Mapping[str, str] | None = None) -> Path:
-    """Return where state is kept: `GONG_STATE_DIR`, else the user's state directory.
+    """Return the state directory: `GONG_STATE_DIR`, else that of the user.
 
     Where others may write, as in a volume of Kubernetes, it is a directory in it for this user.
 
@@ -93,7 +93,7 @@ def private_directory(folder: Path) -> Path:
         if os.path.lexists(private) or (others_write and not _is_state_directory(folder)):
             return private
     except (FileNotFoundError, NotADirectoryError):
-        return folder  # it can be made, or whoever makes a file in it says that it cannot
+        return folder  # creating a file in it raises the error if it is unusable
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or type(error).__name__
     else:
@@ -133,7 +133,7 @@ def private_name() -> str:
 
 
 def make_private_file(path: Path, purpose: Purpose, *, mounts: Path = MOUNTS) -> None:
-    """Make the file if it is missing, with its directory; both for this user alone.
+    """Create the file and its directory if they are missing, both private.
 
     Raises:
         GongError: as `purpose` makes it: the file cannot be made there, others could change it,
@@ -156,7 +156,7 @@ def make_private_file(path: Path, purpose: Purpose, *, mounts: Path = MOUNTS) ->
 
 
 def file_system_problem(folder: Path, mounts: Path = MOUNTS) -> tuple[str, str]:
-    """Return what is wrong with the file system of a directory, and what may set it right."""
+    """Return the problem with the file system of a directory, and a remedy."""
     kind = file_system(folder.resolve(), mounts)
     trusted = re.split(r"[\s,]+", os.environ.get(TRUSTED, ""))
     if kind in NETWORK_FILE_SYSTEMS:
@@ -169,7 +169,7 @@ def file_system_problem(folder: Path, mounts: Path = MOUNTS) -> tuple[str, str]:
 
 
 def file_system(folder: Path, mounts: Path = MOUNTS) -> str | None:
-    """Return the type of the file system that `folder` is on; None where nothing tells."""
+    """Return the type of the file system of `folder`; None if unknown."""
     try:
         lines = os.fsdecode(mounts.read_bytes()).split("\n")
     except OSError:
@@ -199,7 +199,7 @@ def _inside(point: str) -> str:
 
 
 def _has_home() -> bool:
-    # Without the variable the user's entry in the list of users tells; an empty one hides that.
+    # An empty HOME would hide the home directory of the user database.
     return os.name != "posix" or os.environ.get("HOME", "/").startswith("/")
 
 

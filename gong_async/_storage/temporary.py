@@ -1,4 +1,4 @@
-"""A private SQLite database on disk that is gone once it is closed."""
+"""A private temporary SQLite database on disk, removed when it is closed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def temporary_database(tables: str) -> Iterator[Connection]:
-    """Make a database without a name. SQLite keeps a few megabytes of it in memory.
+    """Create an unnamed database. SQLite keeps a few megabytes of it in memory.
 
     What does not fit goes into a file in the directory for temporary files, which SQLite makes for
     this user alone and unlinks at once. All is one transaction, which is never committed.

@@ -1,4 +1,4 @@
-"""The only door to the network: aiohttp's sessions, timeouts, and the body under a cap."""
+"""The transport: aiohttp's connections, timeouts, and size limits of responses."""
 
 from __future__ import annotations
 

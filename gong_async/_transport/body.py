@@ -1,4 +1,4 @@
-"""The reading of an answer: refused if it cannot be ours, and its body under a cap."""
+"""Reads a response: rejects invalid ones, and limits the size of head and body."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from multidict import MultiMapping
 from gong_async.errors import ProtocolError
 
 BODY_LIMIT = 8 * 1024 * 1024
-"""Bytes of a success's body, decompressed."""
+"""Bytes of the body of a success at most, decompressed."""
 ERROR_BODY_LIMIT = 1024 * 1024
-"""Bytes of any other answer's body, decompressed."""
+"""Bytes of the body of any other response at most, decompressed."""
 
 HEADER_LIMIT = 64 * 1024
-"""Bytes of one header: its name and its value."""
+"""Bytes of one header at most, name and value."""
 HEAD_LIMIT = 256 * 1024
-"""Bytes of all headers of an answer, names and values."""
+"""Bytes of all headers of a response at most, names and values."""
 HEADER_COUNT = 128
-"""Headers of an answer."""
+"""Headers of a response at most."""
 # What aiohttp's parsers are given, so that neither refuses what is within our bounds. They count
 # differently: one a name together with the name before it, the other the colon, blanks and the
 # status line. `check_head` is exact.
@@ -41,7 +41,7 @@ _ZLIB = 8  # what the first byte of zlib's own format ends with
 
 
 def check_head(version: HttpVersion | None, raw_headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """Refuse a head that is beyond our bounds, whichever parser has read it.
+    """Reject a head beyond our limits, whichever parser has read it.
 
     Raises:
         ProtocolError: it is too large, or of another version of HTTP.
@@ -73,16 +73,16 @@ async def read(
     """
     success = status in _SUCCESSES
     if status == _SWITCHING_PROTOCOLS:
-        msg = "Gong's answer switches to a protocol that nobody asked for"
+        msg = "Gong's answer switches to a protocol that was not requested"
         raise ProtocolError(msg, flaw="unexpected", status=status)
     if success and not request_left:
-        msg = "Gong's success came before the request had left, and cannot be meant for it"
+        msg = "Gong's success arrived before the request was sent, so it belongs to another one"
         raise ProtocolError(msg, flaw="unexpected", status=status)
     limit = BODY_LIMIT if success else ERROR_BODY_LIMIT
     lengths = headers.getall(CONTENT_LENGTH, ())
     plain = not (TRANSFER_ENCODING in headers or CONTENT_ENCODING in headers or len(lengths) > 1)
     if plain and content.is_eof() and not content.exception() and content.total_bytes <= limit:
-        return content.read_nowait(), True  # the usual answer is here with its head
+        return content.read_nowait(), True  # usually the body arrives with the head
     body = bytearray()
     try:
         problem = await _fill(body, headers, content, limit)
@@ -99,7 +99,7 @@ async def read(
 async def _fill(
     body: bytearray, headers: MultiMapping[str], content: StreamReader, limit: int
 ) -> str:
-    """Fill `body` with what comes, unpacked, and return what is wrong with it, if anything is."""
+    """Read the decompressed body into `body`; return the problem, or an empty string."""
     # aiohttp goes by the last coding and lets the others pass, and its Python parser also takes
     # several lengths.
     codings = ", ".join(headers.getall(TRANSFER_ENCODING, ()))
@@ -117,13 +117,13 @@ async def _fill(
                     return f"is larger than {limit:,} bytes"
     except zlib.error:
         return "cannot be decompressed"
-    except HttpProcessingError:  # aiohttp's Python parser lets its own errors out
+    except HttpProcessingError:  # aiohttp's Python parser does not wrap its own errors
         return "broke off"
     return "" if unpacker.complete else "was cut short"
 
 
 class _Unpacker:
-    """Undoes a Content-Encoding piece by piece, so that no more is unpacked than is wanted."""
+    """Decodes a Content-Encoding piecewise, so that decompression stops at the limit."""
 
     def __init__(self, encoding: str) -> None:
         self._format = encoding.strip(" \t").lower()
@@ -156,7 +156,7 @@ class _Unpacker:
             case "gzip" | "x-gzip":
                 return 16 + zlib.MAX_WBITS
             case "deflate":
-                # Said to be zlib, and sent without its header by some.
+                # Some servers send deflate without the zlib header.
                 return zlib.MAX_WBITS if data[:1] and data[0] & 0x0F == _ZLIB else -zlib.MAX_WBITS
             case _:
                 msg = "unknown encoding"

@@ -1,4 +1,4 @@
-"""One timer for everything in a loop that must end in time."""
+"""One timer for all deadlines of an event loop."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from attrs import define, field
 
 
 class Expiring(Protocol):
-    """What is told that its time is over."""
+    """Anything with a deadline."""
 
     def expire(self) -> None:
-        """End now."""
+        """End: the deadline has passed."""
         ...
 
 
@@ -28,7 +28,7 @@ class Deadlines:
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def add(self, one: Expiring, until: float) -> None:
-        """Have `one` expire at `until`, unless it is removed before."""
+        """Expire `one` at `until`, unless it is removed before."""
         self._until[one] = until
         if self._timer is None or until < self._timer.when():
             self._wake_at(until)

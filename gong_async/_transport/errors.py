@@ -1,4 +1,4 @@
-"""aiohttp's exceptions in our words."""
+"""Converts aiohttp's exceptions to exceptions of this package."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ConnectionLost(aiohttp.ClientError):
 def explain(
     error: Exception, request: Request, *, timeout: float, progress: AttemptProgress
 ) -> GongError:
-    """Say in our words what aiohttp's exception means, and whether the request got away."""
+    """Return our exception for one of aiohttp's, with what is known of the delivery."""
     if isinstance(error, ConnectionLost):
         error = error.original
     phase = progress.phase
@@ -74,10 +74,8 @@ def explain(
                 delivery=Delivery.NOT_SENT,
             )
         case aiohttp.ClientResponseError() | HttpProcessingError():
-            # aiohttp gives these status 400, although nobody answered 400.
-            return ProtocolError(
-                f"the answer of {host} is not HTTP as Gong speaks it", flaw="not_http"
-            )
+            # aiohttp gives these status 400, although no server sent one.
+            return ProtocolError(f"the answer of {host} is not valid HTTP", flaw="not_http")
         case aiohttp.ClientPayloadError():
             return ProtocolError(f"the answer of {host} was cut short", flaw="cut")
         case ValueError():
@@ -98,7 +96,7 @@ def _is_unknown_name(error: OSError) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Return the words of the operating system or of OpenSSL, which name no secret."""
+    """Return the message of the operating system or OpenSSL, which contains no secret."""
     match error:
         case aiohttp.ClientConnectorCertificateError():
             inner: BaseException = error.certificate_error

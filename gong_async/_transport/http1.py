@@ -34,11 +34,11 @@ class AiohttpInfo:
 
     version: str
     compiled: bool
-    """Whether answers are read by the compiled parser."""
+    """Whether responses are parsed by the compiled parser."""
 
 
 def facts() -> AiohttpInfo:
-    """Return what is loaded."""
+    """Return what is installed."""
     compiled = http_parser.HttpResponseParser is not http_parser.HttpResponseParserPy
     return AiohttpInfo(version=aiohttp.__version__, compiled=compiled)
 
@@ -48,7 +48,7 @@ _BODILESS = frozenset({"GET", "HEAD"})
 
 
 class _Place(aiohttp.ClientRequest):
-    """Tells aiohttp's pool where to connect to; it is never sent."""
+    """The request that aiohttp's pool needs to open a connection; it is never sent."""
 
     @cached_property
     def connection_key(self) -> ConnectionKey:
@@ -58,7 +58,7 @@ class _Place(aiohttp.ClientRequest):
 
 @define(eq=False)
 class Origin:
-    """Connects to one server, and writes requests to it."""
+    """Opens connections to one server, and sends requests on them."""
 
     url: str
     connector: BaseConnector
@@ -72,7 +72,7 @@ class Origin:
         self._place = _Place("GET", URL(self.url, encoded=True))
 
     async def connect(self, timeout: float, progress: AttemptProgress) -> Connection:
-        """Return a connection on which nothing waits that nobody asked for.
+        """Return a connection without unread data.
 
         aiohttp would take it for the answer to the next request, whatever that asks.
 
@@ -102,7 +102,7 @@ class Origin:
             progress.phase = "connect"
 
     def head(self, request: Request, authorization: Secret) -> bytes:
-        """Return everything that goes before the body.
+        """Return the head of the request.
 
         Raises:
             ValueError: something in it would end a line, or is not ASCII.
@@ -111,9 +111,9 @@ class Origin:
             self._lines = self._fixed_lines(request)
             self._headers = request.headers
         target = request.url[len(self.url) :] or "/"
-        # No name for what shows the credential: a traceback holds the locals of every frame.
+        # No local variable for the credential: a traceback may show the locals of every frame.
         if not (target.isprintable() and authorization.reveal().isprintable()):
-            raise ValueError("what goes into a line of the head would end it")
+            raise ValueError("a value would end its header line")
         length = ""
         if request.body is not None or request.method not in _BODILESS:
             length = f"Content-Length: {len(request.body or b'')}\r\n"
@@ -149,7 +149,7 @@ class Http1Exchange:
         self.content: StreamReader | None = None
 
     async def run(self, origin: Origin, request: Request, authorization: Secret) -> Response:
-        """Send `request`, return the whole answer, and give the connection back.
+        """Send `request`, return the whole response, and release the connection.
 
         Raises:
             TimeoutError: it has expired before there was an answer.
@@ -189,13 +189,13 @@ class Http1Exchange:
                     self.connection.close()
 
     def expire(self) -> None:
-        """End the wait, and leave what is known of the answer: its status may be there."""
+        """End the wait, but keep what is known of the response: its status may be there."""
         self.protocol.set_exception(TimeoutError())
         if self.content is not None:
             self.content.set_exception(TimeoutError())
 
     def _has_left(self) -> bool:
-        """Return whether the whole request has left, and note it."""
+        """Return whether the whole request was sent, and record it."""
         if self.progress.phase == "send" and not self.transport.get_write_buffer_size():
             self.progress.phase = "headers"
         return self.progress.phase != "send"

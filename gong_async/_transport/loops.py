@@ -1,4 +1,4 @@
-"""What belongs to each event loop, and is closed with it."""
+"""The sessions and connections of each event loop, closed with it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from gong_async._transport.http1 import Origin
 
 @define(eq=False)
 class Loop:
-    """What belongs to one event loop."""
+    """The sessions and connections of one event loop."""
 
     sessions: dict[bool, ClientSession] = field(factory=dict)
-    """By whether each of their requests gets a connection that nobody used before."""
+    """By whether each request gets a new connection."""
     origins: dict[tuple[bool, str], Origin] = field(factory=dict)
     """The servers that are reached through them."""
     connections: WeakSet[ResponseHandler] = field(factory=WeakSet)
-    """Every connection that was used and may still be open."""
+    """All used connections that may still be open."""
     deadlines: Deadlines = field(factory=Deadlines)
     guard: AsyncGenerator[None, None] | None = field(default=None, init=False)
 
     async def close_at_its_end(self) -> None:
-        """See to it that the sessions are closed no later than the loop."""
+        """Ensure that the sessions are closed no later than the loop."""
         self.guard = _until_the_end(self.sessions)
         await anext(self.guard)
 
@@ -54,7 +54,7 @@ async def _until_the_end(sessions: dict[bool, ClientSession]) -> AsyncGenerator[
 
 @define(eq=False)
 class Loops:
-    """The event loops of this process that have sent something."""
+    """The event loops of this process that have sent requests."""
 
     _known: WeakKeyDictionary[asyncio.AbstractEventLoop, Loop] = field(
         factory=WeakKeyDictionary, init=False
@@ -63,7 +63,7 @@ class Loops:
     _pid: int = field(factory=os.getpid, init=False)
 
     def here(self) -> Loop:
-        """Return what belongs to the running loop."""
+        """Return the sessions of the running loop."""
         if self._pid != os.getpid():
             # After a fork the parent's sockets are the parent's. They are kept, because on its way
             # out each of them would take the parent's out of the selector that both share.
@@ -79,7 +79,7 @@ class Loops:
         return own
 
     async def close_here(self) -> None:
-        """Close what belongs to the running loop, and forget it."""
+        """Close and drop the sessions of the running loop."""
         own = self._known.pop(asyncio.get_running_loop(), None)
         if own is not None:
             await own.close()

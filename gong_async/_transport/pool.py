@@ -1,4 +1,4 @@
-"""Which of aiohttp's sessions a request is sent through."""
+"""The pool of aiohttp sessions, one for each event loop."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SessionPool:
     async def send(
         self, request: Request, authorization: Secret, *, timeout: float, progress: AttemptProgress
     ) -> Response:
-        """Send `request` once and return the whole answer, whatever its status.
+        """Send `request` once and return the whole response, whatever its status.
 
         Raises:
             GongError: there is none, or none that can be believed.
@@ -75,12 +75,12 @@ class SessionPool:
         except RuntimeError:
             if self.session is None or not self.session.closed:
                 raise
-            failure = UsageError("the connections were closed while the call was under way")
+            failure = UsageError("the connections were closed during the call")
         # Raised outside the handler: aiohttp's exceptions hold our headers.
         raise failure
 
     def discard_connections(self) -> None:
-        """Let no later request use a connection that is open now.
+        """Ensure that no later request uses a connection that is open now.
 
         An answer that belongs to another request may leave its own behind on the connection.
         """
@@ -95,7 +95,7 @@ class SessionPool:
         if self.connector is not None:
             _check_own("connector", self.connector)
         # A creation must not be repeated when its answer is lost, and its answer names nothing
-        # that we could check: it gets a connection that nobody used before.
+        # that we could check: it gets a new connection.
         fresh = request.effect == "create"
         session = here.sessions.get(fresh)
         if session is None or session.closed:
@@ -136,7 +136,7 @@ class SessionPool:
 
 @cache
 def _check_parser() -> None:
-    """Tell once if aiohttp runs without its compiled parser."""
+    """Log once if aiohttp runs without its compiled parser."""
     if not facts().compiled:
         logging.getLogger("gong_async").warning(
             "aiohttp runs with its pure-Python parser, which is slower and takes malformed answers "
@@ -147,7 +147,7 @@ def _check_parser() -> None:
 def _check_own(kind: str, own: ClientSession | BaseConnector) -> None:
     if own.closed:
         raise UsageError(f"the aiohttp {kind} that was passed in is closed; pass an open one")
-    # The public `session.loop` warns of its own end at every look.
+    # The public `session.loop` is deprecated and warns.
     here = asyncio.get_running_loop()
     if getattr(own, "_loop", here) is not here:
         raise UsageError(

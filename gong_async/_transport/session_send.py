@@ -1,4 +1,4 @@
-"""Requests through a session of the caller's, with its cookies, proxies and traces."""
+"""Sends requests through the caller's session, with its cookies, proxies and traces."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ async def session_send(
     timeout: float,
     progress: AttemptProgress,
 ) -> Response:
-    """Send `request` once and return the whole answer."""
-    # Without a body nothing tells when the request leaves.
+    """Send `request` once and return the whole response."""
+    # Without a body there is no signal that the request is being sent.
     progress.phase = "headers" if request.body is None else "connect"
     content = None if request.body is None else _Body(request.body, progress)
     response = await session.request(
@@ -73,7 +73,7 @@ async def session_send(
 async def _no_resend(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Give every connection error that aiohttp would answer with a repetition another name."""
+    """Rename every connection error for which aiohttp would retry the request."""
     lost: ConnectionLost | None = None
     try:
         return await handler(request)
@@ -85,7 +85,7 @@ async def _no_resend(
 
 
 class _Body(aiohttp.Payload):
-    """The bytes to send, which note when they start to leave and when they have left."""
+    """The bytes of a body, which record when sending starts and ends."""
 
     _value: bytes
 
@@ -101,9 +101,9 @@ class _Body(aiohttp.Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write the bytes."""
-        # The headers wait in a buffer for the first bytes of the body: nothing left before this.
+        # The headers are buffered until the first bytes of the body: nothing was sent before.
         self._progress.phase = "send"
         await writer.write(self._value)
         self.sent = True
-        if self._progress.phase == "send":  # an answer may have come early
+        if self._progress.phase == "send":  # the response may have come early
             self._progress.phase = "headers"

@@ -1,4 +1,4 @@
-"""TLS as we want it, and how far its handshake is."""
+"""The TLS context, and the progress of its handshake."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ connecting: ContextVar[AttemptProgress | None] = ContextVar("gong_async_connecti
 
 
 class _TLSContext(ssl.SSLContext):
-    """Tells a handshake from a connect, which aiohttp does not."""
+    """Distinguishes the handshake from the connect, which aiohttp does not."""
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
         progress = connecting.get()
@@ -23,7 +23,7 @@ class _TLSContext(ssl.SSLContext):
 
 
 def tls_context() -> ssl.SSLContext:
-    """Return a context that trusts what the machine trusts."""
+    """Return a context with the machine's CA certificates."""
     context = _TLSContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_default_certs()
     context.set_alpn_protocols(["http/1.1"])

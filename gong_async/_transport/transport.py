@@ -1,4 +1,4 @@
-"""What the pipeline asks of whatever sends its requests."""
+"""The protocol of transports, as the pipeline uses them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Transport(Protocol):
     async def send(
         self, request: Request, authorization: Secret, *, timeout: float, progress: AttemptProgress
     ) -> Response:
-        """Send `request` once and return the whole answer, whatever its status."""
+        """Send `request` once and return the whole response, whatever its status."""
         ...
 
     def discard_connections(self) -> None:
-        """Let no later request use a connection that is open now."""
+        """Ensure that no later request uses a connection that is open now."""
         ...

@@ -1,1 +1,1 @@
-"""What goes to Gong and what comes back."""
+"""The models of requests and results."""

@@ -1,4 +1,4 @@
-"""What an email address is: RFC 5321 and 6531, without what no mail system takes."""
+"""Validation of email addresses: RFC 5321 and 6531, without forms that no mail system accepts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import unicodedata
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
 USUAL_EMAIL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*", re.ASCII)
-"""What nearly all addresses are, if not longer than `LONGEST_USUAL`. Others are judged below."""
+"""Matches nearly all addresses up to `LONGEST_USUAL` characters; others are checked below."""
 LONGEST_USUAL = 64
-"""So short that every bound is kept."""
+"""Short enough that no length limit can be exceeded."""
 _ASCII_LABEL = re.compile(_LABEL, re.ASCII)
 _ATOM_CHARACTERS = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+/=?^_`{|}~-."
@@ -31,7 +31,7 @@ _PUNCTUATION_OF_WORDS = frozenset("\u00b7\u05f3\u05f4\u30fb")
 
 
 def email_problem(address: str) -> str:
-    """Return why this is no email address; an empty text if it is one.
+    """Return why this is not an email address; an empty string if it is one.
 
     The address itself is not in it: what is refused may be shown in logs.
     """
@@ -50,7 +50,7 @@ def email_problem(address: str) -> str:
 
 
 def _character_problem(address: str) -> str:
-    """Look for what cannot be seen, and for punctuation that only looks like that of addresses."""
+    """Return a problem with invisible characters, or with look-alikes of punctuation."""
     for position, character in enumerate(address):
         if "!" <= character <= "~":
             continue
@@ -65,7 +65,7 @@ def _character_problem(address: str) -> str:
 
 
 def _shape_problem(address: str) -> str:
-    """Look for what belongs around addresses."""
+    """Return a problem with characters that surround or separate addresses."""
     if address[:7].lower() == "mailto:":
         return "leave out 'mailto:'"
     if "<" in address or ">" in address:
@@ -86,7 +86,7 @@ def _length_problem(local: str, address: str) -> str:
 
 def _local_problem(local: str) -> str:
     if len(local) > 2 and local[0] == local[-1] == '"':  # noqa: PLR2004 - both quotes
-        local = local[1:-1]  # quotes are there to let dots stand anywhere
+        local = local[1:-1]  # quotes allow dots anywhere
     elif local[0] == "." or local[-1] == "." or ".." in local:
         return "a dot at an end of the part before the @, or two dots in a row"
     for character in local:

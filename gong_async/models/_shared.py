@@ -1,4 +1,4 @@
-"""What all models share: checks of single values, and what every answer carries."""
+"""Shared parts of the models: validators of single values, and the base of all results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FOUR_DIGITS = 1000
 _TWO_DIGITS = tuple(f"{number:02d}" for number in range(60))
 
 USABLE_ID = {"usable_id": True}
-"""Marks a field of an answer that a later call needs: an id that no call takes is refused."""
+"""Marks a result field that later calls need: an invalid id raises `DecodeError`."""
 
 
 def meeting_id(value: str | SupportsIndex) -> str:
@@ -62,7 +62,7 @@ def _index(value: SupportsIndex) -> int | None:
 
 
 def check_text(name: str, value: object) -> str:
-    """Return text, refusing what cannot be sent as such: other types, and lone surrogates."""
+    """Return text; reject other types and lone surrogates, which cannot be sent."""
     if not isinstance(value, str):
         raise ValidationError(name, f"expected text, got {type(value).__name__}")
     if value.isascii():  # which Python knows without looking at the characters
@@ -74,24 +74,24 @@ def check_text(name: str, value: object) -> str:
 
 
 def is_visible(text: str | None) -> bool:
-    """Say whether a text shows anything but blanks and control characters."""
+    """Return whether a text has anything but blanks and control characters."""
     return any(mark.isprintable() and not mark.isspace() for mark in text or "")
 
 
 def check_email(name: str, value: object) -> None:
-    """Refuse what no mail system takes as an address: see `_email`."""
+    """Raise `ValidationError` for an invalid email address: see `_email`."""
     if problem := email_problem(check_text(name, value)):
         raise ValidationError(name, problem)
 
 
 def check_time(name: str, value: object) -> None:
-    """Refuse times without an offset, and those that no clock shows: see `_times`."""
+    """Raise `ValidationError` for a time without an offset, or a nonexistent one: see `_times`."""
     if problem := time_problem(value):
         raise ValidationError(name, problem)
 
 
 def time_from_text(name: str, text: str) -> datetime:
-    """Return the time that an ISO-8601 text with an offset says."""
+    """Parse an ISO-8601 text with an offset."""
     found = parse_time(text)
     if isinstance(found, str):
         raise ValidationError(name, found)
@@ -99,7 +99,7 @@ def time_from_text(name: str, text: str) -> datetime:
 
 
 def is_later(value: datetime, other: datetime) -> bool:
-    """Say whether one aware time is after another by at least one of the seconds that are sent.
+    """Return whether one aware time is after another by at least one second as sent.
 
     Two times of one zone compare by their clock faces in Python, which is wrong in the hour that
     a clock is set back; and `astimezone` fails at the ends of the calendar. This does neither.
@@ -134,7 +134,7 @@ def isoformat(value: datetime) -> str:
     return text[:-6] + "Z" if text.endswith("+00:00") else text
 
 
-# The validators of attrs classes see to the usual value themselves: one call less for each field.
+# The validators of attrs classes check the usual value themselves, which saves a call per field.
 
 
 def text(_: Any, attribute: Attribute[Any], value: object) -> None:
@@ -174,44 +174,44 @@ def aware_time(_: Any, attribute: Attribute[Any], value: object) -> None:
 
 @frozen(kw_only=True)
 class Meta:
-    """How a call went."""
+    """Metadata of a call."""
 
     status: int = 0
-    """HTTP status of the answer; 0 if nothing had to be asked."""
+    """HTTP status of the response; 0 if no request was needed."""
     request_id: str | None = None
-    """Gong's id of the request, to quote to Gong's support."""
+    """Gong's request id, for Gong's support."""
     attempts: int = 0
-    """Requests that went out for this call."""
+    """Attempts of this call."""
     seconds_waited: float = 0.0
-    """Seconds spent waiting: for a turn, and between attempts."""
+    """Seconds spent waiting, for permits and between attempts."""
     seconds_on_wire: float = 0.0
-    """Seconds between sending and the end of the answer, all attempts together."""
+    """Seconds from sending to the end of the response, over all attempts."""
 
 
 _NO_CALL = Meta()
-"""Of a result that no call has brought yet. Made once: it does not change."""
+"""The metadata of a result that was not returned by a call. Immutable, so created once."""
 
 
 @frozen(kw_only=True)
 class Result:
-    """What every answer of Gong carries."""
+    """Base class of all results."""
 
     request_id: str | None = None
-    """Gong's id of the request, to quote to Gong's support."""
+    """Gong's request id, for Gong's support."""
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False)
-    """Fields of the answer that this version does not know, under Gong's own names."""
+    """Fields of the response that this version does not know, under Gong's names."""
     meta: Meta = field(default=_NO_CALL, eq=False, repr=False)
-    """How the call went."""
+    """Metadata of the call."""
 
 
 @frozen(kw_only=True)
 class RawResult(Result):
-    """The answer to an operation that is not modelled: see `GongClient.request`."""
+    """The result of an operation without a model: see `GongClient.request`."""
 
     data: Mapping[str, Any] = field(factory=dict, repr=False, hash=False)
-    """The whole JSON object, under Gong's own names."""
+    """The whole JSON object, under Gong's names."""
 
 
 def utc_now() -> datetime:
-    """Return the wall-clock time, for telling people when; never for measuring."""
+    """Return the wall-clock time, for display only; never to measure durations."""
     return datetime.now(UTC)

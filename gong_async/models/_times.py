@@ -1,4 +1,4 @@
-"""What a time is: an instant with an offset that clocks somewhere really show."""
+"""Validation of times: aware, with an offset that is really in use in their zone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ISO_8601 = re.compile(
 Pythons take an hour 24."""
 
 _BIGQUERY = " UTC"
-"""How BigQuery ends each time that it exports."""
+"""The suffix of times that BigQuery exports."""
 _NO_ZONE = "the time has no zone; give it one, for example tzinfo=ZoneInfo('Europe/Berlin')"
 _NOTHING = timedelta()
 _MINUTE = timedelta(minutes=1)
@@ -30,7 +30,7 @@ _LOCAL_MEAN_TIME = "LMT"
 
 
 def parse_time(text: str) -> datetime | str:
-    """Return the time that an ISO-8601 text with an offset says, or what is wrong with it."""
+    """Parse an ISO-8601 text with an offset; return the time, or the problem as text."""
     text = text.strip().upper()
     if text.endswith(_BIGQUERY):
         text = text.removesuffix(_BIGQUERY) + "Z"
@@ -46,7 +46,7 @@ def parse_time(text: str) -> datetime | str:
 
 
 def time_problem(value: object) -> str:
-    """Return why this is no time that can be sent; an empty text if it is one."""
+    """Return why a time cannot be sent; an empty string if it can."""
     if not isinstance(value, datetime):
         return f"expected a datetime with a zone, got {type(value).__name__}"
     if type(value) is datetime and value.tzinfo is UTC:
@@ -58,7 +58,7 @@ def time_problem(value: object) -> str:
             value.year, value.month, value.day,
             value.hour, value.minute, value.second, value.microsecond,
         )  # fmt: skip
-    except Exception:  # noqa: BLE001 - code of others, for example of pandas' NaT
+    except Exception:  # noqa: BLE001 - foreign code, for example pandas' NaT
         return f"expected a time with a UTC offset, got {type(value).__name__}"
     if zone is None or offset is None:
         return _NO_ZONE
@@ -66,7 +66,7 @@ def time_problem(value: object) -> str:
 
 
 def _offset_problem(zone: tzinfo, offset: timedelta, value: datetime) -> str:
-    """Return why no clock is set to this offset."""
+    """Return why this offset is not in use anywhere."""
     if offset % _MINUTE:
         problem = "is not a whole number of minutes"
     elif abs(offset) > _FURTHEST:
@@ -89,12 +89,12 @@ def _is_local_mean_time(zone: tzinfo, value: datetime) -> bool:
         return False
     try:
         return value.tzname() == _LOCAL_MEAN_TIME
-    except Exception:  # noqa: BLE001 - a zone of somebody's own need not have names
+    except Exception:  # noqa: BLE001 - a custom tzinfo need not have names
         return False
 
 
 def _clock_problem(zone: tzinfo, wall: datetime, offset: timedelta) -> str:
-    """Return why the clocks of a zone never show this time with this offset."""
+    """Return why a time with this offset does not exist in its zone."""
     if type(zone) is timezone:
         return ""
     try:
@@ -102,7 +102,7 @@ def _clock_problem(zone: tzinfo, wall: datetime, offset: timedelta) -> str:
         if shown == wall:
             return ""
         exists = right is not None and _clock(zone, wall - right)[0] == wall
-    except Exception:  # noqa: BLE001 - the ends of the calendar, or a zone that cannot be asked
+    except Exception:  # noqa: BLE001 - the calendar's ends, or a broken tzinfo
         return ""
     where = _key(zone) or "its zone"
     if exists and right is not None:
@@ -112,7 +112,7 @@ def _clock_problem(zone: tzinfo, wall: datetime, offset: timedelta) -> str:
 
 
 def _clock(zone: tzinfo, utc: datetime) -> tuple[datetime, timedelta | None]:
-    """Return what the clocks of a zone show at an instant, and their UTC offset."""
+    """Return the local time and UTC offset of a zone at an instant."""
     there = zone.fromutc(utc.replace(tzinfo=zone))
     return there.replace(tzinfo=None, fold=0), there.utcoffset()
 
@@ -123,7 +123,7 @@ def _spellings(key: str) -> str:
 
 
 def _key(zone: tzinfo) -> str:
-    """Return the name under which a zone of `zoneinfo` or pytz can be had."""
+    """Return the key of a `zoneinfo` or pytz zone."""
     key = getattr(zone, "key", None) or getattr(zone, "zone", None)
     return key[:_MOST_SHOWN] if isinstance(key, str) and key.isascii() and key.isprintable() else ""
 

@@ -1,4 +1,4 @@
-"""Meetings: what is written, and what Gong answers.
+"""The models of meetings: requests and results.
 
 What we write and what we read are different classes: written data is checked before it leaves,
 read data is taken as Gong gives it.
@@ -19,7 +19,7 @@ from gong_async.models._shared import USABLE_ID, Result
 
 @frozen(kw_only=True)
 class Invitee:
-    """Somebody invited to a meeting. The organizer is not an invitee."""
+    """A person invited to a meeting. The organizer is not an invitee."""
 
     email: str | None = field(default=None, validator=_shared.optional_email)
     display_name: str | None = field(default=None, validator=_shared.optional_text)
@@ -52,7 +52,7 @@ def _invitees(value: Iterable[Invitee]) -> tuple[Invitee, ...]:
     return invitees
 
 
-@frozen(kw_only=True, init=False, repr=False, eq=False)  # nobody makes one: those below are made
+@frozen(kw_only=True, init=False, repr=False, eq=False)  # abstract: instantiate the classes below
 class _WrittenMeeting:
     start_time: datetime = field(validator=_shared.aware_time)
     """When the meeting starts; needs a zone. Fractions of a second are dropped. A time that comes
@@ -62,7 +62,7 @@ class _WrittenMeeting:
     organizer_email: str = field(validator=_shared.email)
     """The Gong user who owns the meeting."""
     invitees: tuple[Invitee, ...] = field(converter=_invitees, repr=False)
-    """Everybody invited, without the organizer. May be empty as far as we know."""
+    """All invitees, without the organizer. May be empty as far as known."""
     title: str | None = field(default=None, validator=_shared.optional_text)
     external_id: str | None = field(default=None, validator=_shared.optional_text)
     """The meeting's id in your own system."""
@@ -93,7 +93,7 @@ class MeetingUpdate(_WrittenMeeting):
     """The new state of a meeting: `PUT /v2/meetings/{meetingId}`.
 
     This replaces the meeting. Gong does not say what becomes of an optional field that is left
-    out, nor of invitees who are no longer listed: send everything that shall be there afterwards.
+    out, nor of invitees who are no longer listed: send the complete new state.
 
     Raises:
         ValidationError: a field cannot be right; `field` and `problem` say which and why.
@@ -112,7 +112,7 @@ def _update(_: object, attribute: Attribute[Any], value: object) -> None:
 
 @frozen(kw_only=True)
 class MeetingChange:
-    """One line of a bulk update: which meeting, and its new state.
+    """One item of a bulk update: a meeting id and the new state.
 
     Raises:
         ValidationError: the id is not 1 to 20 digits, or the update is none.
@@ -128,7 +128,7 @@ Change = MeetingChange | tuple[str | SupportsIndex, MeetingUpdate]
 
 @frozen(kw_only=True)
 class AdditionalInvitee:
-    """Somebody whom the caller has to add to the calendar invitation, so that Gong can record."""
+    """A person to add to the calendar invitation yourself, so that Gong can record."""
 
     email: str | None = None
     display_name: str | None = None
@@ -138,25 +138,25 @@ class AdditionalInvitee:
 
 @frozen(kw_only=True)
 class CreatedMeeting(Result):
-    """Gong's answer to a new meeting."""
+    """The result of a creation."""
 
     meeting_id: str = field(metadata=USABLE_ID)
     meeting_url: str | None = None
-    """The link that takes invitees through Gong's consent page."""
+    """The meeting link that leads invitees through Gong's consent page."""
     additional_invitees: tuple[AdditionalInvitee, ...] = ()
     """People to add to the calendar invitation yourself: Gong does not invite them."""
 
 
 @frozen(kw_only=True)
 class UpdatedMeeting(Result):
-    """Gong's answer to an update. It repeats nothing of what was written."""
+    """The result of an update. It does not repeat what was written."""
 
     meeting_id: str
 
 
 @frozen(kw_only=True)
 class DeletedMeeting(Result):
-    """Gong's answer to a deletion.
+    """The result of a deletion.
 
     `already_gone` is True when an earlier attempt of the same call lost its answer and the
     repetition found nothing: the meeting is gone either way.
@@ -173,13 +173,13 @@ class UserIntegration:
 
     email: str
     exists: bool
-    """Gong knows a user with this email."""
+    """Whether a Gong user with this email exists."""
     valid: bool
-    """The user's meeting settings work."""
+    """Whether the user's meeting settings are valid."""
     user_facing_error: str | None = None
-    """Gong's words on what is wrong, for the user."""
+    """Gong's message on what is wrong, for the user."""
     fix_url: str | None = None
-    """Where the user can set it right."""
+    """A link where the user can fix it."""
     help_url: str | None = None
 
 

@@ -34,7 +34,7 @@ class OAuth:
 
     Gong's refresh tokens can be used once. So a refused token is renewed once for all calls that
     wait, and once for all programs that share the `store`; the new pair is stored before it is
-    used. Calls go to the base URL that Gong told with the token.
+    used. Calls go to the base URL that Gong returned with the token.
 
     Args:
         client_id: of your application at Gong.
@@ -146,7 +146,7 @@ class OAuth:
 
         Args:
             redirect_uri: where Gong sends the browser afterwards, as registered at Gong.
-            state: a value that nobody can guess, and that must come back with the code.
+            state: an unguessable value that must come back with the code.
             scopes: what the tokens may do, such as `api:meetings:user:update`.
         """
         query = {

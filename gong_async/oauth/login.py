@@ -75,7 +75,7 @@ class Login:
     def signed(self) -> Secret:
         """The value of the header, bound to the base URL that came with the token."""
         if self.tokens is None:
-            raise LoginRequiredError(f"nobody is logged in ({self.store.name})")
+            raise LoginRequiredError(f"not logged in ({self.store.name})")
         header = bearer(self.tokens.access_token)
         return PinnedSecret(header.reveal(), self.tokens.base_url or DEFAULT_BASE_URL)
 
@@ -97,7 +97,7 @@ class Login:
             _log.warning("%s; the access token is used until Gong refuses it", error.message)
 
     async def renew(self, old: Tokens | None) -> None:
-        """Replace `old`, unless somebody else has: here, or in another program."""
+        """Replace `old`, unless this or another program already has."""
         if self.tokens is not old:
             return
         async with self.store.lock():
@@ -129,11 +129,11 @@ class Login:
     async def _load(self) -> Tokens:
         tokens = await self.store.load()
         if tokens is None:
-            raise LoginRequiredError(f"nobody is logged in ({self.store.name})")
+            raise LoginRequiredError(f"not logged in ({self.store.name})")
         return tokens
 
     async def _buy(self, stored: Tokens) -> Grant | None:
-        """Return the next pair; None if somebody past our lock has stored one."""
+        """Return the next pair; None if another program stored one in spite of our lock."""
         self.shown.add(stored.access_token, stored.refresh_token)
         try:
             return await self.endpoint.refresh(stored)
@@ -180,7 +180,7 @@ class Login:
 def _time_left(ends: datetime | None, lifetime: float | None, *, fresh: bool) -> float | None:
     """Return the seconds until a token should be renewed.
 
-    Of one that has just come, its lifetime tells. Of a stored one the wall clock tells, which may
+    For a new one its lifetime decides, for a stored one the wall clock, which may
     be wrong: it can only make the time shorter.
     """
     if lifetime is None:

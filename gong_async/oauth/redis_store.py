@@ -26,12 +26,12 @@ return 0
 
 
 class RedisTokenStore:
-    """Keeps a login in Redis. The tokens lie there in plain text: let nobody else read them.
+    """Keeps a login in Redis. The tokens are stored in plain text: restrict access to them.
 
     The lock lies beside it and ends by itself when its holder has died.
 
     Args:
-        name: what tells this login from others; a part of the key.
+        name: identifies the login; a part of the key.
         url: `redis://`, `rediss://` or `unix://`. It may hold a password, and is never shown.
         client: a `redis.asyncio` client of your own in place of `url`, for one event loop. It is
             used as it is and never closed.
@@ -74,7 +74,7 @@ class RedisTokenStore:
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
-        """Keep all others from renewing, on whatever machine they are."""
+        """Lock out renewals by all other programs, on all machines."""
         mine, give_up = secrets.token_hex(16), time.monotonic() + LOCK_SECONDS
         lease = int(LOCK_SECONDS * 1000)
         try:
@@ -87,7 +87,7 @@ class RedisTokenStore:
                 await asyncio.sleep(_LOOK_EVERY)
             yield
         finally:
-            # Also after an error: the answer may have been lost, and the lock taken.
+            # Also after an error: the reply may have been lost although the lock was taken.
             await self._give_back(mine)
 
     async def load(self) -> Tokens | None:
@@ -122,7 +122,7 @@ class RedisTokenStore:
             async with asyncio.timeout(self._timeout):
                 return await getattr(client, command)(*given, **named)
         except (RedisError, OSError) as error:
-            # Only the kind of error is told: what it says may hold a host, a user, a command.
+            # Only the type of the error: its message may contain a host, a user or a command.
             problem = type(error).__name__
         finally:
             del given, named  # a traceback shows the locals of every frame

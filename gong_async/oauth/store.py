@@ -15,8 +15,8 @@ LOCK_SECONDS = 180.0
 class TokenStore(Protocol):
     """Keeps one login for all programs that share it.
 
-    A refresh token can be used once. Whoever renews holds the lock from before he reads the old
-    pair until after he has saved the new one, and nobody else reads or saves meanwhile.
+    A refresh token is valid once. A renewal holds the lock from before it reads the old
+    pair until after it has saved the new one; no other program reads or saves meanwhile.
 
     A store may also have `async def check_writable(self) -> None`. It is called with the lock held,
     before a token is spent, and raises what `save` would raise.

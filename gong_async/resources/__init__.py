@@ -1,1 +1,1 @@
-"""One file for each family of Gong's operations."""
+"""The operations of the API, one file for each resource."""

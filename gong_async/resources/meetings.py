@@ -73,12 +73,12 @@ STATUS = Endpoint(
 )
 
 EMAILS_PER_CALL = 100
-"""What one call to `integration/status` takes at the most."""
+"""Emails that one call to `integration/status` accepts at most."""
 
 
 @frozen
 class Meetings:
-    """The operations on meetings; an attribute of the client.
+    """The operations on meetings, as `client.meetings`.
 
     All of them raise what `gong_async.errors` draws as a tree: `ValidationError` before anything
     is sent, `APIStatusError` for what Gong refuses, and errors with `outcome_unknown` where the
@@ -88,7 +88,7 @@ class Meetings:
     _call: Call = field(alias="call")
 
     async def update(self, id: str | SupportsIndex, update: MeetingUpdate) -> UpdatedMeeting:  # noqa: A002
-        """`PUT /v2/meetings/{meetingId}`: replace a meeting by its new state.
+        """`PUT /v2/meetings/{meetingId}`: replace the state of a meeting.
 
         Gong's page: https://help.gong.io/apidocs/update-a-gong-meeting
 
@@ -107,7 +107,7 @@ class Meetings:
         return await self._call(UPDATE, path={"meetingId": meeting_id(id)}, body=update)
 
     async def create(self, meeting: NewMeeting) -> CreatedMeeting:
-        """`POST /v2/meetings`: put a new meeting into Gong.
+        """`POST /v2/meetings`: create a meeting.
 
         Gong's page: https://help.gong.io/apidocs/add-a-gong-meeting
 
@@ -125,7 +125,7 @@ class Meetings:
         return await self._call(CREATE, body=meeting)
 
     async def delete(self, id: str | SupportsIndex, *, organizer_email: str) -> DeletedMeeting:  # noqa: A002
-        """`DELETE /v2/meetings/{meetingId}`: take a meeting out of Gong.
+        """`DELETE /v2/meetings/{meetingId}`: delete a meeting.
 
         Gong's page: https://help.gong.io/apidocs/delete-a-gong-meeting
 
@@ -141,7 +141,7 @@ class Meetings:
                 DELETE, path={"meetingId": known}, body={"organizerEmail": organizer_email}
             )
         except NotFoundError as error:
-            # An earlier attempt may have deleted it and lost the answer: then it is gone, as asked.
+            # An earlier attempt may have deleted it although its response was lost: a success.
             if not error.outcome_unknown:
                 raise
             lost = error

@@ -1,4 +1,4 @@
-"""A make-believe Gong for your own tests: a real local server that can go wrong on demand.
+"""A fake Gong for your own tests: a real local server with faults on demand.
 
 ```python
 from gong_async.testing import FakeGong, Fault
@@ -56,7 +56,7 @@ _HOMES = {
 
 
 # The pytest plugin lives in this package and is loaded into every test run of everybody who has
-# gong_async installed; a server must not be imported there before somebody asks for it.
+# gong_async installed; the server must not be imported there before it is used.
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

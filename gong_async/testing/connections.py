@@ -51,7 +51,7 @@ class Connections:
 
 
 class CountingServer(web.Server):
-    """An aiohttp server that tells of its connections."""
+    """An aiohttp server that records its connections."""
 
     connections_seen: Connections
 

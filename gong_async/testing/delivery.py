@@ -20,7 +20,7 @@ _BLOCK = 64 * 1024
 async def deliver(
     request: web.BaseRequest, answer: FakeAnswer, fault: Fault | None, closed: asyncio.Event
 ) -> tuple[web.StreamResponse, int | None]:
-    """Send the answer and say which status the caller was told, None for no answer.
+    """Send the response and return the status that the caller received, None for none.
 
     `closed` is set when the connection is gone.
     """

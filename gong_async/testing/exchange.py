@@ -32,7 +32,7 @@ class FakeExchange:
     status: int | None = None
 
     async def read_body(self) -> FakeAnswer | None:
-        """Read the request's body and take it into the record; refuse one that is too large."""
+        """Read and record the request's body; reject one that is too large."""
         if self.request.headers.get("Expect", "").lower() == "100-continue":
             await self.request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
@@ -49,11 +49,11 @@ class FakeExchange:
             self.received = self.recording.learned(self.received, fault=fault.name)
 
     def refusal(self, status: int, *errors: str, **headers: str) -> FakeAnswer:
-        """Make an error answer to this request."""
+        """Return an error response to this request."""
         return make_refusal(status, *errors, request_id=self.request_id, headers=headers)
 
     def substitute(self, substitute: Substitute) -> FakeAnswer:
-        """Make the scripted answer to this request."""
+        """Return the scripted response to this request."""
         envelope = make_refusal(
             substitute.status,
             *substitute.errors,
@@ -98,7 +98,7 @@ def receive(
 
 
 def below(path: str, prefix: str) -> str:
-    """Return the path without the prefix; nothing at all when it lies elsewhere."""
+    """Return the path without the prefix; an empty string if it has another one."""
     return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else ""
 
 

@@ -16,7 +16,7 @@ FORGED_RESPONSE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=UTF-8\r\n"
     b"Content-Length: %d\r\n\r\n%s" % (len(_FORGED_BODY), _FORGED_BODY)
 )
-"""A well-formed success for a meeting that nobody asked about."""
+"""A well-formed success for a meeting that was not requested."""
 
 NOT_HTTP = b"SSH-2.0-OpenSSH_9.6\r\n"
 """What a server says that does not speak HTTP."""
@@ -115,7 +115,7 @@ class Fault:
         help_url: str = "",
         errors: tuple[str, ...] = ("Provider disconnected",),
     ) -> Self:
-        """Answer 409 with the keys that tell an admin what to do."""
+        """Answer 409 with the keys that advise an administrator."""
         extra = {"userFacingError": user_facing_error, "fixUrl": fix_url, "helpUrl": help_url}
         substitute = Substitute(status=409, errors=errors, extra=extra)
         return cls(name="conflict", applies=False, substitute=substitute)
@@ -211,5 +211,5 @@ class Fault:
 
     @classmethod
     def surplus(cls, second_response: bytes = FORGED_RESPONSE, *, pause: float = 0.05) -> Self:
-        """Answer well, and after a moment send a second response that nobody asked for."""
+        """Answer well, and after a moment send an unsolicited second response."""
         return cls(name="surplus", afterwards=second_response, pause=pause)

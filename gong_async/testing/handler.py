@@ -39,7 +39,7 @@ class Settings(Protocol):
 
 @define(kw_only=True, eq=False)
 class Handler:
-    """The road of a request: arrival, door, work, delivery."""
+    """Handles a request: arrival, authentication and limits, operation, delivery."""
 
     settings: Settings
     company: Company

@@ -19,7 +19,7 @@ class Observed:
 
     @property
     def received(self) -> list[ReceivedRequest]:
-        """Every request that arrived, in order, refused ones too; a copy."""
+        """A copy of all requests that arrived, in order, rejected ones included."""
         return self._recording.requests
 
     @property
@@ -39,7 +39,7 @@ class Observed:
 
     @property
     def counts(self) -> Counter[int]:
-        """How many requests were answered with each status; 0 stands for no answer."""
+        """How many requests got each status; 0 counts those without a response."""
         return self._recording.by_status
 
     @property
@@ -49,7 +49,7 @@ class Observed:
 
     @property
     def quota_refusals(self) -> int:
-        """How many requests the limits have refused."""
+        """How many requests were throttled."""
         return self.quota.refusals
 
     @property

@@ -78,13 +78,13 @@ def route(method: str, path: str) -> tuple[Operation, str | None]:
 
 
 def knows_path(path: str) -> bool:
-    """Say whether some method is served at this path, which makes another one a 405."""
+    """Return whether any method is served at this path, so that another one gets 405."""
     return any(path == known for _, known in _ROUTES) or path.rpartition("/")[0] == "/v2/meetings"
 
 
 @frozen(kw_only=True)
 class User:
-    """An organizer as Gong's integration status tells of them."""
+    """An organizer as in Gong's integration status."""
 
     email: str
     exists: bool = True
@@ -94,7 +94,7 @@ class User:
     help_url: str = ""
 
     def refusal(self) -> dict[str, str]:
-        """Tell what is wrong, in the keys that Gong uses."""
+        """Return the problem, with the keys that Gong uses."""
         return {
             "userFacingError": self.user_facing_error,
             "fixUrl": self.fix_url,
@@ -104,7 +104,7 @@ class User:
 
 @define(kw_only=True)
 class Company:
-    """The make-believe company: its users, its meetings, and what it answers.
+    """The fake company: its users, its meetings, and its responses.
 
     `known` is None when every well-formed meeting id exists that is not in `missing`.
     """
@@ -132,7 +132,7 @@ class Company:
                 return make_refusal(404, "Not found", request_id=request_id)
 
     def add_meeting(self, meeting_id: str, organizer_email: str | None) -> None:
-        """Make a meeting exist; with an organizer, only they may change it."""
+        """Add a meeting; with an organizer, only they may change it."""
         self.missing.discard(meeting_id)
         if self.known is not None:
             self.known.add(meeting_id)
@@ -246,5 +246,5 @@ class Company:
 
 
 def make_company(known_meetings: Literal["any"] | Iterable[str]) -> Company:
-    """Make a company that knows any meeting, or only the given ones."""
+    """Return a company that knows any meeting, or only the given ones."""
     return Company(known=None if known_meetings == "any" else set(known_meetings))

@@ -1,4 +1,4 @@
-"""What the make-believe company may call: so many a second and so many a day."""
+"""The fake company's limits: calls per second and per day."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 from gong_async.testing.operations import Operation
 
 NO_ANSWER = 0
-"""Stands in the counts for requests that were given no answer."""
+"""The status that counts requests without a response."""
 
 
 @frozen(kw_only=True)

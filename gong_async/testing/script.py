@@ -1,4 +1,4 @@
-"""Which request is struck by which fault, and how that is spelled on a command line."""
+"""Which request gets which fault, and the syntax for the command line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FaultRule:
     times: int | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what could never strike."""
+        """Reject a rule that could never apply."""
         if not (self.on is None or self.on in OPERATIONS or MEETING_ID.fullmatch(self.on)):
             raise ValueError(
                 f"a fault is scripted on a meeting id or one of {', '.join(OPERATIONS)},"
@@ -187,7 +187,7 @@ _WHEN = re.compile(r"(?P<nth>[0-9]+)|(?P<percent>[0-9]+(?:\.[0-9]+)?)%", re.ASCI
 
 
 def make_fault(name: str, argument: str | None = None) -> Fault:
-    """Make a fault from its name and, for some, an argument.
+    """Return a fault by its name and, for some, an argument.
 
     Raises:
         ValueError: For an unknown name or an argument that does not fit.
@@ -228,5 +228,5 @@ def parse_fault(text: str) -> FaultRule:
 
 
 def make_rules(rates: Mapping[str, float]) -> Iterable[FaultRule]:
-    """Make a rule of chance for every named fault; the rates are shares from 0 to 1."""
+    """Return a random rule for every named fault; rates are from 0 to 1."""
     return [FaultRule(fault=make_fault(name), share=share) for name, share in rates.items()]

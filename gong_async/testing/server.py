@@ -1,4 +1,4 @@
-"""A make-believe Gong on a real socket of this machine."""
+"""A fake Gong on a real socket of this machine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FAKE_BEARER_TOKEN = "FAKETOKENOFTHEFAKEGONG0000000000"  # noqa: S105
 
 
 class FakeGong(Observed):
-    """A make-believe Gong for tests, demos and benchmarks.
+    """A fake Gong for tests, demos and benchmarks.
 
     It is a real HTTP server on 127.0.0.1 with Gong's checks, answers and limits, it records every
     request, and it goes wrong on demand. Use it as an async context manager, or in a thread of its
@@ -149,7 +149,7 @@ class FakeGong(Observed):
             await site.stop()
         await self._handler.give_up()
         await runner.cleanup()
-        # The transports are closed one turn of the loop after they were told to.
+        # The transports close one iteration of the loop later.
         await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
@@ -193,7 +193,7 @@ class FakeGong(Observed):
         return self._company.missing
 
     def add_meeting(self, meeting_id: str, *, organizer_email: str | None = None) -> None:
-        """Make a meeting exist; with an organizer, any other one is answered 404 for it."""
+        """Add a meeting; with an organizer, any other one gets 404 for it."""
         self._company.add_meeting(meeting_id, organizer_email)
 
     def add_user(
@@ -206,7 +206,7 @@ class FakeGong(Observed):
         fix_url: str = "",
         help_url: str = "",
     ) -> None:
-        """Say how an organizer stands; those that nothing is said of exist and are valid.
+        """Set the integration status of an organizer; by default all exist and are valid.
 
         With `valid` false, writes in their name are answered 409; with `exists` false, 404.
         """

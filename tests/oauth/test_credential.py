@@ -138,7 +138,7 @@ async def test_an_exchange_whose_answer_was_lost_is_not_repeated(fake: FakeGong)
 async def test_nobody_is_logged_in(fake: FakeGong) -> None:
     """The error says so and what to do, and nothing was sent."""
     async with GongClient(application(fake, MemoryStore(name="of acme"))) as gong:
-        with pytest.raises(LoginRequiredError, match=r"nobody is logged in \(of acme\)") as caught:
+        with pytest.raises(LoginRequiredError, match=r"not logged in \(of acme\)") as caught:
             await UPDATE.call(gong)
 
     assert "gong-async login" in str(caught.value)

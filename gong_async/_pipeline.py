@@ -222,7 +222,7 @@ class _CallState(Generic[T]):
         pipeline = self.pipeline
         if pipeline.open_calls.closed:
             pipeline.open_calls.check()
-        authorization = await self._sign()
+        authorization = await self._authorize()
         error: GongError | None = None
         response: Response | None = None
         before = (self.attempts, self.waited, self.on_wire)

@@ -81,11 +81,11 @@ def success_payload(request: Request, response: Response, redact: Redactor) -> d
         broken = _invalid(problem, response, redact, flaw="cut" if cut else "content")
     else:
         usual = type(payload) is dict and "errors" not in payload and _has_all(request, payload)
-        disbelief = None if usual else _disbelief(payload, request, response, redact)
-        if disbelief is None:
-            believed: dict[str, Any] = payload
-            return believed
-        broken = disbelief
+        invalid = None if usual else _validate(payload, request, response, redact)
+        if invalid is None:
+            validated: dict[str, Any] = payload
+            return validated
+        broken = invalid
         del payload
     # A traceback may be shown with the locals of its frames, and a body may echo our secrets.
     del body

@@ -174,7 +174,7 @@ async def test_escapes_a_path_variable(gong: GongClient, fake_gong: FakeGong) ->
 
 async def test_names_a_path_variable_that_is_missing(gong: GongClient, fake_gong: FakeGong) -> None:
     """A route with a hole is not called."""
-    with pytest.raises(ValidationError, match=r"^meetingId: the route needs"):
+    with pytest.raises(ValidationError, match=r"^meetingId: missing path variable"):
         await gong.request(f"PUT {ROUTE}", body=UPDATE)
 
     assert fake_gong.received_count == 0

@@ -216,7 +216,7 @@ async def test_silences_in_a_row_make_the_job_wait(
     waits: list[float | None] = []
     parked = scope.CircuitBreaker.outage
 
-    def silence(self: scope.CircuitBreaker) -> float | None:
+    def outage(self: scope.CircuitBreaker) -> float | None:
         wait = parked(self)
         if wait is None:
             return None
@@ -224,7 +224,7 @@ async def test_silences_in_a_row_make_the_job_wait(
         fake.clear_script()
         return 0.05
 
-    monkeypatch.setattr(scope.CircuitBreaker, "outage", silence)
+    monkeypatch.setattr(scope.CircuitBreaker, "outage", outage)
     fake.script(Fault.drop_before(), times=None)
     async with client(fake, retry=RetryPolicy(max_attempts=1)) as gong:
         job = gong.bulk([change(n) for n in range(100)], state_dir=state, options=UNCHECKED)

@@ -244,7 +244,7 @@ class EngineRun(Generic[ItemT, ResultT]):
 
     async def _anext(self) -> ItemT:
         """Pull from an asynchronous source; one pull at a time."""
-        assert self._async_items is not None  # noqa: S101 - there is one or the other
+        assert self._async_items is not None  # noqa: S101 - one of both is set
         self._pulling = True
         try:
             return await anext(self._async_items)

@@ -1,4 +1,4 @@
-"""Work on a bulk job in a task of its own, which holds the job's lock and its journal."""
+"""The asyncio task of one operation on a bulk job; owns the job's lock and journal."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _LOOP_ENDED = Stop("interrupted", "its event loop ended")
 _OTHER_LOOP_STEP = 0.02
 
 _CURRENT: ContextVar[JobTask | None] = ContextVar("_CURRENT", default=None)
-"""The task that runs the code, directly or in a task which that started."""
+"""The job task of the current context, inherited by child tasks."""
 
 
 @define(eq=False)
 class JobTask:
     """One operation on a job.
 
-    Whoever waits for it may be cancelled, forget it, or lose its event loop: what it has acquired
-    is released all the same, by itself or by `release`.
+    Its lock and journal are released even if the caller is cancelled, drops it, or loses its event
+    loop: by the task itself, or by `release`.
     """
 
     file: JobFile
@@ -46,11 +46,11 @@ class JobTask:
     journal: Journal = field(init=False)
     run: Run | None = field(default=None, init=False)
     stopped: Stop | None = field(default=None, init=False)
-    """Why nothing is to be sent; once there is a run, the run has it."""
+    """Why nothing may be sent; once there is a run, `run.stopped` replaces it."""
     is_decided: bool = field(default=False, init=False)
-    """Whether it is too late to stop it: how it ends is being written down."""
+    """Whether it is too late to stop it: its end is being written."""
     closing: bool = field(default=False, init=False)
-    """Whether the client is being closed, which ends the task in good order."""
+    """Whether the client is being closed, which ends the task gracefully."""
     task: asyncio.Task[Any] = field(init=False)
     loop: asyncio.AbstractEventLoop = field(init=False)
 
@@ -60,36 +60,36 @@ class JobTask:
 
     @property
     def is_active(self) -> bool:
-        """Whether it works, or may go on to work."""
+        """Whether it is running, or its loop may still run it."""
         return not self.task.done() and not self.loop.is_closed()
 
     @property
     def is_ending(self) -> bool:
-        """Whether it was stopped for good, and is still at work."""
+        """Whether it was stopped permanently, and is still running."""
         stop = self.stopped if self.run is None else self.run.stopped
         ends = stop is not None and stop.wait is None
         return ends and self.is_active and self.file.lock.is_mine
 
     def start(self, work: Callable[[JobTask], Coroutine[Any, Any, Any]]) -> None:
-        """Begin in the running loop."""
+        """Start in the running loop."""
         self.loop = asyncio.get_running_loop()
         self.task = self.loop.create_task(self._carry_out(work))
         self.task.add_done_callback(self._done)
-        PROCESS_LIMITS.tasks.add(self)
+        PROCESS_TASKS.tasks.add(self)
 
     def begin(self, run: Run) -> None:
-        """Hand over to the run, with what was asked before there was one."""
+        """Set the run, and pass on a stop that was requested before."""
         self.run = run
         if self.stopped is not None:
             run.stop(self.stopped)
 
     def last_stop(self) -> Stop | None:
-        """Return why it ends, for the journal; from here on it cannot be stopped."""
+        """Return why it ends, for the journal; afterwards it cannot be stopped."""
         self.is_decided = True
         return self.stopped if self.run is None else self.run.last_stop()
 
     async def stop(self, stop: Stop) -> bool:
-        """Begin no further items; from any loop. Return False, at the end, if it is too late."""
+        """Start no further items, from any loop; if too late, wait for the end, return False."""
         if _running_loop() is self.loop:
             if not self.is_decided:
                 self._stop(stop)
@@ -104,7 +104,7 @@ class JobTask:
         return not stopping.cancelled() and stopping.result()
 
     async def result(self) -> Any:
-        """Wait for the end, and return what the work returned. Cancelled, it cancels the work."""
+        """Wait for the end, and return the result. Cancelling it cancels the work."""
         try:
             await asyncio.wait([self.task])
         finally:
@@ -112,7 +112,7 @@ class JobTask:
         return self.task.result()
 
     async def leave(self, stop: Stop) -> None:
-        """End at once, if it has not ended: what is on the wire is in doubt."""
+        """Abort, unless it has ended; requests on the wire become in doubt."""
         if self.task.done():
             return
         if _running_loop() is not self.loop:
@@ -125,19 +125,19 @@ class JobTask:
         await wait_until_done(self.task)
 
     async def end(self, stop: Stop) -> None:
-        """End at once, but as `close` does: whoever reads comes to the end."""
+        """Abort, but end the reader's iteration normally, as `close` does."""
         self.closing = True
         await self.leave(stop)
 
     async def close(self, stop: Stop) -> None:
-        """Stop in good order, from any loop; return when all is released. Cancelled, it hurries."""
+        """Stop gracefully, from any loop, and release all. Cancelling it aborts the work."""
         if _running_loop() is not self.loop:
             await self._close_elsewhere(stop)
             return
         self.closing = True
         self._stop(stop)
         try:
-            # A run keeps to the time by itself.
+            # A run observes `drain_seconds` itself.
             await asyncio.wait([self.task], timeout=self.drain_seconds)
             if self.run is not None:
                 await asyncio.wait([self.task])
@@ -191,32 +191,32 @@ class JobTask:
         try:
             await self.journal.close(stop)
         except asyncio.CancelledError:
-            if not self.closing:  # else it was cancelled once more, which changes nothing
+            if not self.closing:  # otherwise a second cancellation, which changes nothing
                 raise
 
     async def _acquire(self) -> None:
-        """Become the only one that works with the journal."""
+        """Acquire exclusive use of the journal."""
         lock = self.file.lock
         await asyncio.to_thread(make_private_file, lock.path, JOURNAL.purpose)
         refusals = 0
         while refusals < LOCK_TRIES:
-            # Not a task: whoever cancels all tasks would not cancel what the thread does.
+            # Not a task: cancelling all tasks would not cancel the thread.
             taking = self.loop.run_in_executor(None, lock.take)
             await wait_until_done(taking)
             if taking.result():
                 return
-            PROCESS_LIMITS.release_ended(self.file.path)
+            PROCESS_TASKS.release_ended(self.file.path)
             if not self._is_ending_elsewhere():
                 refusals += 1
             await asyncio.sleep(LOCK_STEP)
-        if any(task.file.lock.is_mine for task in PROCESS_LIMITS.of(self.file.path)):
-            advice = "read what runs it to its end, or close it with aclose()"
+        if any(task.file.lock.is_mine for task in PROCESS_TASKS.of(self.file.path)):
+            advice = "read its iterator to the end, or close it with aclose()"
             raise self.file.in_use(advice, who="this process already")
-        raise self.file.in_use("ask how it stands, or pause it there")
+        raise self.file.in_use("read its status, or pause it")
 
     def _is_ending_elsewhere(self) -> bool:
         """Whether another task of this process is about to release the job."""
-        return any(task.is_ending for task in PROCESS_LIMITS.of(self.file.path))
+        return any(task.is_ending for task in PROCESS_TASKS.of(self.file.path))
 
     def _cancel(self, stop: Stop) -> None:
         self._stop(stop)
@@ -229,48 +229,48 @@ class JobTask:
             self.stopped = stop
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        PROCESS_LIMITS.tasks.discard(self)
+        PROCESS_TASKS.tasks.discard(self)
         self.outbox.close()
         if not task.cancelled():
-            task.exception()  # whoever reads on gets it
+            task.exception()  # mark as retrieved; the reader gets it
 
 
 def is_planning_here(tasks: Iterable[JobTask]) -> bool:
-    """Whether the caller belongs to the source of changes that one of the tasks takes in."""
+    """Whether the caller is the source of changes that one of the tasks is planning."""
     task = _CURRENT.get()
     return task is not None and task.run is None and task.is_active and task in tasks
 
 
 async def close_all(tasks: Iterable[JobTask]) -> None:
-    """Stop jobs whose client is closed, in good order."""
+    """Gracefully stop the jobs of a closing client."""
     await asyncio.gather(*(task.close(CLIENT_CLOSED) for task in tasks))
 
 
 async def end_all(tasks: Iterable[JobTask]) -> None:
-    """End jobs whose client has to be closed at once."""
+    """Abort the jobs of a client that closes at once."""
     for task in tasks:
         await task.end(CLIENT_CLOSED)
 
 
 @define(eq=False)
 class JobTasks:
-    """Tasks that have not ended."""
+    """The unfinished job tasks of this process."""
 
     tasks: WeakSet[JobTask] = field(factory=WeakSet, init=False)
 
     def of(self, path: Path) -> list[JobTask]:
-        """Return those of one journal."""
+        """Return the tasks of one journal."""
         return [task for task in list(self.tasks) if task.file.path == path]
 
     def release_ended(self, path: Path) -> None:
-        """Release what tasks have left whose loop was closed under them."""
+        """Release the resources of tasks whose loop was closed."""
         for task in self.of(path):
             if task.loop.is_closed():
                 self.tasks.discard(task)
                 task.release()
 
 
-PROCESS_LIMITS = JobTasks()
+PROCESS_TASKS = JobTasks()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -1,4 +1,4 @@
-"""One run of a bulk job: from the journal to Gong and back, and an orderly end."""
+"""One run of a bulk job: sends journal items, records outcomes, and stops gracefully."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ _LOOK_SECONDS = 2.0
 _PARKED_LOOK_SECONDS = 20.0
 _FORECAST_SECONDS = 15.0
 _SHORT_WAIT = 300.0
-"""Seconds that a job waits without being told to: less than it takes to start it again."""
+"""Longest wait, in seconds, without `wait`: shorter than restarting the job."""
 _DRAIN_STEP = 0.02
 
 
 @define(eq=False)
 class _ItemInFlight:
-    """An update under way."""
+    """An update in flight."""
 
     item: PlannedItem
     task: asyncio.Task[object]
@@ -55,36 +55,36 @@ class _ItemInFlight:
     """Whether a request may be on the wire now."""
     last_error: GongError | None = None
     announced: bool = False
-    """Whether its next request stands in the journal, and has not left."""
+    """Whether its next request is in the journal, but not sent yet."""
     status: int | None = None
-    """Of the answer that `last_error` reports, if it reports one."""
+    """HTTP status of the response that `last_error` reports, if any."""
     released: bool = False
     """Whether it was cancelled because the job stops, before anything was on the wire."""
 
     @property
     def doubtful(self) -> bool:
-        """Whether any request for the item may have been applied without our knowing."""
+        """Whether any request for the item may have been applied."""
         unknown = self.last_error is not None and self.last_error.outcome_unknown
         return bool(self.item.doubtful) or self.sent or unknown
 
 
 @define(eq=False)
 class _Ended:
-    """What became of an item, and when that is durable."""
+    """The outcome of an item; `written` completes when it is durable."""
 
     record: BulkItem
     written: asyncio.Future[None]
 
 
 class StopRequested(GongError):  # noqa: N818 - a signal to the run itself, never seen by callers
-    """The job is about to stop: this request is not sent any more."""
+    """The job is stopping: this request is not sent."""
 
 
 @define(eq=False)
 class _Source:
-    """The items of a run, as an engine pulls them.
+    """Source of a run's items for the engine.
 
-    Not a generator: a loop that ends would close it under the worker that is pulling.
+    Not a generator: a closing event loop would close it while a worker is pulling.
     """
 
     pull: Callable[[], Awaitable[PlannedItem | None]]
@@ -101,7 +101,7 @@ class _Source:
 
 @define(eq=False)
 class Run:
-    """Sends what the journal holds, and writes down what becomes of it."""
+    """Sends the items of a journal, and records their outcomes in it."""
 
     journal: Journal
     options: BulkOptions
@@ -109,37 +109,37 @@ class Run:
     settle_seconds: float
     canary: int | None = None
     wait: bool = False
-    """Whether to wait, however long, for quota and for Gong to be there again."""
+    """Whether to wait without limit for quota and through outages."""
     stopped: Stop | None = field(default=None, init=False)
     failure: GongError | None = field(default=None, init=False)
-    """What made it impossible to go on at all."""
+    """The error that ended the run."""
     _sender: Sender = field(init=False)
     _breaker: CircuitBreaker = field(init=False)
     _calls: dict[str, _ItemInFlight] = field(factory=dict, init=False)
     _organizers: set[int] = field(factory=set, init=False)
-    """Those whose meetings are not sent any more."""
+    """Organizers whose items are skipped."""
     _held: set[str] = field(factory=set, init=False)
-    """Meetings of which an earlier change was not sent: later ones must not overtake it."""
+    """Meetings with an unsent earlier change; later ones must not overtake it."""
     _settles: dict[str, float] = field(factory=dict, init=False)
-    """When a meeting can take its next change: an attempt of the last may still be on its way."""
+    """When the next change of a meeting may be sent: an attempt may still be in flight."""
     _held_until: float = field(default=0.0, init=False)
-    """Before when nothing may be sent, whoever wishes it; seconds since the epoch."""
+    """Nothing may be sent before this time; seconds since the epoch."""
     _page: deque[PlannedItem] = field(factory=deque, init=False)
     _after: int = field(default=-1, init=False)
-    """The place behind which the next page begins."""
+    """Index of the last item read; the next page begins after it."""
     _engine_run: EngineRun[PlannedItem, _Ended] | None = field(default=None, init=False)
     _pulled: int = field(default=0, init=False)
     _ended: Counter[ItemState] = field(factory=Counter, init=False)
-    """Items that came to an end in this run, written or not."""
+    """Items that ended in this run, durable or not."""
     _ending: Stop | None = field(default=None, init=False)
-    """Why the source ended early; what was pulled before is still sent."""
+    """Why the source ended early; items pulled before are still sent."""
     _wakeup: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._breaker = CircuitBreaker(self.options.max_failure_ratio)
 
     async def send_all(self, sender: Sender) -> None:
-        """Send until nothing is left or the job stops; put into the outbox what is durable."""
+        """Send until nothing is left or the job stops; put durable outcomes into the outbox."""
         self._sender = sender
         watch = asyncio.create_task(self._watch())
         try:
@@ -160,25 +160,25 @@ class Run:
             await cancel_and_wait(watch)
 
     def stop(self, stop: Stop) -> None:
-        """Begin no further items."""
+        """Start no further items."""
         if stop.firm and stop.wait is not None:
             self._held_until = time.time() + stop.wait
         if self.stopped is None or self.stopped.wait is not None or stop.state == "cancelled":
             self.stopped = stop
         self._wakeup.set()
         if self._engine_run is not None:
-            # Whoever waits for the reader learns that there is nothing more to be pulled.
+            # Wake workers that wait for the reader: nothing more is pulled.
             self._engine_run.give_room()
 
     def last_stop(self) -> Stop | None:
-        """Return how the run ended, with the time before which nothing may be sent, if any."""
+        """Return why the run ended, with the earliest time of the next request, if any."""
         wait = self._held_until - time.time()
         if self.stopped is None or self.stopped.wait is not None or wait <= 0:
             return self.stopped
         return evolve(self.stopped, wait=wait, firm=True)
 
     def _with_counts(self, error: JournalError) -> JournalError:
-        """Say what was sent: the journal may not."""
+        """Add counts of sent items, which the journal may lack."""
         ended = self._ended
         counts = (
             f"{ended['done']:,} done, {ended['failed']:,} failed, {ended['in_doubt']:,} in doubt"
@@ -187,10 +187,10 @@ class Run:
         return JournalError(problem, reason=error.reason)
 
     async def about_to_send(self, meeting_id: str | None) -> None:
-        """Announce a request in the journal; it may leave when this returns.
+        """Record the intent of a request in the journal; the request may then be sent.
 
         Raises:
-            JournalError: it cannot be written down, and so must not be sent.
+            JournalError: the intent cannot be written, so the request must not be sent.
         """
         call = self._calls.get(meeting_id or "")
         if call is None:
@@ -206,18 +206,18 @@ class Run:
     def attempt_ended(
         self, meeting_id: str | None, status: int | None, error: GongError | None
     ) -> None:
-        """Note how a request ended; the item's own row says it of the last."""
+        """Record the outcome of an attempt; the item's row has that of the last."""
         call = self._calls.get(meeting_id or "")
         if call is None or (error is None and status is None):
-            return  # cut off: it may still arrive
-        # After a success it stays in doubt until its result is taken.
+            return  # cancelled: it may still arrive
+        # After a success it stays in doubt until its result is processed.
         call.sent, call.last_error, call.status = error is None, error, status
         if error is not None:
             name = type(error).__name__
             self.journal.attempt_ended(call.item, status, error.request_id, name)
 
     async def _pass(self) -> None:
-        """Go once through all that is to be sent."""
+        """Send all pending items once."""
         self._held.clear()
         self._page.clear()
         self._after = -1
@@ -229,7 +229,7 @@ class Run:
             key=lambda item: item.meeting_id,
             attempts=lambda ended: ended.record.attempts,
             max_in_flight=self.options.max_in_flight,
-            settle_seconds=0.0,  # the run lets meetings settle: its waits end when it stops
+            settle_seconds=0.0,  # the run waits itself, so that stopping ends the wait
         )
         run = self._engine_run = engine.begin()
         draining = asyncio.create_task(self._drain())
@@ -248,7 +248,7 @@ class Run:
                 await cancel_and_wait(draining)
 
     async def _check_organizers(self) -> None:
-        """Ask whose meetings can be updated; nobody waits for the answer once the job stops."""
+        """Check organizers; stopping the job cancels the check."""
         asking = asyncio.create_task(
             check_organizers(
                 self.journal,
@@ -267,7 +267,7 @@ class Run:
             self.stop(stop)
 
     async def _next_item(self) -> PlannedItem | None:
-        """Return the next item to send; None when there are no more, or the job stops."""
+        """Return the next item to send; None at the end or when the job stops."""
         while self.stopped is None:
             if not self._page:
                 try:
@@ -290,9 +290,9 @@ class Run:
         return None
 
     async def _update(self, item: PlannedItem) -> _Ended:
-        """Send one item, and order to write down what became of it.
+        """Send one item, and queue its outcome for the journal.
 
-        Nobody waits for that here: so it shares its commit with the intent of the next item.
+        It does not wait for the write, which shares a commit with the next item's intent.
         """
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - coroutines run in tasks
@@ -331,7 +331,7 @@ class Run:
             self.journal.withdraw(call.item)
 
     async def _written(self, ended: _Ended) -> bool:
-        """Wait until it is durable how an item has ended; return False if it cannot be."""
+        """Wait until an outcome is durable; return False if it cannot be written."""
         try:
             await ended.written
         except JournalError as error:
@@ -340,7 +340,7 @@ class Run:
         return True
 
     def _mind_order(self, record: BulkItem) -> None:
-        """Note what the next change of the meeting has to wait for."""
+        """Record what the next change of the meeting must wait for."""
         if record.state == "planned":
             self._held.add(record.meeting_id)
         elif record.state == "in_doubt" or record.attempts > 1:
@@ -348,7 +348,7 @@ class Run:
             self._settles[record.meeting_id] = now + self.settle_seconds
 
     async def _settle(self, item: PlannedItem) -> None:
-        """Wait while another update of the meeting may be on its way: it must not land later."""
+        """Wait while another update of the meeting may be in flight and could be applied later."""
         wait = self._settles.pop(item.meeting_id, 0.0) - asyncio.get_running_loop().time()
         if item.settles_at is not None:
             wait = max(wait, min(self.settle_seconds, item.settles_at - time.time()))
@@ -376,7 +376,7 @@ class Run:
         )
 
     async def _draw_conclusions(self, item: PlannedItem, error: GongError) -> None:
-        """Stop what would end like this item."""
+        """Stop the items that the error also affects."""
         if isinstance(error, StopRequested):
             return
         if isinstance(error, JournalError | UsageError | ConfigurationError):
@@ -406,7 +406,7 @@ class Run:
         await self.journal.note_organizers((), [(organizer, words, fix_url)], requests=0)
 
     async def _drain(self) -> None:
-        """Once the job stops, let requests on the wire come to their end, and nothing begin."""
+        """When the job stops, finish requests on the wire and cancel the others."""
         while self.stopped is None:
             await self._wakeup.wait()
             self._wakeup.clear()
@@ -420,7 +420,7 @@ class Run:
             await asyncio.sleep(_DRAIN_STEP)
 
     async def _parked(self, stop: Stop) -> bool:
-        """Wait until the job can go on; return False if it was stopped meanwhile."""
+        """Wait until the job can resume; return False if it is stopped meanwhile."""
         await self.journal.note_parked(stop)
         self._wakeup.clear()
         with suppress(TimeoutError):
@@ -435,7 +435,7 @@ class Run:
         return True
 
     async def _watch(self) -> None:
-        """Look now and then for what others ask, and foretell the end."""
+        """Poll for requests of other processes, and update the forecast."""
         try:
             await self._look()
         except GongError as error:

@@ -1,4 +1,4 @@
-"""What was found in an input file: where, in which field, and what is wrong."""
+"""Findings in an input file: line, field and problem."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from attrs import define, field, frozen
 from gong_async.errors import ValidationError
 
 MOST_KEPT = 1_000
-"""Findings that are kept of a file; all are counted."""
+"""Findings stored per file; all are counted."""
 
-_MOST_TOLD = 3
+_MOST_SHOWN = 3
 
 
 @frozen
 class Finding:
-    """A fault, or something worth knowing, at one place of an input file.
+    """A problem or a note at one place of an input file.
 
-    It never holds the value itself, unless that is a meeting's id.
+    It never contains the value, except a meeting id.
     """
 
     line: int
@@ -36,31 +36,31 @@ class Finding:
 
 @frozen
 class Note(Finding):
-    """What is allowed and may still be a mistake."""
+    """Something valid that may still be a mistake."""
 
 
 @define(eq=False)
 class Findings:
-    """Findings as they come: the first are kept, all are counted."""
+    """Collects findings: stores the first 1,000, counts all."""
 
     kept: list[Finding] = field(factory=list, init=False)
     total: int = field(default=0, init=False)
 
     def add(self, finding: Finding) -> None:
-        """Take one in."""
+        """Add a finding."""
         self.total += 1
         if len(self.kept) < MOST_KEPT:
             self.kept.append(finding)
 
     def in_order(self) -> tuple[Finding, ...]:
-        """Return those that are kept, by their lines."""
+        """Return the stored findings, sorted by line."""
         return tuple(sorted(self.kept, key=lambda finding: finding.line))
 
 
 class InputError(ValidationError):
-    """A file cannot be used as it is. Nothing was sent.
+    """An input file is invalid; nothing was sent.
 
-    `findings` lists the first 1,000 faults, and `total` counts all of them.
+    `findings` lists the first 1,000 problems; `total` counts all.
     """
 
     hint = "Correct the file; nothing was sent"
@@ -69,8 +69,8 @@ class InputError(ValidationError):
         self, name: str = "", findings: Sequence[Finding] = (), total: int | None = None
     ) -> None:
         total = len(findings) if total is None else total
-        reported = "; ".join(str(finding) for finding in findings[:_MOST_TOLD])
-        more = total - min(len(findings), _MOST_TOLD)
+        reported = "; ".join(str(finding) for finding in findings[:_MOST_SHOWN])
+        more = total - min(len(findings), _MOST_SHOWN)
         count = "1 fault" if total == 1 else f"{total:,} faults"
         super().__init__(name, f"{count}: {reported}{f'; and {more:,} more' if more > 0 else ''}")
         self.findings: tuple[Finding, ...] = tuple(findings)

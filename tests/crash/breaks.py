@@ -25,7 +25,7 @@ from gong_async.models.meetings import UpdatedMeeting
 from gong_async.retry import RetryPolicy
 
 _LEAK = 3 * 2**20
-_SLOW = 0.02
+_SLOW = 0.1
 
 
 def _every(number: int) -> Callable[[], bool]:

@@ -10,6 +10,7 @@ import sys
 import time
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
@@ -89,8 +90,9 @@ def module_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
 def tree_of(file: Path) -> ast.Module:
-    """Parse a file."""
+    """Parse a file, once."""
     return ast.parse(file.read_text(encoding="utf-8"))
 
 

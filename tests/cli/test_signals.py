@@ -92,7 +92,7 @@ def test_what_was_refused_is_not_in_doubt(
     fake.script(Fault.rate_limited("50"), on="updateMeeting")
     process = start("bulk", "run", meetings(1), UNCHECKED)
     wait_for(lambda: fake.counts[429] == 1)
-    read_until(process, "all calls wait")
+    read_until(process, "all calls pause")
     process.send_signal(signal.SIGTERM)
 
     _, stderr = process.communicate(timeout=60)

@@ -155,6 +155,7 @@ class Holder:
     value: Any
 
 
+@pytest.mark.full
 def test_both_write_every_character_the_same(fast: Json) -> None:
     """The same ones are escaped, in the same way, in values and in keys."""
     texts = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]

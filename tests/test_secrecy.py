@@ -389,6 +389,7 @@ def test_the_whole_run_is_watched(leak: str, name: str, tmp_path: Path) -> None:
     assert "the fake's" in done.stdout
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "leak",
     [

@@ -176,6 +176,7 @@ def test_a_reader_that_goes_away(
     assert fake.applied_count == 50
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("how", ["2>&-", ">&-", "<&- >&- 2>&-", ">/dev/full", "| true"])
 def test_output_that_goes_nowhere(
     *,

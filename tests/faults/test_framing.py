@@ -614,7 +614,8 @@ async def test_f54_one_byte_per_segment(operation: Operation) -> None:
 
 
 @pytest.mark.skipif(PURE_PYTHON, reason="this is the run that the test below starts")
-@pytest.mark.parametrize("chosen", ["flood", pytest.param("test", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("chosen", ["flood", "test"])
 def test_f55_pure_python_parser(chosen: str) -> None:
     """Everything above holds with the parser that aiohttp has where it could not be compiled."""
     environ = {**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"}

@@ -303,6 +303,7 @@ def check_pace(times: list[float], seconds: float) -> None:
     assert all(later - first > 0.5 for first, later in zip(times, times[5:], strict=False))
 
 
+@pytest.mark.full
 @forks
 def test_f123_stopped_for_two_seconds() -> None:
     """After a sleep the program goes on at its pace: what it did not send is not made up for."""

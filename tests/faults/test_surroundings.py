@@ -101,9 +101,8 @@ async def test_f122_the_deadline_of_a_silent_server(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no uvloop on this system")
 @pytest.mark.may_block("it runs a program")
-@pytest.mark.parametrize(
-    "file", ["test_connecting.py", pytest.param("test_lost_answers.py", marks=pytest.mark.full)]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("file", ["test_connecting.py", "test_lost_answers.py"])
 def test_f124_under_uvloop(pytestconfig: pytest.Config, file: str) -> None:
     """The faults of connecting and of lost answers end under uvloop as they do under asyncio."""
     if pytestconfig.getoption("--uvloop"):
@@ -296,6 +295,7 @@ def _held() -> int:
     return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces([names]).traces)
 
 
+@pytest.mark.full
 @pytest.mark.timeout(120)
 async def test_f132_many_items_take_no_more_memory_than_few(
     caplog: pytest.LogCaptureFixture,
@@ -339,6 +339,7 @@ def test_f122_nothing_measures_by_the_wall_clock() -> None:
     assert {file for file in asking if not file.startswith(for_other_runs)} == {"models/_shared.py"}
 
 
+@pytest.mark.full
 @pytest.mark.looptime
 async def test_f125_a_deadline_longer_than_any_calendar() -> None:
     """Numbers beyond reason are taken, and do no harm."""

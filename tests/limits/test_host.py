@@ -109,6 +109,7 @@ async def take(limiter: SQLiteLimiter) -> float:
         return time.monotonic()
 
 
+@pytest.mark.full
 def test_eight_processes_keep_the_pace_of_one(start: Start) -> None:
     """Together they are no faster than the limit, and every call of each of them succeeds."""
     with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
@@ -151,6 +152,7 @@ def test_the_count_survives_kill_9(start: Start) -> None:
         assert (answers[429], answers[503]) == (1, 3)
 
 
+@pytest.mark.full
 @posix
 def test_a_killed_process_holds_nobody_up(start: Start, store: SQLiteLimitStore) -> None:
     """Its booked slot passes unused; a later one is ours, long before a lease would end."""

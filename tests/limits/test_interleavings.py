@@ -7,6 +7,7 @@ import random
 from typing import Literal
 
 import looptime
+import pytest
 from attrs import Factory, define, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -158,6 +159,7 @@ def test_no_interleaving_loses_or_creates_a_turn(callers: list[Caller], places: 
     assert not judge.waiting and not judge.flying
 
 
+@pytest.mark.full
 def test_a_long_crowd_loses_no_turn() -> None:
     """Two thousand callers, a third of whom give up at some point, leave nothing behind."""
     chance = random.Random(20_261_124)

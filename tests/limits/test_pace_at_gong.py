@@ -92,6 +92,7 @@ EXPECTED = {0.0: (0.99, 0), 0.02: (0.97, 1), 0.2: (0.92, 2)}
 """The share of the best possible and the refusals per 1,000, by the jitter."""
 
 
+@pytest.mark.full
 @pytest.mark.looptime
 @pytest.mark.parametrize(("algorithm", "jitter"), SERVERS)
 async def test_it_uses_what_can_be_used(algorithm: AlgorithmName, jitter: float) -> None:

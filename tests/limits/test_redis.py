@@ -268,6 +268,7 @@ async def test_a_hold_outlives_lost_keys(client: Redis, shares: list[RedisLimitS
     assert went - refused_at >= 0.59
 
 
+@pytest.mark.full
 async def test_without_redis_each_goes_on_at_its_share_and_says_so_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -109,6 +109,7 @@ def arrivals(fake: FakeGong) -> list[float]:
     return sorted(request.at for request in fake.received)
 
 
+@pytest.mark.full
 def test_eight_processes_keep_the_pace_of_one(server: RedisServer) -> None:
     """Together they are no faster than the limit, and every call of each of them succeeds."""
     with serve_in_thread(FakeGong(per_second=None, per_day=None)) as fake:
@@ -121,6 +122,7 @@ def test_eight_processes_keep_the_pace_of_one(server: RedisServer) -> None:
     assert times[-1] - workers.began >= 63 / RATE
 
 
+@pytest.mark.full
 def test_a_killed_process_holds_up_nobody(server: RedisServer) -> None:
     """After SIGKILL of one of four the others make all their calls."""
     with serve_in_thread(FakeGong(per_second=None, per_day=None)) as fake:
@@ -134,6 +136,7 @@ def test_a_killed_process_holds_up_nobody(server: RedisServer) -> None:
     assert times[-1] - workers.began >= (len(times) - 1) / RATE
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("restart", [False, True])
 def test_trouble_in_the_middle_costs_no_call(server: RedisServer, *, restart: bool) -> None:
     """A flushed script, closed connections, lost keys; a restart: all succeed, none too fast."""

@@ -51,7 +51,9 @@ class _Place(aiohttp.ClientRequest):
     """The request that aiohttp's pool needs to open a connection; it is never sent."""
 
     @cached_property
-    def connection_key(self) -> ConnectionKey:
+    def connection_key(  # pyright: ignore[reportIncompatibleMethodOverride] - kept, as a value
+        self,
+    ) -> ConnectionKey:
         """What tells the connections to this place from others; the same for every request."""
         return super().connection_key
 

@@ -115,6 +115,7 @@ class MemoryBackend:
     async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
         """Take the next permit: 0 and whether it is a probe; or the seconds until the next try."""
         limiter, state = self.limiter, self.limiter.state
+        wait = 0.0
         for _ in range(_MOST_YIELDS):
             now = self.now()
             wall = now + limiter.wall_offset

@@ -619,7 +619,7 @@ async def test_f54_one_byte_per_segment(operation: Operation) -> None:
 def test_f55_pure_python_parser(chosen: str) -> None:
     """Everything above holds with the parser that aiohttp has where it could not be compiled."""
     environ = {**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"}
-    options = ["-q", "-x", "-p", "no:cacheprovider", "-k", f"{chosen} or pure_python"]
+    options = ["-q", "-x", "--full", "-p", "no:cacheprovider", "-k", f"{chosen} or pure_python"]
     command = [sys.executable, "-m", "pytest", *options, __file__]
     run = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 

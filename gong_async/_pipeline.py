@@ -210,12 +210,12 @@ class _CallState(Generic[T]):
         except TimeoutError:
             if self.scope is None or not self.scope.expired:
                 raise
-            error = expire = self._expired()
+            error = expired = self._expired()
         finally:
             if pipeline.hooks:
                 cancelled = not finished and error is None
                 pipeline.emit(self._finished(error, cancelled=cancelled))
-        raise expire
+        raise expired
 
     async def _attempt(self) -> T:
         """Make one attempt: authorize, acquire a permit and send, parse; or decide on a retry."""

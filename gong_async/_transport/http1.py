@@ -54,7 +54,7 @@ class _Place(aiohttp.ClientRequest):
     def connection_key(  # pyright: ignore[reportIncompatibleMethodOverride] - kept, as a value
         self,
     ) -> ConnectionKey:
-        """What tells the connections to this place from others; the same for every request."""
+        """The key of the connections to this server; the same for every request."""
         return super().connection_key
 
 

@@ -86,7 +86,7 @@ async def measure_engine(count: int) -> dict[str, float]:
     def outcomes(count: int) -> AsyncGenerator[Any, None]:
         engine: Engine[MeetingChange, Any] = Engine(
             source=changes(count),
-            operation=lambda change: nowhere.update(change.meeting_id, b""),
+            operation=lambda change: nowhere.update(change.meeting_id),
             key=lambda change: change.meeting_id,
             attempts=lambda result: result.meta.attempts,
             max_in_flight=IN_FLIGHT,
@@ -142,6 +142,7 @@ async def run_job(job: BulkJob, count: int) -> dict[str, float]:
 
 
 def _nowhere_job(folder: Path, count: int) -> BulkJob:
+    nowhere: Any = Nowhere(seconds=0.0)
     return BulkJob(
         path=folder / "job.sqlite3",
         id=f"benchmark-{count}",
@@ -150,7 +151,9 @@ def _nowhere_job(folder: Path, count: int) -> BulkJob:
         changes=changes(count),
         company="company",
         origin="https://api.gong.io",
-        connect=lambda run: Nowhere(run, seconds=0.0),
+        call=nowhere,
+        limiter=nowhere,
+        limits=nowhere.limits,
     )
 
 

@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,8 @@ from typing import Any
 from attrs import define, field
 from meetings import changes
 
-from gong_async import BulkJob, IntegrationStatus, Limits, MeetingChange, Quota
+from gong_async import BulkJob, Endpoint, IntegrationStatus, Limits, MeetingChange, Quota
 from gong_async.bulk.engine import Engine
-from gong_async.bulk.runner import Run
 from gong_async.models.meetings import UpdatedMeeting
 
 ANSWER_SECONDS = 0.001
@@ -27,25 +26,36 @@ ANSWER_SECONDS = 0.001
 
 @define
 class Nowhere:
-    """Takes updates as a client does, and acknowledges each after a moment."""
+    """Takes calls and limits for a client, sends nothing, and acknowledges each update."""
 
-    run: Run | None = None
     seconds: float = ANSWER_SECONDS
     """How long an answer takes; 0 for one that is there at the next turn of the loop."""
     limits: Limits = field(factory=lambda: Limits(per_second=None, per_day=None))
 
-    async def update(self, meeting_id: str, body: bytes) -> UpdatedMeeting:
-        """Announce, wait as long as an answer takes, acknowledge."""
-        if self.run is not None:
-            await self.run.about_to_send(meeting_id)
-        await asyncio.sleep(self.seconds)
-        if self.run is not None:
-            self.run.attempt_ended(meeting_id, 200, None)
-        return UpdatedMeeting(meeting_id=meeting_id, request_id="4al018gzaztcr8nbukw")
+    async def __call__(
+        self,
+        endpoint: Endpoint[Any],
+        *,
+        path: Mapping[str, str] | None = None,
+        query: object = None,
+        body: object = None,
+        before_send: Any = None,
+        after_attempt: Any = None,
+    ) -> Any:
+        """Acknowledge an update as the pipeline does; know no organizer, and so stop none."""
+        if path is None:
+            return IntegrationStatus()
+        if before_send is not None:
+            await before_send()
+        result = await self.update(path["meetingId"])
+        if after_attempt is not None:
+            after_attempt(200, None)
+        return result
 
-    async def integration_status(self, emails: Sequence[str]) -> IntegrationStatus:
-        """Know nobody, and so stop nobody."""
-        return IntegrationStatus()
+    async def update(self, meeting_id: str) -> UpdatedMeeting:
+        """Wait as long as an answer takes, acknowledge."""
+        await asyncio.sleep(self.seconds)
+        return UpdatedMeeting(meeting_id=meeting_id, request_id="4al018gzaztcr8nbukw")
 
     async def quota(self) -> Quota:
         """Have no limit."""
@@ -61,6 +71,7 @@ class Nowhere:
 
 def make_job(path: Path, count: int | None) -> BulkJob:
     """Return a job of so many changes; None for one that has its journal."""
+    nowhere: Any = Nowhere()
     return BulkJob(
         path=path / "job.sqlite3",
         id="benchmark",
@@ -69,7 +80,9 @@ def make_job(path: Path, count: int | None) -> BulkJob:
         changes=None if count is None else changes(count),
         company="company",
         origin="https://api.gong.io",
-        connect=Nowhere,
+        call=nowhere,
+        limiter=nowhere,
+        limits=nowhere.limits,
     )
 
 
@@ -84,7 +97,7 @@ async def without_journal(count: int) -> float:
     nowhere = Nowhere()
     engine: Engine[MeetingChange, Any] = Engine(
         source=changes(count),
-        operation=lambda change: nowhere.update(change.meeting_id, b""),
+        operation=lambda change: nowhere.update(change.meeting_id),
         key=lambda change: change.meeting_id,
         attempts=lambda _: 1,
         max_in_flight=8,

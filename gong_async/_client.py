@@ -25,7 +25,6 @@ from gong_async._version import __version__
 from gong_async._wire import Endpoint
 from gong_async.auth import Auth, Closable, auth_from_env
 from gong_async.bulk.engine import Engine, Outcome, wait_until_done
-from gong_async.bulk.sender import PipelineSender
 from gong_async.errors import ConfigurationError, ValidationError
 from gong_async.hooks.check import checked_hooks
 from gong_async.hooks.events import Hook
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from gong_async.bulk.job_task import JobTask
     from gong_async.bulk.planner import Changes
     from gong_async.bulk.records import BulkOptions
-    from gong_async.bulk.runner import Run
 
 T = TypeVar("T")
 
@@ -322,7 +320,10 @@ class GongClient:
             changes=changes,
             company=self._company,
             origin=origin(self._call.base_url),
-            connect=self._sender,
+            # Calls of jobs may finish while the client closes; see `close`.
+            call=evolve(self._call, priority="bulk", open_calls=self._open_job_calls),
+            limiter=self._call.limiter,
+            limits=self._limits,
             register=self._register_job,
         )
 
@@ -394,11 +395,6 @@ class GongClient:
     def _attach_resources(self, call: Pipeline) -> None:
         self._call = call
         self.meetings = Meetings(call)
-
-    def _sender(self, run: Run | None) -> PipelineSender:
-        # Calls of jobs may finish while the client closes; see `close`.
-        call = evolve(self._call, priority="bulk", observer=run, open_calls=self._open_job_calls)
-        return PipelineSender(call, call.limiter, self._limits)
 
     def _register_job(self, job: JobTask) -> None:
         self._call.open_calls.check()

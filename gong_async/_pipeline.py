@@ -19,7 +19,15 @@ from gong_async._deadline import DeadlineScope, OpenCalls
 from gong_async._redact import PinnedSecret, Redactor, Secret
 from gong_async._response import request_id, retry_after, status_error, success_payload
 from gong_async._transport import Transport
-from gong_async._wire import AttemptObserver, AttemptProgress, Encoded, Endpoint, Request, Response
+from gong_async._wire import (
+    AfterAttempt,
+    AttemptProgress,
+    BeforeSend,
+    Encoded,
+    Endpoint,
+    Request,
+    Response,
+)
 from gong_async.auth import Auth
 from gong_async.errors import (
     APITimeoutError,
@@ -87,7 +95,6 @@ class Pipeline:
     """Whether a credential with a base URL of its own is sent there instead of `base_url`."""
     budget: RetryBudget = field(factory=RetryBudget)
     hooks: tuple[Hook, ...] = ()
-    observer: AttemptObserver | None = None
     _headers: tuple[Mapping[str, str], Mapping[str, str]] = field(
         init=False, default=Factory(_headers, takes_self=True)
     )
@@ -107,13 +114,15 @@ class Pipeline:
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str | int | float | bool] | None = None,
         body: object = None,
+        before_send: BeforeSend | None = None,
+        after_attempt: AfterAttempt | None = None,
     ) -> T:
         """Make one call and return its typed result."""
         request = self._prepare(endpoint, path or {}, query, body)
         if self.open_calls.closed:
             self.open_calls.check()
         self.budget.earn()
-        return await _CallState(self, endpoint, request).run()
+        return await _CallState(self, endpoint, request, before_send, after_attempt).run()
 
     def _prepare(
         self,
@@ -181,6 +190,8 @@ class _CallState(Generic[T]):
     pipeline: Pipeline
     endpoint: Endpoint[T]
     request: Request
+    before_send: BeforeSend | None
+    after_attempt: AfterAttempt | None
     scope: DeadlineScope | None = None
     progress: AttemptProgress = field(factory=AttemptProgress)
     attempts: int = 0
@@ -232,7 +243,7 @@ class _CallState(Generic[T]):
         except GongError as failed:
             error = failure = self._annotate(failed)
         finally:
-            if self.attempts > before[0] and (pipeline.hooks or pipeline.observer is not None):
+            if self.attempts > before[0] and (pipeline.hooks or self.after_attempt is not None):
                 self._emit_attempt(response, error, before)
         raise await self._next_step(failure, authorization)
 
@@ -283,8 +294,8 @@ class _CallState(Generic[T]):
             max_wait=max_wait, priority=pipeline.priority
         ) as permit:
             self.waited += permit.waited
-            if pipeline.observer is not None:
-                await self._announce(pipeline.observer, permit)
+            if self.before_send is not None:
+                await _before_send(permit, self.before_send)
             if deadline is not None and scope is not None:
                 scope.count_time(deadline)
             self.attempts += 1
@@ -310,16 +321,6 @@ class _CallState(Generic[T]):
             else:
                 permit.accepted()
         return response
-
-    async def _announce(self, observer: AttemptObserver, permit: Permit) -> None:
-        """Call the observer before sending; if it raises, the permit stays unused."""
-        announced = False
-        try:
-            await observer.about_to_send(self.request.meeting_id)
-            announced = True
-        finally:
-            if not announced:
-                permit.unused()
 
     def _parse(self, response: Response) -> T:
         """Return the result of a response, or raise its error."""
@@ -476,8 +477,8 @@ class _CallState(Generic[T]):
         before: tuple[int, float, float],
     ) -> None:
         pipeline, status = self.pipeline, response.status if response else None
-        if pipeline.observer is not None:
-            pipeline.observer.attempt_ended(self.request.meeting_id, status, error)
+        if self.after_attempt is not None:
+            self.after_attempt(status, error)
         if not pipeline.hooks:
             return
         pipeline.emit(
@@ -501,6 +502,17 @@ class _CallState(Generic[T]):
             error=error,
             cancelled=cancelled,
         )
+
+
+async def _before_send(permit: Permit, before_send: BeforeSend) -> None:
+    """Call `before_send`; if it raises, the permit stays unused."""
+    may_send = False
+    try:
+        await before_send()
+        may_send = True
+    finally:
+        if not may_send:
+            permit.unused()
 
 
 @lru_cache

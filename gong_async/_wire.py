@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import attrs
@@ -132,18 +132,11 @@ class AttemptProgress:
     phase: Phase = "queue"
 
 
-class AttemptObserver(Protocol):
-    """Callbacks before a request is sent and after its attempt has ended."""
+BeforeSend = Callable[[], Awaitable[None]]
+"""Called before each request of a call, which is sent when it returns, and not if it raises."""
 
-    async def about_to_send(self, meeting_id: str | None) -> None:
-        """Record a request. It is sent when this returns, and not sent if this raises."""
-        ...
-
-    def attempt_ended(
-        self, meeting_id: str | None, status: int | None, error: GongError | None
-    ) -> None:
-        """Record how the attempt ended; without status and error it was cancelled."""
-        ...
+AfterAttempt = Callable[[int | None, GongError | None], None]
+"""Called after each request of a call, with its status and error; with neither if cancelled."""
 
 
 class Call(Protocol):
@@ -156,6 +149,8 @@ class Call(Protocol):
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str | int | float | bool] | None = None,
         body: object = None,
+        before_send: BeforeSend | None = None,
+        after_attempt: AfterAttempt | None = None,
     ) -> T:
         """Make one call and return its typed result."""
         ...

@@ -13,6 +13,7 @@ from typing import Any, cast
 from attrs import define, field
 
 from gong_async._version import __version__
+from gong_async._wire import Call
 from gong_async.bulk.engine import wait_until_done
 from gong_async.bulk.error_scope import Stop, as_asked
 from gong_async.bulk.forecast import forecast
@@ -20,10 +21,10 @@ from gong_async.bulk.job_task import JobTask
 from gong_async.bulk.planner import Changes, digest_of, write_plan
 from gong_async.bulk.records import BulkItem, BulkOptions, BulkPlan, BulkStatus, ItemState
 from gong_async.bulk.runner import Run
-from gong_async.bulk.sender import Sender
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.bulk.store.journal import SETTLE, Journal, make_header
 from gong_async.errors import ConfigurationError, JournalError
+from gong_async.limits.types import Limiter, Limits
 from gong_async.resources.meetings import EMAILS_PER_CALL
 
 _PAGE = 500
@@ -46,7 +47,9 @@ class BulkJob:
     _changes: Changes | None = field(alias="changes", repr=False)
     _company: str = field(alias="company", repr=False)
     _origin: str = field(alias="origin")
-    _connect: Callable[[Run | None], Sender] = field(alias="connect", repr=False)
+    _call: Call = field(alias="call", repr=False)
+    _limiter: Limiter = field(alias="limiter", repr=False)
+    _limits: Limits = field(alias="limits", repr=False)
     _register: Callable[[JobTask], object] = field(alias="register", default=bool, repr=False)
     """Registers a task that the client ends when it is closed."""
     begun: bool = field(default=False, init=False)
@@ -202,19 +205,21 @@ class BulkJob:
             journal,
             _options_of(header),
             task.outbox,
+            self._call,
+            self._limiter,
+            self._limits,
+            settle_seconds=SETTLE,
             canary=canary,
             wait=wait,
-            settle_seconds=SETTLE,
         )
         if (parked := _still_parked(header)) is not None:
             run.stop(parked)
-        sender = self._connect(run)
         task.begin(run)
         asked = await journal.begin_run(since)
         self.begun = True
         if asked is not None:
             run.stop(as_asked(asked))
-        await run.send_all(sender)
+        await run.send_all()
 
     async def _plan(self, task: JobTask) -> BulkPlan:
         journal = task.journal
@@ -271,7 +276,6 @@ class BulkJob:
         options = _options_of(header)
         organizers, unchecked = await journal.organizers()
         checks = -(-unchecked // EMAILS_PER_CALL) if options.check_organizers else 0
-        sender = self._connect(None)
         return BulkPlan(
             items=status.total,
             to_send=status.left,
@@ -279,7 +283,7 @@ class BulkJob:
             organizers=organizers,
             check_requests=checks,
             forecast=forecast(
-                status.left + checks, quota=await sender.quota(), limits=sender.limits
+                status.left + checks, quota=await self._limiter.quota(), limits=self._limits
             ),
         )
 

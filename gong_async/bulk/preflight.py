@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gong_async.bulk.error_scope import Scope, Stop, scope_of, stop_for
-from gong_async.bulk.sender import Sender
 from gong_async.bulk.store.journal import Journal
 from gong_async.errors import GongError, PermissionDeniedError
 from gong_async.models.meetings import UserIntegration
-from gong_async.resources.meetings import EMAILS_PER_CALL
+from gong_async.resources.meetings import EMAILS_PER_CALL, Meetings
 
 _UNKNOWN = "Gong knows no user with this email"
 _NOT_VALID = "Gong says that this user's meeting settings do not work"
@@ -17,7 +16,7 @@ _NOT_VALID = "Gong says that this user's meeting settings do not work"
 
 async def check_organizers(
     journal: Journal,
-    sender: Sender,
+    meetings: Meetings,
     *,
     may_go_on: Callable[[], bool],
     next_wait: Callable[[], float],
@@ -31,7 +30,7 @@ async def check_organizers(
         if not asked:
             return None
         try:
-            answer = await sender.integration_status([email for _, email in asked])
+            answer = await meetings.integration_status([email for _, email in asked])
         except PermissionDeniedError as error:
             if error.missing_scope is None:
                 return stop_for(error)

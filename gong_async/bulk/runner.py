@@ -8,10 +8,12 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Self
 
 from attrs import define, evolve, field
 
+from gong_async._wire import Call, Encoded
 from gong_async.bulk.engine import Engine, EngineRun, cancel_and_wait
 from gong_async.bulk.error_scope import (
     CircuitBreaker,
@@ -26,7 +28,6 @@ from gong_async.bulk.forecast import forecast
 from gong_async.bulk.outbox import Outbox
 from gong_async.bulk.preflight import check_organizers
 from gong_async.bulk.records import BulkItem, BulkOptions, ItemState, JobState
-from gong_async.bulk.sender import Sender
 from gong_async.bulk.store.journal import Journal, PlannedItem
 from gong_async.errors import (
     ConfigurationError,
@@ -36,6 +37,9 @@ from gong_async.errors import (
     JournalError,
     UsageError,
 )
+from gong_async.limits.types import Limiter, Limits
+from gong_async.models.meetings import UpdatedMeeting
+from gong_async.resources.meetings import UPDATE, Meetings
 
 _LOOK_SECONDS = 2.0
 _PARKED_LOOK_SECONDS = 20.0
@@ -106,6 +110,9 @@ class Run:
     journal: Journal
     options: BulkOptions
     outbox: Outbox
+    call: Call
+    limiter: Limiter
+    limits: Limits
     settle_seconds: float
     canary: int | None = None
     wait: bool = False
@@ -113,9 +120,8 @@ class Run:
     stopped: Stop | None = field(default=None, init=False)
     failure: GongError | None = field(default=None, init=False)
     """The error that ended the run."""
-    _sender: Sender = field(init=False)
     _breaker: CircuitBreaker = field(init=False)
-    _calls: dict[str, _ItemInFlight] = field(factory=dict, init=False)
+    _calls: set[_ItemInFlight] = field(factory=set, init=False)
     _organizers: set[int] = field(factory=set, init=False)
     """Organizers whose items are skipped."""
     _held: set[str] = field(factory=set, init=False)
@@ -138,9 +144,8 @@ class Run:
     def __attrs_post_init__(self) -> None:
         self._breaker = CircuitBreaker(self.options.max_failure_ratio)
 
-    async def send_all(self, sender: Sender) -> None:
+    async def send_all(self) -> None:
         """Send until nothing is left or the job stops; put durable outcomes into the outbox."""
-        self._sender = sender
         watch = asyncio.create_task(self._watch())
         try:
             while True:
@@ -186,15 +191,12 @@ class Run:
         problem = f"{error.message}. Sent in this run: {counts}"
         return JournalError(problem, reason=error.reason)
 
-    async def about_to_send(self, meeting_id: str | None) -> None:
+    async def _before_send(self, call: _ItemInFlight) -> None:
         """Record the intent of a request in the journal; the request may then be sent.
 
         Raises:
             JournalError: the intent cannot be written, so the request must not be sent.
         """
-        call = self._calls.get(meeting_id or "")
-        if call is None:
-            return
         if self.stopped is not None or call.item.organizer in self._organizers:
             raise StopRequested("the job stops", delivery=Delivery.NOT_SENT)
         call.announced = True
@@ -203,12 +205,11 @@ class Run:
             raise StopRequested("the job stops", delivery=Delivery.NOT_SENT)
         call.announced, call.sent = False, True
 
-    def attempt_ended(
-        self, meeting_id: str | None, status: int | None, error: GongError | None
+    def _after_attempt(
+        self, call: _ItemInFlight, status: int | None, error: GongError | None
     ) -> None:
         """Record the outcome of an attempt; the item's row has that of the last."""
-        call = self._calls.get(meeting_id or "")
-        if call is None or (error is None and status is None):
+        if error is None and status is None:
             return  # cancelled: it may still arrive
         # After a success it stays in doubt until its result is processed.
         call.sent, call.last_error, call.status = error is None, error, status
@@ -252,7 +253,7 @@ class Run:
         asking = asyncio.create_task(
             check_organizers(
                 self.journal,
-                self._sender,
+                Meetings(self.call),
                 may_go_on=lambda: self.stopped is None,
                 next_wait=self._breaker.next_wait,
             )
@@ -296,7 +297,8 @@ class Run:
         """
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - coroutines run in tasks
-        call = self._calls[item.meeting_id] = _ItemInFlight(item, task)
+        call = _ItemInFlight(item, task)
+        self._calls.add(call)
         error: GongError | None = None
         try:
             record = await self._send(call)
@@ -312,7 +314,7 @@ class Run:
                 self.journal.end(item, record)
                 raise
         finally:
-            del self._calls[item.meeting_id]
+            self._calls.remove(call)
         if self.options.keep_order:
             self._mind_order(record)
         self._ended[record.state] += 1
@@ -361,7 +363,7 @@ class Run:
         if stops or item.meeting_id in self._held:
             raise StopRequested("the job stops", delivery=Delivery.NOT_SENT)
         await self._settle(item)
-        result = await self._sender.update(item.meeting_id, item.body)
+        result = await self._request(call)
         self._breaker.note(None)
         return BulkItem(
             place=item.place,
@@ -373,6 +375,16 @@ class Run:
             request_id=result.request_id,
             seconds_waited=result.meta.seconds_waited,
             seconds_on_wire=result.meta.seconds_on_wire,
+        )
+
+    async def _request(self, call: _ItemInFlight) -> UpdatedMeeting:
+        """Replace a meeting; the journal records each request before it is sent, and its end."""
+        return await self.call(
+            UPDATE,
+            path={"meetingId": call.item.meeting_id},
+            body=Encoded(call.item.body),
+            before_send=partial(self._before_send, call),
+            after_attempt=partial(self._after_attempt, call),
         )
 
     async def _draw_conclusions(self, item: PlannedItem, error: GongError) -> None:
@@ -413,7 +425,7 @@ class Run:
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self.options.drain_seconds
         while True:
-            for call in list(self._calls.values()):
+            for call in list(self._calls):
                 if not call.released and (not call.sent or loop.time() >= give_up):
                     call.released = True
                     call.task.cancel()
@@ -457,8 +469,8 @@ class Run:
 
     async def _update_forecast(self) -> datetime | None:
         left = await self.journal.left()
-        quota = await self._sender.quota()
-        return forecast(left, quota=quota, limits=self._sender.limits).finishes_at
+        quota = await self.limiter.quota()
+        return forecast(left, quota=quota, limits=self.limits).finishes_at
 
 
 def _record(item: PlannedItem, state: ItemState) -> BulkItem:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 
 from gong_async import BulkItem, BulkJob, BulkOptions, GongClient, JournalError, MeetingChange
 from gong_async.limits.types import Limits, Quota
-from gong_async.models.meetings import IntegrationStatus, UpdatedMeeting
+from gong_async.models.meetings import UpdatedMeeting
 from gong_async.testing import FakeGong
 
 Client = Callable[..., GongClient]
@@ -239,20 +239,13 @@ def test_a_loop_that_ends_closes_the_job_quietly(
 class Nowhere:
     """Acknowledges everything and sends nothing: it needs no connection of any loop."""
 
-    limits = Limits(per_second=None, per_day=None)
-
-    def __init__(self, run: Any) -> None:
-        self.run = run
-
-    async def update(self, meeting_id: str, body: bytes) -> UpdatedMeeting:
+    async def __call__(
+        self, _: Any, *, path: Any, before_send: Any, after_attempt: Any, **rest: Any
+    ) -> Any:
         """Acknowledge an update."""
-        await self.run.about_to_send(meeting_id)
-        self.run.attempt_ended(meeting_id, 200, None)
-        return UpdatedMeeting(meeting_id=meeting_id)
-
-    async def integration_status(self, emails: Sequence[str]) -> IntegrationStatus:
-        """Know nobody."""
-        raise NotImplementedError
+        await before_send()
+        after_attempt(200, None)
+        return UpdatedMeeting(meeting_id=path["meetingId"])
 
     async def quota(self) -> Quota:
         """Know no limit."""
@@ -271,6 +264,7 @@ def test_a_loop_that_is_closed_under_a_job_releases_it(
     *, change: Change, tmp_path: Path, other: bool
 ) -> None:
     """Nobody cancels its tasks; another loop can resume the job at once, by any object."""
+    nowhere: Any = Nowhere()
 
     def make(changes: Any) -> BulkJob:
         return BulkJob(
@@ -281,7 +275,9 @@ def test_a_loop_that_is_closed_under_a_job_releases_it(
             changes=changes,
             company="company",
             origin="https://api.gong.io",
-            connect=Nowhere,
+            call=nowhere,
+            limiter=nowhere,
+            limits=Limits(per_second=None, per_day=None),
         )
 
     job = make([change(n) for n in range(COUNT)])
@@ -302,6 +298,7 @@ def test_a_loop_that_is_closed_under_a_job_releases_it(
 
 def test_a_closed_loop_holds_no_lock(change: Change, tmp_path: Path) -> None:
     """Also if nobody in this process ever touches the job again: another process can resume it."""
+    nowhere: Any = Nowhere()
     job = BulkJob(
         path=tmp_path / "job.sqlite3",
         id="job",
@@ -310,7 +307,9 @@ def test_a_closed_loop_holds_no_lock(change: Change, tmp_path: Path) -> None:
         changes=[change(n) for n in range(COUNT)],
         company="company",
         origin="https://api.gong.io",
-        connect=Nowhere,
+        call=nowhere,
+        limiter=nowhere,
+        limits=Limits(per_second=None, per_day=None),
     )
     items = job.run()
     loop = asyncio.new_event_loop()

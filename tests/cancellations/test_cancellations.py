@@ -18,7 +18,7 @@ from cancellations.campaign import run_case
 from cancellations.cases import COMBINATIONS, EXITS, Subject, Way, make_case
 from gong_async import GongClient
 from gong_async._storage.lock import ProcessLock
-from gong_async.bulk.sender import PipelineSender
+from gong_async.bulk.runner import Run
 from gong_async.bulk.store.journal import Journal
 from gong_async.resources.meetings import Meetings
 
@@ -171,13 +171,13 @@ def test_a_doubled_item_is_found(
     oracle: OracleProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So is one that sends everything twice."""
-    update = PipelineSender.update
+    request = Run._request
 
-    async def twice(self: PipelineSender, meeting_id: str, body: bytes) -> Any:
-        await update(self, meeting_id, body)
-        return await update(self, meeting_id, body)
+    async def twice(self: Run, call: Any) -> Any:
+        await request(self, call)
+        return await request(self, call)
 
-    monkeypatch.setattr(PipelineSender, "update", twice)
+    monkeypatch.setattr(Run, "_request", twice)
     case = replace(make_case(7, subject="run", way="cancel"), here=False)
     result = run_case(case, oracle, tmp_path / "case")
 

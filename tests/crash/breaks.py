@@ -18,7 +18,6 @@ from attrs import evolve
 from gong_async.bulk import runner
 from gong_async.bulk.records import BulkItem
 from gong_async.bulk.runner import Run
-from gong_async.bulk.sender import PipelineSender
 from gong_async.bulk.store.journal import Journal
 from gong_async.bulk.store.writer import Writer
 from gong_async.models.meetings import UpdatedMeeting
@@ -67,14 +66,17 @@ def tell_early() -> None:
 
 def done_unsent() -> None:
     """Take updates for done that were never sent."""
-    update, skipped = PipelineSender.update, _every(7)
+    request, skipped = Run._request, _every(7)
 
-    async def broken(self: PipelineSender, meeting_id: str, body: bytes) -> UpdatedMeeting:
+    async def broken(self: Run, call: Any) -> UpdatedMeeting:
         if not skipped():
-            return await update(self, meeting_id, body)
-        return evolve(await update(self, "7000000000000000001", body), meeting_id=meeting_id)
+            return await request(self, call)
+        item, call.item = call.item, evolve(call.item, meeting_id="7000000000000000001")
+        result = await request(self, call)
+        call.item = item
+        return evolve(result, meeting_id=item.meeting_id)
 
-    PipelineSender.update = broken  # type: ignore[method-assign]
+    Run._request = broken  # type: ignore[method-assign]
 
 
 def timeout_is_failed() -> None:
@@ -120,38 +122,38 @@ def resend_finished() -> None:
 
 def double_send_on_resume() -> None:
     """Send everything twice when a job goes on."""
-    update = PipelineSender.update
+    request = Run._request
 
-    async def broken(self: PipelineSender, meeting_id: str, body: bytes) -> UpdatedMeeting:
-        run = self.call.observer.journal.run  # type: ignore[attr-defined]
-        if run > 1:
-            await update(self, meeting_id, body)
-        return await update(self, meeting_id, body)
+    async def broken(self: Run, call: Any) -> UpdatedMeeting:
+        if self.journal.run > 1:
+            await request(self, call)
+        return await request(self, call)
 
-    PipelineSender.update = broken  # type: ignore[method-assign]
+    Run._request = broken  # type: ignore[method-assign]
 
 
 def wrong_bytes() -> None:
     """Send other bytes than were planned."""
-    update, wrong = PipelineSender.update, _every(7)
+    request, wrong = Run._request, _every(7)
 
-    async def broken(self: PipelineSender, meeting_id: str, body: bytes) -> UpdatedMeeting:
-        return await update(self, meeting_id, body.replace(b"R", b"r") if wrong() else body)
+    async def broken(self: Run, call: Any) -> UpdatedMeeting:
+        if wrong():
+            call.item = evolve(call.item, body=call.item.body.replace(b"R", b"r"))
+        return await request(self, call)
 
-    PipelineSender.update = broken  # type: ignore[method-assign]
+    Run._request = broken  # type: ignore[method-assign]
 
 
 def overlap() -> None:
     """Send an update again while it is under way."""
-    update, twice = PipelineSender.update, _every(7)
+    request, twice = Run._request, _every(7)
 
-    async def broken(self: PipelineSender, meeting_id: str, body: bytes) -> UpdatedMeeting:
+    async def broken(self: Run, call: Any) -> UpdatedMeeting:
         if not twice():
-            return await update(self, meeting_id, body)
-        both = (update(self, meeting_id, body), update(self, meeting_id, body))
-        return (await asyncio.gather(*both))[0]
+            return await request(self, call)
+        return (await asyncio.gather(request(self, call), request(self, call)))[0]
 
-    PipelineSender.update = broken  # type: ignore[method-assign]
+    Run._request = broken  # type: ignore[method-assign]
 
 
 def no_limit() -> None:
@@ -221,14 +223,14 @@ def late_intent() -> None:
 
 def skip_announce() -> None:
     """Announce the first request of a call only: what a hidden repetition amounts to."""
-    about_to_send, seen = Run.about_to_send, set()
+    before_send, seen = Run._before_send, set()
 
-    async def broken(self: Run, meeting_id: str | None) -> None:
-        if meeting_id not in seen:
-            await about_to_send(self, meeting_id)
-        seen.add(meeting_id)
+    async def broken(self: Run, call: Any) -> None:
+        if call.item.meeting_id not in seen:
+            await before_send(self, call)
+        seen.add(call.item.meeting_id)
 
-    Run.about_to_send = broken  # type: ignore[method-assign]
+    Run._before_send = broken  # type: ignore[method-assign]
 
 
 def leak_memory() -> None:
@@ -242,13 +244,13 @@ def leak_files() -> None:
 
 
 def _leak(keep: Callable[[], object]) -> None:
-    about_to_send, kept = Run.about_to_send, []
+    before_send, kept = Run._before_send, []
 
-    async def broken(self: Run, meeting_id: str | None) -> None:
+    async def broken(self: Run, call: Any) -> None:
         kept.append(keep())
-        await about_to_send(self, meeting_id)
+        await before_send(self, call)
 
-    Run.about_to_send = broken  # type: ignore[method-assign]
+    Run._before_send = broken  # type: ignore[method-assign]
 
 
 BREAKS: dict[str, Callable[[], None]] = {

@@ -76,17 +76,15 @@ def _die_at_commit(text: str) -> None:
 
 def _die_at_intent(text: str) -> None:
     intent, wire = Point("intent", text), Point("wire", text)
-    about_to_send = Run.about_to_send
+    before_send = Run._before_send
 
-    async def dying(self: Run, meeting_id: str | None) -> None:
-        await about_to_send(self, meeting_id)
-        if meeting_id is None:
-            return
+    async def dying(self: Run, call: Any) -> None:
+        await before_send(self, call)
         intent.pass_by()
         if wire.reached():
             asyncio.get_running_loop().call_later(wire.seconds, die)
 
-    Run.about_to_send = dying  # type: ignore[method-assign]
+    Run._before_send = dying  # type: ignore[method-assign]
 
 
 def _die_at_answer(answer: Point) -> None:

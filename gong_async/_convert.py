@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from datetime import date, datetime
 from enum import Enum
-from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import attrs
@@ -32,13 +31,14 @@ from gong_async.errors import DecodeError, ValidationError
 from gong_async.models._shared import (
     RawResult,
     Result,
+    camel_case,
     isoformat,
     meeting_id,
 )
 from gong_async.models.meetings import MeetingUpdate, NewMeeting
 
 # `Converter` is defined here because only this file imports cattrs.
-__all__ = ["Converter", "camel", "make_converter", "structure", "to_json"]
+__all__ = ["Converter", "make_converter", "structure", "to_json"]
 
 T = TypeVar("T")
 
@@ -66,13 +66,6 @@ _TEXTS_ONLY = frozenset({MeetingUpdate, NewMeeting})
 """What is written of them is text alone: their fields were checked, and do not change."""
 _OURS = frozenset({"already_gone", "extra", "meta"})
 """Fields of results that describe the call and are not part of Gong's JSON."""
-
-
-@cache
-def camel(name: str) -> str:
-    """Return the name that Gong gives to one of our fields."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 def make_converter() -> Converter:
@@ -238,7 +231,7 @@ def _dict_reader(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
 def _writer(cls: type[Any], converter: Converter) -> Callable[[Any], Any]:
     # None means "not set": Gong does not distinguish absent from null in requests.
     names = {
-        attribute.name: override(rename=camel(attribute.name), omit_if_default=True)
+        attribute.name: override(rename=camel_case(attribute.name), omit_if_default=True)
         for attribute in attrs.fields(cls)
     }
     return make_dict_unstructure_fn(cls, converter, **names)  # type: ignore[arg-type]
@@ -248,19 +241,21 @@ def _read_as(attribute: attrs.Attribute[Any]) -> Any:
     if attribute.name in _OURS:
         return override(omit=True)
     if attribute.metadata.get("usable_id"):
-        return override(rename=camel(attribute.name), struct_hook=_structure_meeting_id)
+        return override(rename=camel_case(attribute.name), struct_hook=_structure_meeting_id)
     if (attribute.name == "id" or attribute.name.endswith("_id")) and attribute.type in _TEXT_TYPES:
-        return override(rename=camel(attribute.name), struct_hook=_structure_id)
-    return override(rename=camel(attribute.name))
+        return override(rename=camel_case(attribute.name), struct_hook=_structure_id)
+    return override(rename=camel_case(attribute.name))
 
 
 def _reader(cls: type[Any], converter: Converter) -> Callable[[Any, Any], Any]:
     attributes = attrs.fields(cls)
     names = {attribute.name: _read_as(attribute) for attribute in attributes}
     optional = {
-        camel(attribute.name) for attribute in attributes if attribute.default is not attrs.NOTHING
+        camel_case(attribute.name)
+        for attribute in attributes
+        if attribute.default is not attrs.NOTHING
     }
-    known = {camel(attribute.name) for attribute in attributes if attribute.name not in _OURS}
+    known = {camel_case(attribute.name) for attribute in attributes if attribute.name not in _OURS}
     read = make_dict_structure_fn(cls, converter, **names)
     keeps_extra = issubclass(cls, Result)
 
@@ -421,7 +416,7 @@ def _step(error: BaseException) -> str:
     for note in getattr(error, "__notes__", ()):
         if isinstance(note, AttributeValidationNote):
             # A missing key names itself.
-            return "" if isinstance(error, KeyError) else f".{camel(note.name)}"
+            return "" if isinstance(error, KeyError) else f".{camel_case(note.name)}"
         if isinstance(note, IterableValidationNote):
             return f"[{note.index}]"
     return ""

@@ -27,8 +27,9 @@ from gong_async import (
     UserIntegration,
     ValidationError,
 )
-from gong_async._convert import camel, make_converter, structure, to_json
+from gong_async._convert import make_converter, structure, to_json
 from gong_async._json import from_json
+from gong_async.models._shared import camel_case
 from gong_async.testing import FakeGong, Fault
 
 Wire = Callable[[str], Any]
@@ -390,7 +391,7 @@ def test_a_class_may_hold_others_of_itself() -> None:
 )
 def test_names_become_camel_case(name: str, gongs: str) -> None:
     """Python names in code, Gong's names on the wire."""
-    assert camel(name) == gongs
+    assert camel_case(name) == gongs
 
 
 class Color(Enum):
@@ -471,7 +472,7 @@ async def test_values_of_ones_own_models(
     name: str, value: object, expected: object, gong: GongClient, fake_gong: FakeGong
 ) -> None:
     """Each kind of value is decoded from the one form that JSON has for it."""
-    fake_gong.script(answering({"requestId": "r", "deep": [{camel(name): value}]}))
+    fake_gong.script(answering({"requestId": "r", "deep": [{camel_case(name): value}]}))
 
     answer = await gong.request(Endpoint("GET", "/v2/x", Owned))
 
@@ -512,12 +513,12 @@ async def test_nothing_is_converted_silently(
     name: str, value: object, gong: GongClient, fake_gong: FakeGong
 ) -> None:
     """Every other value is an error that says where it stands."""
-    fake_gong.script(answering({"requestId": "r", "deep": [{}, {camel(name): value}]}))
+    fake_gong.script(answering({"requestId": "r", "deep": [{}, {camel_case(name): value}]}))
 
     with pytest.raises(DecodeError) as caught:
         await gong.request(Endpoint("GET", "/v2/x", Owned))
 
-    assert [path for path in caught.value.paths if path.startswith(f"$.deep[1].{camel(name)}")]
+    assert [path for path in caught.value.paths if path.startswith(f"$.deep[1].{camel_case(name)}")]
     assert caught.value.__cause__ is None
 
 

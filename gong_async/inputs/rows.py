@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 from gong_async.errors import ValidationError
 from gong_async.inputs.findings import Finding
 from gong_async.models._shared import (
+    camel_case,
     check_email,
     check_text,
     is_later,
@@ -54,7 +55,7 @@ class Unusable:
 def read_json(text: str) -> object:
     """Return a JSON value. What JSON and Python see differently is `Unusable` in it.
 
-    Those are numbers with a fraction or an exponent, huge ones, and keys that stand twice.
+    Those are numbers with a fraction or an exponent, huge ones, NaN, and keys that stand twice.
 
     Raises:
         ValueError: it is no JSON, or nested too deeply; the message says where.
@@ -64,7 +65,7 @@ def read_json(text: str) -> object:
             text,
             parse_float=_fraction,
             parse_int=_integer,
-            parse_constant=_refuse_constant,
+            parse_constant=_constant,
             object_pairs_hook=_once_each,
         )
     except json.JSONDecodeError as error:
@@ -84,8 +85,8 @@ def _integer(text: str) -> int | Unusable:
     return int(text)
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+def _constant(name: str) -> Unusable:
+    return Unusable(f"{name} is not JSON")
 
 
 def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -98,11 +99,7 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _spellings(names: Iterable[str]) -> dict[str, str]:
     """Return both spellings of each name, ours and Gong's."""
-    both = {name: name for name in names}
-    for name in names:
-        first, *rest = name.split("_")
-        both[first + "".join(word.capitalize() for word in rest)] = name
-    return both
+    return {spelling: name for name in names for spelling in (name, camel_case(name))}
 
 
 COLUMNS: Mapping[str, str] = _spellings((*REQUIRED, *OPTIONAL))

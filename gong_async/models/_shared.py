@@ -6,6 +6,7 @@ import operator
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, SupportsIndex
 
 from attrs import Attribute, field, frozen
@@ -25,6 +26,13 @@ _TWO_DIGITS = tuple(f"{number:02d}" for number in range(60))
 
 USABLE_ID = {"usable_id": True}
 """Marks a result field that later calls need: an invalid id raises `DecodeError`."""
+
+
+@cache
+def camel_case(name: str) -> str:
+    """Return Gong's name of a field or parameter: `start_time` is `startTime`."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def meeting_id(value: str | SupportsIndex) -> str:

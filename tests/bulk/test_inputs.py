@@ -867,6 +867,13 @@ def test_lines_that_are_no_json(write: Write, line: str, problem: str) -> None:
     assert any(problem in reported for _, _, reported in found)
 
 
+def test_a_constant_that_json_lacks_is_reported_with_its_field(write: Write) -> None:
+    """Python's parser accepts NaN, and a title cannot be one."""
+    assert faults(write("m.jsonl", jsonl({**OBJECT, "title": float("nan")}))) == [
+        (1, "title", "NaN is not JSON")
+    ]
+
+
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
 def test_line_ends_in_jsonl(write: Write, end: str) -> None:
     """Every kind of line end is one, and U+2028 in a title is none."""

@@ -113,7 +113,8 @@ class GongClient:
         retry = RetryPolicy() if retry is None else instance_of("retry", retry, RetryPolicy)
         given = DEFAULT_BASE_URL if base_url is None else instance_of("base_url", base_url, str)
         url = checked_base_url(given)
-        timeout, named, called = _timeout(timeout), _user_agent(user_agent), checked_hooks(hooks)
+        timeout = float(number("timeout", timeout, above=0))
+        named, called = _user_agent(user_agent), checked_hooks(hooks)
         _check_own("session", session, ClientSession)
         _check_own("connector", connector, BaseConnector)
         _check_auth(auth)
@@ -196,7 +197,7 @@ class GongClient:
         derived._jobs, derived._open_job_calls = self._jobs, self._open_job_calls
         changes: dict[str, Any] = {}
         if timeout is not None:
-            changes["timeout"] = _timeout(timeout)
+            changes["timeout"] = float(number("timeout", timeout, above=0))
         if retry is not None:
             changes["retry"] = instance_of("retry", retry, RetryPolicy)
         if priority is not None:
@@ -432,13 +433,6 @@ def _meeting_key(change: Change) -> str:
 
 def _attempts(result: UpdatedMeeting) -> int:
     return result.meta.attempts
-
-
-def _timeout(value: float) -> float:
-    seconds = number("timeout", value)
-    if not seconds > 0:
-        raise ConfigurationError(f"timeout must be a number of seconds above 0, got {value}")
-    return float(seconds)
 
 
 def _user_agent(value: str | None) -> str:

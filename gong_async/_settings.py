@@ -25,6 +25,7 @@ def number(
     above: float | None = None,
     least: float | None = None,
     below: float | None = None,
+    most: float | None = None,
     infinite: bool = False,
 ) -> float:
     """Return a number as Python's `int` or `float`; numbers of other libraries are converted.
@@ -45,6 +46,8 @@ def number(
         raise ConfigurationError(f"{name} {bound} {least:g}, got {_shown(found)}")
     if below is not None and not found < below:
         raise ConfigurationError(f"{name} must be below {below:g}, got {_shown(found)}")
+    if most is not None and not found <= most:
+        raise ConfigurationError(f"{name} must be at most {most:g}, got {_shown(found)}")
     return found
 
 

@@ -69,10 +69,7 @@ class OAuth:
         if ":" in client_id:
             msg = "client_id contains a ':'; pass id and secret separately"
             raise ConfigurationError(msg)
-        timeout = number("timeout", timeout)
-        if not 0 < timeout <= LONGEST_TIMEOUT:
-            msg = f"timeout must be above 0 and at most {LONGEST_TIMEOUT:g} s, got {timeout}"
-            raise ConfigurationError(msg)
+        timeout = number("timeout", timeout, above=0, most=LONGEST_TIMEOUT)
         url = checked_base_url(instance_of("app_url", app_url, str))
         if isinstance(store, type) or not isinstance(getattr(store, "name", None), str):
             msg = f"store must be FileTokenStore(), for example; got {kind_of(store)}"

@@ -192,7 +192,7 @@ async def test_waiters_get_errors_of_their_own(fake: FakeGong) -> None:
         ({"client_id": "a\n"}, "client_id contains a line break"),
         ({"client_secret": ""}, "client_secret is empty"),
         ({"timeout": 0}, "timeout"),
-        ({"timeout": 61}, "at most 60 s"),
+        ({"timeout": 61}, "at most 60, got 61"),
         ({"timeout": float("nan")}, "timeout"),
         ({"app_url": "http://app.gong.io"}, "https"),
         ({"app_url": "https://user@app.gong.io"}, "user name"),

@@ -81,10 +81,7 @@ class RedisLimitStore:
             msg = "RedisLimitStore needs either a url or a client, not both"
             raise ConfigurationError(msg)
         processes = number("expected_processes", expected_processes, whole=True, least=1)
-        timeout = number("timeout", timeout)
-        if not timeout > 0:
-            msg = f"timeout must be a number of seconds above 0, got {timeout}"
-            raise ConfigurationError(msg)
+        timeout = number("timeout", timeout, above=0)
         load_redis()
         self.expected_processes: int = int(processes)
         self._url: Secret | None = None

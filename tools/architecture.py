@@ -2,7 +2,8 @@
 
 A room is a top-level file or folder of `gong_async`. An arrow is an import between two rooms,
 including imports inside functions and under `TYPE_CHECKING`. A room's floor is one above the
-highest room that it imports from. Run it with `make architecture`.
+highest room that it imports from. Run it with `make architecture`; `ARGS=--arrows` adds each
+arrow with the lines that import.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ PACKAGE = Path(__file__).parent.parent / "gong_async"
 FACE = "__init__"
 
 Graph = Mapping[str, set[str]]
+Imports = Iterator[tuple[int, str]]
 
 
 def files() -> list[Path]:
@@ -37,13 +39,15 @@ def room_of(module: str) -> str:
     return module.partition(".")[0]
 
 
-def imported(tree: ast.Module, known: set[str]) -> Iterator[str]:
-    """Yield the modules of the package that a file imports, wherever in the file it does."""
+def imported(tree: ast.Module, known: set[str]) -> Imports:
+    """Yield line and module of each import from the package, wherever in the file it is."""
     for node in ast.walk(tree):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif node.module:
             inner = [f"{node.module}.{alias.name}" for alias in node.names]
             names = [
                 name if name.removeprefix("gong_async.") in known else node.module for name in inner
@@ -51,7 +55,7 @@ def imported(tree: ast.Module, known: set[str]) -> Iterator[str]:
         for name in names:
             package, _, module = name.partition(".")
             if package == "gong_async":
-                yield module or FACE
+                yield node.lineno, module or FACE
 
 
 def graphs() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
@@ -61,11 +65,25 @@ def graphs() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     by_room: dict[str, set[str]] = defaultdict(set)
     for file in files():
         module = module_of(file)
-        found = set(imported(ast.parse(file.read_text(encoding="utf-8")), known)) - {module}
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        found = {name for _, name in imported(tree, known)} - {module}
         by_file[module] = found
         room = room_of(module)
         by_room[room] |= {room_of(name) for name in found} - {room}
     return by_file, dict(by_room)
+
+
+def arrows() -> dict[tuple[str, str], list[str]]:
+    """Return the places of the imports behind each arrow, as file and line."""
+    known = {module_of(file) for file in files()}
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for file in files():
+        room = room_of(module_of(file))
+        for line, name in sorted(set(imported(ast.parse(file.read_text("utf-8")), known))):
+            if room_of(name) != room:
+                place = f"{file.relative_to(PACKAGE)}:{line}"
+                found[room, room_of(name)].append(f"{place} {name}")
+    return found
 
 
 def circles(graph: Graph) -> list[list[str]]:
@@ -129,8 +147,9 @@ def main() -> None:
           f"{median(count for count, _ in functions):g}, largest {functions[-1]}")  # fmt: skip
     print(f"classes {len(classes)}, names with two meanings {len(twice)}: {', '.join(twice)}")
     if "--arrows" in sys.argv:
-        for room, targets in sorted(by_room.items()):
-            print(f"{room}: {', '.join(sorted(targets))}")
+        for (room, target), places in sorted(arrows().items()):
+            print(f"{room} -> {target}")
+            print(*(f"    {place}" for place in places), sep="\n")
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ from clients.ours import model
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from gong_async._convert import make_converter, structure, to_json
 from gong_async._json import Json, best_json, from_json
+from gong_async.models.converter import make_converter, structure, to_json
 from gong_async.models.meetings import UpdatedMeeting
 
 RESULTS = Path(__file__).parent / "results"

@@ -23,8 +23,8 @@ from typing import Any
 
 from attrs import field, frozen, make_class
 
-from gong_async._convert import make_converter, to_json
 from gong_async.models._shared import optional_text
+from gong_async.models.converter import make_converter, to_json
 
 RESULTS = Path(__file__).parent / "results"
 IMPORTS = (

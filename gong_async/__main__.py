@@ -14,7 +14,7 @@ def main() -> int:
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
-        from gong_async._install import install_command  # noqa: PLC0415 - only then
+        from gong_async._distribution.install import install_command  # noqa: PLC0415 - only then
 
         advice = f"install it with: {install_command('cli')}"
         sys.stderr.write(f"gong-async: the command line needs the extra cli; {advice}\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from os import PathLike
 from types import ModuleType, TracebackType
@@ -13,16 +12,14 @@ from weakref import WeakSet
 
 from attrs import evolve
 
-from gong_async._base_url import DEFAULT_BASE_URL, origin
-from gong_async._base_url import base_url as checked_base_url
-from gong_async._convert import make_converter
 from gong_async._deadline import OpenCalls
 from gong_async._pipeline import Pipeline
 from gong_async._redact import Redactor, Secret, mask_log
-from gong_async._settings import file_path, instance_of, kind_of, number
+from gong_async._settings.base_url import DEFAULT_BASE_URL, origin
+from gong_async._settings.base_url import base_url as checked_base_url
+from gong_async._settings.values import file_path, instance_of, kind_of, number
 from gong_async._transport import BaseConnector, ClientSession, SessionPool
-from gong_async._version import __version__
-from gong_async._wire import Endpoint
+from gong_async._wire import DEFAULT_USER_AGENT, Endpoint
 from gong_async.auth import Auth, Closable, auth_from_env
 from gong_async.bulk.engine import Engine, Outcome, wait_until_done
 from gong_async.errors import ConfigurationError, ValidationError
@@ -31,6 +28,7 @@ from gong_async.hooks.events import Hook
 from gong_async.limits.memory import PROCESS_LIMITS
 from gong_async.limits.types import Limits, LimitStore, Priority, Quota
 from gong_async.models._shared import RawResult, meeting_id
+from gong_async.models.converter import make_converter
 from gong_async.models.meetings import Change, MeetingChange, UpdatedMeeting
 from gong_async.resources.meetings import Meetings
 from gong_async.retry import RetryPolicy
@@ -437,7 +435,7 @@ def _attempts(result: UpdatedMeeting) -> int:
 
 def _user_agent(value: str | None) -> str:
     if value is None:
-        return f"gong_async/{__version__} Python/{platform.python_version()}"
+        return DEFAULT_USER_AGENT
     text = instance_of("user_agent", value, str)
     if not text or not text.isascii() or not text.isprintable():
         msg = "user_agent must be printable ASCII text"

@@ -14,10 +14,8 @@ from urllib.parse import quote, urlencode
 
 from attrs import Factory, define, evolve, field, frozen
 
-from gong_async._convert import Converter, structure, to_json
 from gong_async._deadline import DeadlineScope, OpenCalls
 from gong_async._redact import PinnedSecret, Redactor, Secret
-from gong_async._response import request_id, retry_after, status_error, success_payload
 from gong_async._transport import Transport
 from gong_async._wire import (
     AfterAttempt,
@@ -28,6 +26,7 @@ from gong_async._wire import (
     Request,
     Response,
 )
+from gong_async._wire.response import request_id, retry_after, status_error, success_payload
 from gong_async.auth import Auth
 from gong_async.errors import (
     APITimeoutError,
@@ -52,6 +51,7 @@ from gong_async.hooks.events import (
 from gong_async.hooks.log import log_event
 from gong_async.limits.types import Limiter, Permit, Priority
 from gong_async.models._shared import Meta, Result, meeting_id, utc_now
+from gong_async.models.converter import Converter, structure, to_json
 from gong_async.retry import Action, Again, RetryBudget, RetryPolicy, decide
 
 T = TypeVar("T")

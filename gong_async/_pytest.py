@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_asyncio import fixture as async_fixture
 
-    from gong_async._client import GongClient
+    from gong_async import GongClient
     from gong_async.testing import FakeGong
 else:
     # Every test run of everybody who has gong_async installed loads this file: what costs time is
@@ -52,9 +52,7 @@ async def fake_gong(request: pytest.FixtureRequest) -> AsyncIterator[FakeGong]:
 @async_fixture
 async def gong(fake_gong: FakeGong) -> AsyncIterator[GongClient]:
     """Make a GongClient that talks to `fake_gong`."""
-    from gong_async._client import GongClient  # noqa: PLC0415 - see above
-    from gong_async.auth import BasicAuth  # noqa: PLC0415 - see above
-    from gong_async.limits.memory import MemoryLimitStore  # noqa: PLC0415
+    from gong_async import BasicAuth, GongClient, MemoryLimitStore  # noqa: PLC0415 - see above
 
     auth = BasicAuth(fake_gong.access_key, fake_gong.access_key_secret)
     # Ports come again: what one test has used up is not to be held against another.

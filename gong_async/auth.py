@@ -5,17 +5,20 @@ Source: https://help.gong.io/docs/receive-access-to-the-api
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from weakref import WeakKeyDictionary
 
 from attrs import Attribute, define, field, frozen
 from attrs.validators import optional
 
 from gong_async._redact import Secret
-from gong_async._single_flight import SingleFlight
 from gong_async.errors import ConfigurationError
+
+T = TypeVar("T")
 
 Supplier = Callable[[], Awaitable[str | Secret]]
 """An async function that returns an access token, for example from a vault."""
@@ -128,6 +131,44 @@ class BasicAuth:
     async def renew(self, refused: Secret) -> bool:
         """Return False: an access key cannot be renewed by a program."""
         return False
+
+
+@define(eq=False)
+class SingleFlight(Generic[T]):
+    """Runs one task per event loop at a time; callers that arrive meanwhile join it.
+
+    Cancelling a caller cancels neither the task nor the other callers.
+    """
+
+    _under_way: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[T]] = field(
+        factory=WeakKeyDictionary, init=False, repr=False
+    )
+
+    async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Join the running task, or start it."""
+        loop = asyncio.get_running_loop()
+        task = self._under_way.get(loop)
+        if task is None or task.done():
+            task = self._under_way[loop] = loop.create_task(_do(work))
+            task.add_done_callback(self._landed)
+        return await asyncio.shield(task)
+
+    async def landed(self) -> None:
+        """Wait for the running task of this loop, whatever its outcome."""
+        task = self._under_way.get(asyncio.get_running_loop())
+        if task is not None and not task.done():
+            await asyncio.wait([task])
+
+    def _landed(self, task: asyncio.Task[T]) -> None:
+        loop = task.get_loop()
+        if self._under_way.get(loop) is task:
+            del self._under_way[loop]
+        if not task.cancelled():
+            task.exception()  # retrieved: without callers, asyncio would log it
+
+
+async def _do(work: Callable[[], Awaitable[T]]) -> T:
+    return await work()
 
 
 @define(eq=False)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import backoff
 from attrs import define, field, frozen
 
-from gong_async._settings import a_flag, a_number
+from gong_async._settings.values import a_flag, a_number
 from gong_async._wire import Effect
 from gong_async.errors import (
     APIConnectionError,

@@ -19,8 +19,8 @@ from gong_async import (
     ServerError,
 )
 from gong_async._redact import Redactor
-from gong_async._response import request_id, retry_after, status_error, success_payload
 from gong_async._wire import Effect, Request, Response
+from gong_async._wire.response import request_id, retry_after, status_error, success_payload
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 SECRET = "hunter2hunter2hunter2hunter2hunt"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gong_async import BasicAuth, ConfigurationError, GongClient
-from gong_async._base_url import base_url
+from gong_async._settings.base_url import base_url
 from gong_async.testing import FakeGong
 
 

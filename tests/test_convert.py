@@ -27,9 +27,9 @@ from gong_async import (
     UserIntegration,
     ValidationError,
 )
-from gong_async._convert import make_converter, structure, to_json
 from gong_async._json import from_json
 from gong_async.models._shared import camel_case
+from gong_async.models.converter import make_converter, structure, to_json
 from gong_async.testing import FakeGong, Fault
 
 Wire = Callable[[str], Any]

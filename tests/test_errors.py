@@ -54,7 +54,7 @@ UPDATE = MeetingUpdate(
 
 CLASSES: list[type[GongError]] = [
     getattr(gong_async, name)
-    for name in gong_async.__all__
+    for name in dir(gong_async)
     if isinstance(getattr(gong_async, name), type)
     and issubclass(getattr(gong_async, name), BaseException)
 ]

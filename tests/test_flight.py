@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from gong_async._single_flight import SingleFlight
+from gong_async.auth import SingleFlight
 
 
 class Work:

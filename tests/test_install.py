@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gong_async._install import install_command
+from gong_async._distribution.install import install_command
 
 REQUIRES = """Metadata-Version: 2.4
 Name: gong-async

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from models.test_round_trip import updates
 
 from gong_async import MeetingUpdate
-from gong_async._convert import make_converter, to_json
 from gong_async._json import Json, best_json, from_json
+from gong_async.models.converter import make_converter, to_json
 
 STANDARD = Json()
 CONVERTER = make_converter()

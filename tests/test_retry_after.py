@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gong_async._response import PROBE_WAIT, parse_retry_after
+from gong_async._wire.response import PROBE_WAIT, parse_retry_after
 from gong_async.errors import LONGEST_WAIT
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)

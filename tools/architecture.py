@@ -24,8 +24,8 @@ Imports = Iterator[tuple[int, str]]
 
 
 def files() -> list[Path]:
-    """Return every Python file of the package."""
-    return sorted(PACKAGE.rglob("*.py"))
+    """Return every Python file of the package; the list of its public names is a stub."""
+    return sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi")])
 
 
 def module_of(file: Path) -> str:
@@ -67,7 +67,7 @@ def graphs() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
         module = module_of(file)
         tree = ast.parse(file.read_text(encoding="utf-8"))
         found = {name for _, name in imported(tree, known)} - {module}
-        by_file[module] = found
+        by_file[module] = by_file.get(module, set()) | found
         room = room_of(module)
         by_room[room] |= {room_of(name) for name in found} - {room}
     return by_file, dict(by_room)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from attrs import define, field
 
-from gong_async._version import __version__
+from gong_async._distribution import __version__
 from gong_async._wire import Call
 from gong_async.bulk.engine import wait_until_done
 from gong_async.bulk.error_scope import Stop, as_asked

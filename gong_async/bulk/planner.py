@@ -6,11 +6,11 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 
-from gong_async._convert import Converter, make_converter, to_json
 from gong_async.bulk.store.journal import Journal, NewItem
 from gong_async.errors import ValidationError
 from gong_async.inputs.reader import Inputs
 from gong_async.models._shared import meeting_id
+from gong_async.models.converter import Converter, make_converter, to_json
 from gong_async.models.meetings import Change, MeetingChange, MeetingUpdate
 
 Changes = Iterable[Change] | AsyncIterable[Change]

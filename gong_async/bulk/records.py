@@ -9,7 +9,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from gong_async._settings import a_flag, a_number
+from gong_async._settings.values import a_flag, a_number
 from gong_async.errors import GongError
 
 ItemState = Literal["planned", "sent", "done", "failed", "in_doubt", "skipped"]

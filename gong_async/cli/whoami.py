@@ -8,7 +8,7 @@ import os
 
 import click
 
-from gong_async._base_url import DEFAULT_BASE_URL
+from gong_async._settings.base_url import DEFAULT_BASE_URL
 from gong_async.auth import BasicAuth, auth_from_env
 from gong_async.cli.exits import EPILOG
 from gong_async.oauth.credential import OAuth

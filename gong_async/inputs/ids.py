@@ -17,7 +17,7 @@ from attrs import define, field
 from gong_async.inputs.findings import Finding, Note
 
 if TYPE_CHECKING:
-    from gong_async._storage.temporary import Connection
+    from gong_async.inputs.temporary import Connection
 
 TABLE = "CREATE TABLE id (line INTEGER PRIMARY KEY, meeting_id TEXT NOT NULL)"
 

@@ -21,13 +21,13 @@ from xml.parsers import expat
 
 from attrs import define, field, frozen
 
-from gong_async._storage.temporary import temporary_database
 from gong_async.inputs.findings import Finding, Note
 from gong_async.inputs.rows import Unusable
+from gong_async.inputs.temporary import temporary_database
 from gong_async.inputs.text import SHEET_ERRORS, Row, table_rows
 
 if TYPE_CHECKING:
-    from gong_async._storage.temporary import Connection
+    from gong_async.inputs.temporary import Connection
 
 _TWO_KINDS = "a value of two kinds"
 _SAVE_AGAIN = "open it in a spreadsheet program and save it again"

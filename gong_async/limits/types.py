@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
 
-from gong_async._settings import a_flag, a_number
+from gong_async._settings.values import a_flag, a_number
 from gong_async.errors import ConfigurationError
 from gong_async.models._times import time_problem
 

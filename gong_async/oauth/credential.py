@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Iterable
 from urllib.parse import urlencode, urlsplit
 
-from gong_async._base_url import base_url as checked_base_url
 from gong_async._redact import Redactor, Secret
-from gong_async._settings import instance_of, kind_of, number
-from gong_async._single_flight import SingleFlight
+from gong_async._settings.base_url import base_url as checked_base_url
+from gong_async._settings.values import instance_of, kind_of, number
 from gong_async._transport import BaseConnector
-from gong_async._version import __version__
-from gong_async.auth import credential_problem
+from gong_async._wire import DEFAULT_USER_AGENT
+from gong_async.auth import SingleFlight, credential_problem
 from gong_async.errors import ConfigurationError, ProtocolError
 from gong_async.oauth.endpoint import AUTHORIZE_ROUTE, TokenEndpoint
-from gong_async.oauth.grant import GrantReader
 from gong_async.oauth.login import KnownSecrets, Login
 from gong_async.oauth.store import TokenStore, check_writable
-from gong_async.oauth.tokens import Tokens
+from gong_async.oauth.tokens import GrantReader, Tokens
 
 APP_URL = "https://app.gong.io"
 DOMAINS = ("gong.io",)
@@ -87,7 +84,7 @@ class OAuth:
             client_id=client_id,
             client_secret=client_secret,
             timeout=timeout,
-            user_agent=f"gong_async/{__version__} Python/{platform.python_version()}",
+            user_agent=DEFAULT_USER_AGENT,
             # Only the fake's tokens may name this machine as their base URL.
             reader=GrantReader(
                 domains=tuple(domains),

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import base64
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from attrs import define, field, frozen
 
 from gong_async._redact import Redactor, Secret
-from gong_async._response import success_payload
 from gong_async._transport import BaseConnector, SessionPool
 from gong_async._wire import AttemptProgress, Request, Response
-from gong_async.errors import GongError, LoginRequiredError
-from gong_async.oauth.grant import Grant, GrantReader
-from gong_async.oauth.refusal import refusal
-from gong_async.oauth.tokens import Tokens
+from gong_async._wire.response import request_id, status_error, success_payload
+from gong_async.errors import (
+    APIStatusError,
+    AuthenticationError,
+    GongError,
+    LoginRequiredError,
+    RequestRejectedError,
+)
+from gong_async.oauth.tokens import Grant, GrantReader, Tokens
 from gong_async.retry import Action, Again, RetryPolicy, decide
 
 AUTHORIZE_ROUTE = "/oauth2/authorize"
@@ -27,6 +34,12 @@ _LOST = (
     "; Gong may have answered with new tokens, and the old ones are then spent: "
     "if Gong refuses them from now on, log in again"
 )
+_SPENT = re.compile(
+    r"invalid_grant|\b(refresh token|authorization|grant) code is (invalid|expired)", re.IGNORECASE
+)
+_STRANGER = re.compile(r"invalid_client|unauthorized_client", re.IGNORECASE)
+_UNAUTHORIZED = 401
+_SNIPPET = 200
 
 
 @frozen(kw_only=True, eq=False)
@@ -155,3 +168,48 @@ class _Question:
 
 def _query(**parameters: str) -> Secret:
     return Secret(urlencode(parameters))
+
+
+def refusal(response: Response, redact: Redactor) -> GongError:
+    """Return the exception for an error response."""
+    error = status_error(response, redact, datetime.now(UTC))
+    if not isinstance(error, RequestRejectedError):
+        return error
+    said = "; ".join(dict.fromkeys((*error.errors, *_words(response, redact))))
+    if _SPENT.search(said):
+        message = f"Gong rejected the code or the refresh token: {said}"
+        return _as(LoginRequiredError, message, error, response, redact)
+    if _STRANGER.search(said) or response.status == _UNAUTHORIZED:
+        message = (
+            f"Gong rejected the OAuth client id and its secret: {said or 'no reason given'}; "
+            "check both against the application's page at Gong"
+        )
+        return _as(AuthenticationError, message, error, response, redact)
+    if said and said not in error.message:
+        error.message = f"{error.message}: {said}"
+    return error
+
+
+def _as(
+    cls: type[APIStatusError],
+    message: str,
+    error: APIStatusError,
+    response: Response,
+    redact: Redactor,
+) -> APIStatusError:
+    given = request_id(response, redact)
+    return cls(message, status=error.status, errors=error.errors, request_id=given)
+
+
+def _words(response: Response, redact: Redactor) -> Iterator[str]:
+    """Yield the error fields of RFC 6749, or the text of an error in plain text."""
+    try:
+        payload = response.json()
+    except ValueError:
+        payload = None
+        if response.body:
+            yield redact.excerpt(response.body, _SNIPPET)
+    if isinstance(payload, Mapping):
+        for name in ("error", "error_description", "message"):
+            if isinstance(said := payload.get(name), str):
+                yield redact(said, _SNIPPET)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from attrs import field, frozen
 
 from gong_async._redact import Secret
-from gong_async._settings import a_path
+from gong_async._settings.values import a_path
 from gong_async._storage.lock import ProcessLock
 from gong_async._storage.private_file import (
     Purpose,

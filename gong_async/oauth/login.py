@@ -7,19 +7,17 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from attrs import define, field
 
-from gong_async._base_url import DEFAULT_BASE_URL
 from gong_async._redact import PinnedSecret, Secret
+from gong_async._settings.base_url import DEFAULT_BASE_URL
 from gong_async.auth import bearer
 from gong_async.errors import GongError, LoginRequiredError, ProtocolError
-from gong_async.models._shared import utc_now
 from gong_async.oauth.endpoint import TokenEndpoint
-from gong_async.oauth.grant import Grant
 from gong_async.oauth.store import TokenStore, check_writable
-from gong_async.oauth.tokens import Tokens
+from gong_async.oauth.tokens import Grant, Tokens
 
 _EARLY = 60.0  # seconds before its end that a token is renewed
 # A token that is refused as soon as it comes would be refused again, and again.
@@ -187,5 +185,5 @@ def _time_left(ends: datetime | None, lifetime: float | None, *, fresh: bool) ->
         return None
     left = lifetime
     if not fresh and ends is not None:
-        left = min(left, (ends - utc_now()).total_seconds())
+        left = min(left, (ends - datetime.now(UTC)).total_seconds())
     return max(0.0, left - min(_EARLY, lifetime / 10))

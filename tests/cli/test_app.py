@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from gong_async._install import install_command
+from gong_async._distribution.install import install_command
 from gong_async.testing import FakeGong, Fault
 
 Invoke = Callable[..., Result]

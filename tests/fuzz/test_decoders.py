@@ -32,21 +32,21 @@ from gong_async import (
     UpdatedMeeting,
     ValidationError,
 )
-from gong_async._base_url import base_url
-from gong_async._convert import make_converter, structure, to_json
 from gong_async._json import from_json
 from gong_async._redact import Redactor
-from gong_async._response import (
+from gong_async._settings.base_url import base_url
+from gong_async._wire import Request, Response
+from gong_async._wire.response import (
     parse_retry_after,
     request_id,
     retry_after,
     status_error,
     success_payload,
 )
-from gong_async._wire import Request, Response
 from gong_async.auth import auth_from_env
 from gong_async.errors import LONGEST_WAIT
 from gong_async.models._shared import meeting_id
+from gong_async.models.converter import make_converter, structure, to_json
 
 SECRET = "s3cret/with+odd=chars"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -19,7 +19,7 @@ from gong_async import (
     NewMeeting,
     ValidationError,
 )
-from gong_async._convert import make_converter, to_json
+from gong_async.models.converter import make_converter, to_json
 from gong_async.testing import FakeGong
 
 BERLIN = ZoneInfo("Europe/Berlin")

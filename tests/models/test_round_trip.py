@@ -21,8 +21,8 @@ from gong_async import (
     UpdatedMeeting,
     UserIntegration,
 )
-from gong_async._convert import make_converter, structure, to_json
 from gong_async._json import from_json
+from gong_async.models.converter import make_converter, structure, to_json
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 words = st.text(st.characters(categories=["L", "N"], max_codepoint=0x2FF), min_size=1, max_size=9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gong_async._base_url import customer_base_url
+from gong_async._settings.base_url import customer_base_url
 
 GONG = ("gong.io",)
 

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from gong_async._base_url import DEFAULT_BASE_URL, base_url
 from gong_async._redact import Secret
+from gong_async._settings.base_url import DEFAULT_BASE_URL, base_url
 from gong_async.cli.findings import Diagnosis, note, ok, problem
 from gong_async.errors import ConfigurationError
 

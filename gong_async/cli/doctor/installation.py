@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from gong_async._version import __version__
+from gong_async._distribution import __version__
 from gong_async.cli.findings import Diagnosis, note, ok, problem
 
 _OLDEST_PYTHON = (3, 11)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve, frozen
 
 from gong_async._client import GongClient
-from gong_async._redact import Secret
 from gong_async._storage.private_file import state_directory
-from gong_async._transport import Transport
-from gong_async._wire import AttemptProgress, Request, Response
+from gong_async._transport import MeasuredTransport
 from gong_async.cli.bulk.wording import number_of
 from gong_async.cli.client import connect, given
 from gong_async.cli.doctor.advice import advise_clock, advise_error, advise_quota
@@ -30,35 +25,6 @@ NO_LOAD = "doctor@example.invalid"
 
 _CALL = "POST /v2/meetings/integration/status"
 _ONCE = RetryPolicy(max_attempts=1, max_refusals=0, max_wait=0.0)
-
-
-@define(eq=False)
-class Listener:
-    """Transport wrapper that measures the clock offset from the `Date` header."""
-
-    transport: Transport
-    asked: int = field(default=0, init=False)
-    ahead: float | None = field(default=None, init=False)
-    """Seconds that this machine's clock is ahead of the server's; None without a response."""
-
-    async def send(
-        self, request: Request, authorization: Secret, *, timeout: float, progress: AttemptProgress
-    ) -> Response:
-        """Send, and measure the clock offset."""
-        self.asked += 1
-        began = time.time()
-        response = await self.transport.send(
-            request, authorization, timeout=timeout, progress=progress
-        )
-        there = _date(response.headers.get("Date", ""))
-        if there is not None:
-            # `Date` has whole seconds: on average the true time is half a second later.
-            self.ahead = (began + time.time()) / 2 - (there.timestamp() + 0.5)
-        return response
-
-    def discard_connections(self) -> None:
-        """Keep later requests off the connections that are open now."""
-        self.transport.discard_connections()
 
 
 @frozen(kw_only=True)
@@ -89,7 +55,7 @@ class Probe:
         return findings
 
     async def _call(self, gong: GongClient) -> list[Diagnosis]:
-        listener = Listener(gong._call.transport)  # noqa: SLF001 - our own
+        listener = MeasuredTransport(gong._call.transport)  # noqa: SLF001 - our own
         gong._attach_resources(evolve(gong._call, transport=listener))  # noqa: SLF001 - our own
         try:
             status = await gong.meetings.integration_status([self.email or NO_LOAD])
@@ -126,11 +92,3 @@ async def _quota(gong: GongClient) -> list[Diagnosis]:
     except (ConfigurationError, OSError):
         return []  # an earlier check has reported the file
     return [advise_quota(quota)]
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        read = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return read.replace(tzinfo=UTC) if read.tzinfo is None else read

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
+from gong_async._distribution import __version__
 from gong_async._redact import Secret
-from gong_async._version import __version__
 from gong_async.errors import ConfigurationError
 from gong_async.limits.redis.script import SCRIPT, SHA
 
@@ -39,7 +39,7 @@ def load_redis(what: str = "limits shared over Redis") -> None:
     else:
         missing = False
     if missing:
-        from gong_async._install import install_command  # noqa: PLC0415 - only then
+        from gong_async._distribution.install import install_command  # noqa: PLC0415 - only then
 
         raise ConfigurationError(f"{what} need the extra: {install_command('redis')}")
 

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from attrs import define, field
 
 from gong_async._redact import Secret
-from gong_async._settings import instance_of, number
+from gong_async._settings.values import instance_of, number
 from gong_async.errors import ConfigurationError
 from gong_async.limits.limiter import LimitBackend, QueuedLimiter
 from gong_async.limits.memory import strictest

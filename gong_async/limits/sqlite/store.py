@@ -14,7 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from attrs import Factory, define, field
 
-from gong_async._settings import a_path
+from gong_async._settings.values import a_path
 from gong_async._storage.database import Database
 from gong_async._storage.private_file import state_directory
 from gong_async.errors import ConfigurationError

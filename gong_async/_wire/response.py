@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from multidict import MultiMapping
 
-from gong_async._json import FASTEST, from_json
+from gong_async._json import FASTEST
 from gong_async._redact import Redactor
-from gong_async._wire import Request, Response
+from gong_async._wire.types import Request, Response
 from gong_async.errors import (
     LONGEST_WAIT,
     APIStatusError,
@@ -194,7 +194,7 @@ def _invalid(
 
 def _error_payload(response: Response) -> Mapping[str, Any]:
     try:
-        payload = from_json(response.body)
+        payload = response.json()
     except ValueError:
         return {}
     return payload if isinstance(payload, dict) else {}

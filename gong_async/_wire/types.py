@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -9,9 +10,13 @@ import attrs
 from attrs import Factory, define, field, frozen
 from multidict import MultiMapping
 
+from gong_async._distribution import __version__
+from gong_async._json import from_json
 from gong_async.errors import ConfigurationError, GongError, Phase
 
 T = TypeVar("T")
+
+DEFAULT_USER_AGENT = f"gong_async/{__version__} Python/{platform.python_version()}"
 
 Effect = Literal["read", "replace", "delete", "create"]
 """What a call does at Gong; decides whether it may be retried when its response is lost."""
@@ -123,6 +128,14 @@ class Response:
     status: int
     headers: MultiMapping[str] = field(repr=False)
     body: bytes = field(repr=False)
+
+    def json(self) -> object:
+        """Parse the body.
+
+        Raises:
+            ValueError: it is not JSON.
+        """
+        return from_json(self.body)
 
 
 @define

@@ -47,7 +47,7 @@ def install_command(extra: str) -> str:
 def _source(distribution: metadata.Distribution | None, extra: str) -> list[str]:
     """Return where the package came from, with the extra, as arguments of pip and the like."""
     if distribution is None:
-        folder = Path(__file__).parent.parent
+        folder = Path(__file__).parents[2]
         is_checkout = (folder / "pyproject.toml").exists()
         return ["--editable", f"{folder}[{extra}]"] if is_checkout else [f"{NAME}[{extra}]"]
     # PEP 610; without this file it came from an index.

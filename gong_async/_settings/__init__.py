@@ -1,0 +1,1 @@
+"""Validation of what callers pass in: numbers, types, paths (`values.py`) and base URLs."""

@@ -1,0 +1,32 @@
+"""What crosses the wire: endpoints, requests and responses, and the reading of a response.
+
+Start with `types.py`; `response.py` turns a response into a payload or an error.
+"""
+
+from __future__ import annotations
+
+from gong_async._wire.types import (
+    DEFAULT_USER_AGENT,
+    AfterAttempt,
+    AttemptProgress,
+    BeforeSend,
+    Call,
+    Effect,
+    Encoded,
+    Endpoint,
+    Request,
+    Response,
+)
+
+__all__ = [
+    "DEFAULT_USER_AGENT",
+    "AfterAttempt",
+    "AttemptProgress",
+    "BeforeSend",
+    "Call",
+    "Effect",
+    "Encoded",
+    "Endpoint",
+    "Request",
+    "Response",
+]

@@ -30,6 +30,7 @@ from gong_async.limits.types import Limits, LimitStore, Priority, Quota
 from gong_async.models._shared import RawResult, meeting_id
 from gong_async.models.converter import make_converter
 from gong_async.models.meetings import Change, MeetingChange, UpdatedMeeting
+from gong_async.models.query import Query
 from gong_async.resources.meetings import Meetings
 from gong_async.retry import RetryPolicy
 
@@ -209,7 +210,7 @@ class GongClient:
         endpoint: str,
         *,
         path: Mapping[str, str | int] | None = None,
-        query: Mapping[str, str | int | float | bool] | None = None,
+        query: Query | None = None,
         body: object = None,
     ) -> RawResult: ...
 
@@ -219,7 +220,7 @@ class GongClient:
         endpoint: Endpoint[T],
         *,
         path: Mapping[str, str | int] | None = None,
-        query: Mapping[str, str | int | float | bool] | None = None,
+        query: Query | None = None,
         body: object = None,
     ) -> T: ...
 
@@ -228,7 +229,7 @@ class GongClient:
         endpoint: Endpoint[Any] | str,
         *,
         path: Mapping[str, str | int] | None = None,
-        query: Mapping[str, str | int | float | bool] | None = None,
+        query: Query | None = None,
         body: object = None,
     ) -> Any:
         """Call any operation of the API, with the same limits, retries and errors.
@@ -236,7 +237,8 @@ class GongClient:
         Args:
             endpoint: an `Endpoint`, or its method and route: `"GET /v2/users"`.
             path: the value of each `{variable}` of the route.
-            query: the query parameters.
+            query: the query parameters, with Python's names or Gong's. Values are text, numbers,
+                bools, aware times, dates, enums, or a list of them; None leaves one out.
             body: a JSON value, or an instance of an attrs class with Python names.
         """
         if isinstance(endpoint, str):

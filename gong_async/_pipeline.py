@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from attrs import Factory, define, evolve, field, frozen
 
@@ -52,6 +52,7 @@ from gong_async.hooks.log import log_event
 from gong_async.limits.types import Limiter, Permit, Priority
 from gong_async.models._shared import Meta, Result, meeting_id, utc_now
 from gong_async.models.converter import Converter, structure, to_json
+from gong_async.models.query import query_string
 from gong_async.retry import Action, Again, RetryBudget, RetryPolicy, decide
 
 T = TypeVar("T")
@@ -112,7 +113,7 @@ class Pipeline:
         endpoint: Endpoint[T],
         *,
         path: Mapping[str, str] | None = None,
-        query: Mapping[str, str | int | float | bool] | None = None,
+        query: Mapping[str, object] | None = None,
         body: object = None,
         before_send: BeforeSend | None = None,
         after_attempt: AfterAttempt | None = None,
@@ -128,7 +129,7 @@ class Pipeline:
         self,
         endpoint: Endpoint[Any],
         path: Mapping[str, str],
-        query: Mapping[str, str | int | float | bool] | None,
+        query: Mapping[str, object] | None,
         body: object,
     ) -> Request:
         steps = _steps(endpoint.route)
@@ -141,7 +142,7 @@ class Pipeline:
         headers = self._headers[body is not None]
         return Request(
             endpoint.method,
-            self.base_url + filled + (_query(query) if query else ""),
+            self.base_url + filled + (query_string(query) if query else ""),
             endpoint.route,
             endpoint.effect,
             headers,
@@ -531,11 +532,3 @@ def _path_part(name: str, path: Mapping[str, str]) -> str:
     if not value or value in {".", ".."} or not value.isprintable():
         raise ValidationError(name, "a path variable must be printable text other than . and ..")
     return quote(value, safe="")
-
-
-def _query(query: Mapping[str, str | int | float | bool]) -> str:
-    plain = {
-        name: str(value).lower() if isinstance(value, bool) else value
-        for name, value in query.items()
-    }
-    return "?" + urlencode(plain, quote_via=quote)

@@ -160,7 +160,7 @@ class Call(Protocol):
         endpoint: Endpoint[T],
         *,
         path: Mapping[str, str] | None = None,
-        query: Mapping[str, str | int | float | bool] | None = None,
+        query: Mapping[str, object] | None = None,
         body: object = None,
         before_send: BeforeSend | None = None,
         after_attempt: AfterAttempt | None = None,

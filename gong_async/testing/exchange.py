@@ -80,16 +80,18 @@ def receive(
         name = sent_name.lower()
         value = sent.partition(" ")[0] if name in _SECRET_HEADERS else sent
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    parameters = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
+    parameters = parse_qsl(query, keep_blank_values=True) if query else []
     if operation in LOGIN:
-        hidden = _SECRET_PARAMETERS & parameters.keys()
-        parameters |= dict.fromkeys(hidden, "***")
+        parameters = [
+            (name, "***" if name in _SECRET_PARAMETERS else value) for name, value in parameters
+        ]
     return ReceivedRequest(
         index=index,
         at=at,
         method=request.method,
         path=path,
-        query=parameters,
+        query=dict(parameters),
+        parameters=tuple(parameters),
         headers=headers,
         operation=operation,
         meeting_id=meeting_id,

@@ -24,6 +24,7 @@ class ReceivedRequest:
         at: When its headers arrived, in seconds of the server's loop.
         path: As sent, with the prefix and without the query.
         query: The last value of every name.
+        parameters: Every name of the query with its value, in the order of the query.
         headers: Under lower-case names; of `authorization` only the scheme is kept.
         body: The bytes; empty until they were read.
         json: The body as read from JSON; None when it is not JSON.
@@ -42,6 +43,7 @@ class ReceivedRequest:
     operation: Operation
     meeting_id: str | None
     connection: int
+    parameters: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     json: Any = field(default=None, hash=False)
     status: int | None = None

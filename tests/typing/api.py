@@ -171,6 +171,8 @@ async def one(gong: GongClient) -> None:
 async def request(gong: GongClient) -> None:
     """Call what is not modelled."""
     answer = await gong.request("GET /v2/users", query={"cursor": "x", "n": 1, "all": True})
+    await gong.request("GET /v2/calls", query={"from_date_time": datetime.now(UTC), "ids": ["1"]})
+    await gong.request("GET /v2/calls", query={"ids": [["1"]]})  # type: ignore[list-item]
     assert_type(answer, RawResult)
     assert_type(answer.data, Mapping[str, Any])
 

@@ -38,7 +38,7 @@ from gong_async.hooks import events
 from gong_async.resources.meetings import Meetings
 from gong_async.retry import Action, Decision, decide
 from gong_async.testing import FAULT_NAMES, OPERATIONS, FakeGong
-from gong_async.testing.observed import Observed
+from gong_async.testing.recording import Observed
 
 DOCS = Path(__file__).parent.parent / "docs"
 REFERENCE = {page.name: page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md")}

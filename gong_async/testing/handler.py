@@ -13,9 +13,8 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 from attrs import define, evolve, field
 
-from gong_async.testing.answers import FakeAnswer
+from gong_async.testing.answers import FakeAnswer, deliver
 from gong_async.testing.connections import Connections
-from gong_async.testing.delivery import deliver
 from gong_async.testing.exchange import FakeExchange, below, receive
 from gong_async.testing.oauth import FakeOAuth
 from gong_async.testing.operations import LOGIN, SCOPES, WRITES, Company, knows_path

@@ -18,10 +18,9 @@ from gong_async.testing.connections import Connections, CountingServer
 from gong_async.testing.faults import Fault
 from gong_async.testing.handler import Handler
 from gong_async.testing.oauth import FakeOAuth
-from gong_async.testing.observed import Observed
 from gong_async.testing.operations import Operation, User, make_company
 from gong_async.testing.quotas import FakeQuota
-from gong_async.testing.recording import Recording
+from gong_async.testing.recording import Observed, Recording
 from gong_async.testing.script import FaultRule, Script, make_rules
 from gong_async.testing.thread import serve_in_thread
 

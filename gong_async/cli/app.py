@@ -8,27 +8,54 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from itertools import takewhile
 from typing import Any
 
 import click
+from attrs import frozen
 
-from gong_async.cli.diagnostics import Diagnostics, LogLines
-from gong_async.cli.exits import EPILOG, Exit
-from gong_async.cli.lazy import CommandSpec, LazyGroup
+from gong_async.cli.diagnostics import EPILOG, Diagnostics, Exit, LogLines
 
-_COMMANDS = {
-    "meetings": CommandSpec("meetings", "Create, update or delete one meeting; check organizers."),
-    "bulk": CommandSpec("bulk.group", "Update many meetings from a file, in a resumable job."),
-    "login": CommandSpec("login", "Log in with OAuth, in the browser."),
-    "logout": CommandSpec("logout", "Delete the login stored on this machine."),
-    "whoami": CommandSpec("whoami", "Show the credential that the commands use."),
-    "quota": CommandSpec("quota", "Show used and remaining API calls."),
-    "doctor": CommandSpec("doctor.command", "Diagnose installation, credential and network."),
-    "fake": CommandSpec("fake", "Run a fake Gong server on this machine, for tests."),
-}
 _CREDENTIAL = re.compile(r"key|secret|token|password|auth|user|credential", re.IGNORECASE)
+
+
+@frozen
+class CommandSpec:
+    """Module and summary of a command."""
+
+    file: str
+    """Its module, below `gong_async.cli`."""
+    does: str
+    name: str | None = None
+    """Its name in that module, if it differs from the one on the command line."""
+
+
+class LazyGroup(click.Group):
+    """Lists its commands without importing them."""
+
+    def __init__(self, *given: Any, entries: Mapping[str, CommandSpec], **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return list(self.entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        entry = self.entries.get(cmd_name)
+        if entry is None:
+            return None
+        file = import_module(f"gong_async.cli.{entry.file}")
+        command: click.Command = getattr(file, entry.name or cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their summaries."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.does) for name, entry in self.entries.items()])
 
 
 class App(LazyGroup):
@@ -95,6 +122,18 @@ def _explain_usage(error: click.ClickException, diagnostics: Diagnostics) -> Exi
     return Exit.USAGE
 
 
+_COMMANDS = {
+    "meetings": CommandSpec("meetings", "Create, update or delete one meeting; check organizers."),
+    "bulk": CommandSpec("app", "Update many meetings from a file, in a resumable job."),
+    "login": CommandSpec("login", "Log in with OAuth, in the browser."),
+    "logout": CommandSpec("login", "Delete the login stored on this machine."),
+    "whoami": CommandSpec("login", "Show the credential that the commands use."),
+    "quota": CommandSpec("quota", "Show used and remaining API calls."),
+    "doctor": CommandSpec("doctor.command", "Diagnose installation, credential and network."),
+    "fake": CommandSpec("fake", "Run a fake Gong server on this machine, for tests."),
+}
+
+
 @click.group(
     cls=App,
     entries=_COMMANDS,
@@ -105,3 +144,27 @@ def _explain_usage(error: click.ClickException, diagnostics: Diagnostics) -> Exi
 @click.version_option(package_name="gong-async")
 def app(*, json: bool) -> None:
     """Command-line client for the Gong API: meetings, one by one or in bulk."""
+
+
+_BULK_COMMANDS = {
+    "plan": CommandSpec("bulk.plan", "Show what sending a file would do and cost."),
+    "run": CommandSpec("bulk.run", "Update the meetings in a file."),
+    "resume": CommandSpec("bulk.run", "Resume a stopped or killed job."),
+    "status": CommandSpec("bulk.status", "Show or follow the status of a job."),
+    "pause": CommandSpec("bulk.control", "Pause a running job."),
+    "cancel": CommandSpec("bulk.control", "Cancel a job; pending items are dropped."),
+    "report": CommandSpec("bulk.report", "Report on a job and its items."),
+    "undo": CommandSpec("bulk.report", "Write a file that reverts a job."),
+    "purge": CommandSpec("bulk.report", "Remove meeting contents from a job's files."),
+    "list": CommandSpec("bulk.status", "List the jobs.", name="list_command"),
+}
+
+
+@click.group(cls=LazyGroup, entries=_BULK_COMMANDS, epilog=EPILOG)
+def bulk() -> None:
+    """Update many meetings from a file, in a resumable job.
+
+    A write-ahead journal in the state directory (GONG_STATE_DIR) records every update before it is
+    sent, and its outcome. A job that is stopped or killed resumes without losing updates, and
+    resends only those whose outcome is unknown.
+    """

@@ -1,4 +1,4 @@
-"""Diagnostics on stderr: lines of text, or with `--json` one JSON object per line."""
+"""What a command reports: its exit code, and diagnostics on stderr as text or JSON lines."""
 
 from __future__ import annotations
 
@@ -8,11 +8,35 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from enum import IntEnum
 from typing import TextIO
 
 import click
 
 from gong_async._redact import Redactor
+
+EPILOG = """\b
+Exit codes:
+  0   everything succeeded
+  1   something failed, is in doubt, or was skipped for its organizer
+  2   usage error, invalid input or configuration; nothing was sent
+  75  stopped before the end; resume the job, or run the command again
+
+Credentials are read from the environment only: GONG_ACCESS_KEY and
+GONG_ACCESS_KEY_SECRET, or GONG_BEARER_TOKEN. Without them, commands use
+the login that `gong-async login` stores, with GONG_OAUTH_CLIENT_ID and
+GONG_OAUTH_CLIENT_SECRET. GONG_BASE_URL sets the base URL."""
+
+
+class Exit(IntEnum):
+    """Exit code of a command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    RESUMABLE = 75
+    """EX_TEMPFAIL of sysexits.h: a temporary failure."""
+
 
 _MOST_SHOWN = 4_000
 

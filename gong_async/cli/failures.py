@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gong_async.cli.bulk.wording import number_of
-from gong_async.cli.diagnostics import Diagnostics
-from gong_async.cli.exits import Exit
+from gong_async.cli.diagnostics import Diagnostics, Exit
 from gong_async.errors import (
     ConfigurationError,
     ConflictError,

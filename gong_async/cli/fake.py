@@ -6,8 +6,7 @@ import asyncio
 
 import click
 
-from gong_async.cli.diagnostics import Diagnostics
-from gong_async.cli.exits import EPILOG
+from gong_async.cli.diagnostics import EPILOG, Diagnostics
 from gong_async.cli.interrupts import interrupts
 from gong_async.testing import (
     ALGORITHMS,

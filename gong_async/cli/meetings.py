@@ -12,7 +12,7 @@ import click
 
 from gong_async._client import GongClient
 from gong_async.cli.client import client_options, connect, given
-from gong_async.cli.exits import EPILOG
+from gong_async.cli.diagnostics import EPILOG
 from gong_async.cli.interrupts import interruptible
 from gong_async.errors import ValidationError
 from gong_async.inputs.findings import Finding, InputError

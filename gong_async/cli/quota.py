@@ -11,7 +11,7 @@ import attrs
 import click
 
 from gong_async.cli.client import connect, given
-from gong_async.cli.exits import EPILOG
+from gong_async.cli.diagnostics import EPILOG
 from gong_async.limits.types import Limits, Quota
 
 

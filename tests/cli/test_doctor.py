@@ -35,10 +35,9 @@ from gong_async import (
     Tokens,
 )
 from gong_async.cli.doctor.advice import advise_error, advise_quota
-from gong_async.cli.doctor.environment import Target
-from gong_async.cli.doctor.installation import advise_aiohttp
+from gong_async.cli.doctor.environment import Target, advise_aiohttp
+from gong_async.cli.doctor.findings import Diagnosis
 from gong_async.cli.doctor.network import advise_certificate
-from gong_async.cli.findings import Diagnosis
 from gong_async.testing import FakeGong, Fault
 
 Invoke = Callable[..., Result]

@@ -10,7 +10,7 @@ import pytest
 
 from gong_async.bulk.records import BulkStatus
 from gong_async.cli.bulk.summary import exit_of
-from gong_async.cli.exits import Exit
+from gong_async.cli.diagnostics import Exit
 
 COUNTS = {"planned": 0, "sent": 0, "done": 0, "failed": 0, "in_doubt": 0, "skipped": 0}
 SKIPPED = {"superseded": 0, "unchanged": 0, "organizer": 0, "cancelled": 0}

@@ -1,1 +1,1 @@
-"""The commands below `gong-async bulk`. Start reading at `group.py`."""
+"""The commands below `gong-async bulk`. `../app.py` lists them."""

@@ -11,8 +11,7 @@ from gong_async.bulk.error_scope import Stop
 from gong_async.bulk.store.job_file import JobFile, find_job
 from gong_async.bulk.store.journal import Journal
 from gong_async.cli.bulk.wording import counts, name_of
-from gong_async.cli.diagnostics import Diagnostics
-from gong_async.cli.exits import EPILOG
+from gong_async.cli.diagnostics import EPILOG, Diagnostics
 from gong_async.cli.options import job_argument
 
 _ENDED = frozenset({"finished", "cancelled"})

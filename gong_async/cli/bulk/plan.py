@@ -17,11 +17,10 @@ from gong_async._redact import Redactor
 from gong_async.bulk.records import BulkOptions, BulkPlan, SkipReason
 from gong_async.bulk.reports.differences import Difference, differences
 from gong_async.bulk.store.job_file import SUFFIX, JobFile, ledger_path
+from gong_async.cli.bulk.input import input_options, open_input, plan_from
 from gong_async.cli.bulk.wording import duration, moment, number_of
 from gong_async.cli.client import client_options, connect, given
-from gong_async.cli.diagnostics import Diagnostics, one_line
-from gong_async.cli.exits import EPILOG
-from gong_async.cli.input import input_options, open_input, plan_from
+from gong_async.cli.diagnostics import EPILOG, Diagnostics, one_line
 from gong_async.cli.interrupts import interruptible
 from gong_async.cli.options import FILE, content_options, limit_options
 from gong_async.inputs.reader import Inputs

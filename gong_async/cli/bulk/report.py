@@ -17,8 +17,7 @@ from gong_async.bulk.reports.undo import reverse
 from gong_async.bulk.store.job_file import JobFile, find_job, ledger_path
 from gong_async.cli.bulk.summary import Summary
 from gong_async.cli.bulk.wording import name_of, number_of
-from gong_async.cli.diagnostics import Diagnostics
-from gong_async.cli.exits import EPILOG, Exit
+from gong_async.cli.diagnostics import EPILOG, Diagnostics, Exit
 from gong_async.cli.options import NEW_FILE, job_argument
 from gong_async.errors import JournalError
 

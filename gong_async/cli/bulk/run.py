@@ -12,12 +12,11 @@ from gong_async._client import GongClient
 from gong_async.bulk.job import BulkJob
 from gong_async.bulk.records import BulkOptions, BulkStatus
 from gong_async.bulk.store.job_file import JobFile, find_job, list_jobs
+from gong_async.cli.bulk.input import input_options, open_input, plan_from
 from gong_async.cli.bulk.session import Session
 from gong_async.cli.bulk.wording import counts, duration, moment, name_of
 from gong_async.cli.client import client_options, given
-from gong_async.cli.diagnostics import Diagnostics, print_result
-from gong_async.cli.exits import EPILOG, Exit
-from gong_async.cli.input import input_options, open_input, plan_from
+from gong_async.cli.diagnostics import EPILOG, Diagnostics, Exit, print_result
 from gong_async.cli.options import (
     FILE,
     NEW_FILE,

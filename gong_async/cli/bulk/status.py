@@ -15,8 +15,7 @@ from gong_async.cli.bulk.progress import make_progress
 from gong_async.cli.bulk.snapshot import RateMeter, seconds_to
 from gong_async.cli.bulk.summary import Summary
 from gong_async.cli.bulk.wording import COUNTS, counts, duration, facts, moment, tally
-from gong_async.cli.diagnostics import Diagnostics, one_line
-from gong_async.cli.exits import EPILOG, Exit
+from gong_async.cli.diagnostics import EPILOG, Diagnostics, Exit, one_line
 from gong_async.cli.options import job_argument
 from gong_async.errors import JournalError
 

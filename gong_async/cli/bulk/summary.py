@@ -11,8 +11,7 @@ from gong_async.bulk.records import BulkStatus
 from gong_async.bulk.reports.groups import ErrorGroup, error_groups
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.cli.bulk.wording import counts, duration, facts, moment, name_of, number_of
-from gong_async.cli.diagnostics import one_line
-from gong_async.cli.exits import Exit
+from gong_async.cli.diagnostics import Exit, one_line
 
 _BULK = "gong-async bulk"
 _FIRST = (

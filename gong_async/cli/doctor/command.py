@@ -12,18 +12,18 @@ from attrs import frozen
 
 from gong_async._redact import Redactor
 from gong_async.cli.bulk.wording import number_of
-from gong_async.cli.diagnostics import Diagnostics
+from gong_async.cli.diagnostics import EPILOG, Diagnostics, Exit
 from gong_async.cli.doctor.environment import (
     Target,
+    check_aiohttp,
+    check_installation,
     check_proxies,
     check_variables,
     find_target,
     secrets,
 )
-from gong_async.cli.doctor.installation import check_aiohttp, check_installation
+from gong_async.cli.doctor.findings import Diagnosis, has_marks
 from gong_async.cli.doctor.state import check_state
-from gong_async.cli.exits import EPILOG, Exit
-from gong_async.cli.findings import Diagnosis, has_marks
 from gong_async.models._shared import check_email
 
 _CONFIGURATION = frozenset({"credential", "base URL"})
@@ -96,7 +96,7 @@ class Examination:
         credential, login = None, None
         if usable:
             # Not at the top, like those below: they import aiohttp.
-            from gong_async.cli.credential import find_credential  # noqa: PLC0415
+            from gong_async.cli.doctor.probe import find_credential  # noqa: PLC0415
 
             credential, login = find_credential()
             yield credential

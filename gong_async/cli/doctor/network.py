@@ -13,7 +13,7 @@ from typing import Any
 
 from gong_async._transport.tls import tls_context
 from gong_async.cli.doctor.environment import PROXIES, SETTINGS_PAGE, Target
-from gong_async.cli.findings import Diagnosis, note, ok, problem
+from gong_async.cli.doctor.findings import Diagnosis, note, ok, problem
 
 CONNECT_SECONDS = 10.0
 

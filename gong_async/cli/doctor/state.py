@@ -15,7 +15,7 @@ from gong_async.bulk.records import BulkStatus
 from gong_async.bulk.store.job_file import jobs_directory, ledger_path, list_jobs
 from gong_async.bulk.store.schema import LEDGER
 from gong_async.cli.bulk.wording import moment, name_of, number_of
-from gong_async.cli.findings import Diagnosis, advised, note, ok, problem
+from gong_async.cli.doctor.findings import Diagnosis, advised, note, ok, problem
 from gong_async.errors import ConfigurationError, GongError, JournalError
 from gong_async.limits.sqlite.schema import FILE_NAME, LIMITS
 

@@ -22,7 +22,9 @@ def interrupts(
     """Call `reported` in the running loop for each SIGINT and SIGTERM.
 
     The first SIGHUP calls `hung_up`, or `reported`; later ones are dropped, because a closing
-    terminal sends several. An ignored SIGHUP, as under nohup, stays ignored.
+    terminal sends several. An ignored SIGHUP, as under nohup, stays ignored. Once one was
+    received, the command is ending: after the block further signals are ignored, since they would
+    kill the process before it prints its summary and exits with its own code.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can handle signals
@@ -30,17 +32,24 @@ def interrupts(
     loop = asyncio.get_running_loop()
 
     hangups = 0
+    ending = False
+
+    def stop() -> None:
+        nonlocal ending
+        ending = True
+        reported()
 
     def hang_up() -> None:
-        nonlocal hangups
+        nonlocal hangups, ending
         hangups += 1
+        ending = True
         if hangups == 1:
             (hung_up or reported)()
 
     def received(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(reported)
+        loop.call_soon_threadsafe(stop)
 
-    calls: dict[int, Callable[[], object]] = {signal.SIGINT: reported, signal.SIGTERM: reported}
+    calls: dict[int, Callable[[], object]] = {signal.SIGINT: stop, signal.SIGTERM: stop}
     if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
         calls[_HANGUP] = hang_up
     before = [(number, signal.getsignal(number)) for number in calls]
@@ -56,7 +65,7 @@ def interrupts(
         for number, handler in before:
             with suppress(NotImplementedError):  # on Windows
                 loop.remove_signal_handler(number)
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if ending else handler)
 
 
 async def interruptible(work: Coroutine[Any, Any, T]) -> T:

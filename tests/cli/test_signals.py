@@ -147,6 +147,25 @@ def test_a_signal_before_the_first_request(
     assert "Traceback" not in stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_until_the_process_has_ended(
+    start: Start, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot, number: signal.Signals
+) -> None:
+    """A signal that arrives while the command already ends does not change its exit code."""
+    fake.script(Fault.stall(), on="integrationStatus", times=None)
+    process = start("bulk", "run", meetings(200))
+    wait_for(lambda: fake.received_count == 1)
+    while process.poll() is None:
+        process.send_signal(number)
+        time.sleep(0.005)
+
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 75
+    assert snapshot().counts["planned"] == 200
+    assert "Traceback" not in stderr
+
+
 def test_a_single_call(start: Start, fake: FakeGong) -> None:
     """Ctrl-C ends a single call with 75 and without a traceback."""
     fake.script(Fault.stall())

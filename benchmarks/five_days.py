@@ -52,7 +52,7 @@ async def run(count: int, per_day: int, folder: Path) -> dict[str, float]:
             "planned_days": plan.forecast.days,
             "took_days": (last - began) / 86_400,
             "took_of_plan": (last - began) / plan.forecast.seconds,
-            "done": status.counts["done"],
+            "succeeded": status.counts["succeeded"],
             "in_doubt": status.counts["in_doubt"],
             "failed": status.counts["failed"],
             "requests": fake.received_count,

@@ -66,11 +66,11 @@ async def run(path: Path) -> bool:
         begun = journal.exists() and (await job.status()).runs
         async for item in job.resume() if begun else job.run():
             if not item.ok:
-                print(f"row {item.place + 1}: {item.message}", file=sys.stderr)
+                print(f"row {item.index + 1}: {item.message}", file=sys.stderr)
         status = await job.status()
     counts = ", ".join(f"{number} {state}" for state, number in status.counts.items() if number)
     print(f"{status.state}: {counts}")
-    return status.counts["done"] == status.total
+    return status.counts["succeeded"] == status.total
 
 
 def explain(error: JournalError, path: Path) -> str:

@@ -163,7 +163,7 @@ async def test_closing_the_client_ends_bulk_calls_in_the_queue(
 
 
 @pytest.mark.full
-async def test_a_bulk_job_is_not_parked_by_its_own_queue(
+async def test_a_bulk_job_does_not_wait_for_its_own_queue(
     fake: FakeGong, client: Client, update: MeetingUpdate, tmp_path: Path
 ) -> None:
     """24 items on a client whose deadline is shorter than the queue: all are sent in one run."""

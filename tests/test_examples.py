@@ -130,7 +130,7 @@ def test_bulk_import(fake: FakeGong, tmp_path: Path) -> None:
     again = run("bulk_import.py", file)
 
     assert ended.returncode == 1
-    assert ended.stdout == again.stdout == "finished: 2 done, 1 failed\n"
+    assert ended.stdout == again.stdout == "completed: 2 succeeded, 1 failed\n"
     assert len(fake.received) == sent == 4
     assert ended.stderr.startswith("row 2: Gong answered 404")
     assert {change.meeting_id for change in fake.applied} == {
@@ -156,7 +156,7 @@ def test_bulk_import_checks_the_whole_file_first(fake: FakeGong, tmp_path: Path)
     [
         "interrupted",
         pytest.param("planned", marks=pytest.mark.full),
-        pytest.param("finished", marks=pytest.mark.full),
+        pytest.param("completed", marks=pytest.mark.full),
     ],
 )
 def test_bulk_import_of_a_file_that_was_edited(fake: FakeGong, tmp_path: Path, state: str) -> None:
@@ -182,7 +182,7 @@ def test_bulk_import_of_a_file_that_was_edited(fake: FakeGong, tmp_path: Path, s
     assert (refused.returncode, refused.stdout, nothing) == (2, "", True)
     assert refused.stderr.startswith("bookings.csv has changed since its job was planned")
     assert f"gong-async bulk resume '{journal}'" in refused.stderr
-    assert (again.returncode, again.stdout) == (0, "finished: 3 done\n")
+    assert (again.returncode, again.stdout) == (0, "completed: 3 succeeded\n")
     assert [change.body["title"] for change in fake.applied[-3:]] == ["Handover"] * 3
 
 

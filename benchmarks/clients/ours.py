@@ -83,7 +83,7 @@ class Bulk(_Ours):
         job = self._gong.bulk(changes, options=options, state_dir=self._folder.name)
         async with aclosing(job.run()) as items:
             async for item in items:
-                assert item.state == "done"
+                assert item.state == "succeeded"
                 yield item.meeting_id
 
     async def close(self) -> None:

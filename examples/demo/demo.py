@@ -46,7 +46,7 @@ class Story:
 
     @property
     def broken(self) -> int:
-        """The place of the row whose organizer's settings are broken."""
+        """Index of the row whose organizer's settings are broken."""
         organizers = [row["organizer_email"] for row in self.rows]
         return organizers.index(BROKEN_ORGANIZER)
 
@@ -55,9 +55,9 @@ class Story:
         """The meetings that are not updated."""
         return {self.meeting(DELETED), self.meeting(self.broken)}
 
-    def meeting(self, place: int) -> str:
-        """Return the id of the meeting at a place of the file."""
-        return self.rows[place]["meeting_id"]
+    def meeting(self, index: int) -> str:
+        """Return the id of the meeting of a row."""
+        return self.rows[index]["meeting_id"]
 
     def emit(self) -> None:
         """Say what will happen. The first row stands in line 2."""
@@ -163,10 +163,10 @@ def check_items(story: Story, file: Path) -> list[str]:
     }
     states = {story.meeting(DELETED): "failed", story.meeting(story.broken): "skipped"}
     wrong: list[str] = []
-    for place, row in enumerate(story.rows):
+    for index, row in enumerate(story.rows):
         reported = items.get(row["meeting_id"], {"state": "missing"})
-        if reported["state"] != states.get(row["meeting_id"], "done"):
-            wrong.append(f"line {place + 2} is {reported['state']}")
+        if reported["state"] != states.get(row["meeting_id"], "succeeded"):
+            wrong.append(f"line {index + 2} is {reported['state']}")
     return wrong
 
 
@@ -178,16 +178,16 @@ def check_fake(story: Story, fake: FakeGong) -> list[str]:
         applied.setdefault(change.meeting_id, []).append(change.sha256)
         last[change.meeting_id] = change.body.get("title"), change.body.get("startTime")
     wrong: list[str] = []
-    for place, row in enumerate(story.rows):
+    for index, row in enumerate(story.rows):
         id_ = row["meeting_id"]
         times = applied.get(id_, [])
         if bool(times) is (id_ in story.refused):
-            wrong.append(f"line {place + 2} was applied {len(times)} times")
+            wrong.append(f"line {index + 2} was applied {len(times)} times")
         if len(set(times)) > 1:
-            wrong.append(f"line {place + 2} was applied with different contents")
+            wrong.append(f"line {index + 2} was applied with different contents")
         start = row["start_time"].replace("+00:00", "Z")
         if times and last[id_] != (row["title"], start):
-            wrong.append(f"line {place + 2} was applied with other content")
+            wrong.append(f"line {index + 2} was applied with other content")
     counts = Counter(len(times) for times in applied.values())
     answers = ", ".join(
         f"{count} with {status or 'no answer'}" for status, count in sorted(fake.counts.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -34,11 +34,22 @@ class Schema:
     """SQLite's application id, which identifies our files."""
     version: int
     tables: str
-    """The statements that create the tables, if they do not exist."""
+    """The statements that create the tables of a new file."""
     move_it: str
     """What to do with a file that cannot be read, as the end of a sentence."""
     synchronous: Literal["NORMAL", "FULL"]
     """NORMAL survives the death of a process; FULL also a power cut, at the cost of its time."""
+    migrations: Mapping[int, str] = field(factory=dict)
+    """By version, the statements that change a file of that version to the next one.
+
+    For a version without an entry, `tables` creates what is missing.
+    """
+
+    def scripts(self, version: int) -> list[str]:
+        """Return the scripts that bring a file from `version` to this one; 0 is a new file."""
+        if not version:
+            return [self.tables]
+        return [self.migrations.get(old, self.tables) for old in range(version, self.version)]
 
 
 @define(eq=False)
@@ -50,6 +61,8 @@ class Database:
     mounts: Path = MOUNTS
     companion: Database | None = None
     """A second file, attached as `companion`, that transactions of this one also change."""
+    in_use: Callable[[], bool] | None = None
+    """Whether another process works with the file, which is not migrated then."""
     _connection: Connection | None = field(default=None, init=False, repr=False)
     _identities: dict[Path, tuple[int, int]] = field(factory=dict, init=False, repr=False)
     """Device and inode of each open file."""
@@ -176,6 +189,21 @@ class Database:
                 return connection
 
     def _prepare(self, connection: Connection) -> None:
+        schema = self.schema
+        version = self._version(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {schema.synchronous}")
+        if version < schema.version:
+            self._migrate(connection)
+        if self.companion is not None:
+            self.companion.make()
+            connection.execute("ATTACH DATABASE ? AS companion", (str(self.companion.path),))
+            connection.execute(
+                f"PRAGMA companion.synchronous = {self.companion.schema.synchronous}"
+            )
+
+    def _version(self, connection: Connection) -> int:
+        """Return the version of the file's schema, which this version of gong_async can use."""
         schema, purpose = self.schema, self.schema.purpose
         foreign = purpose.foreign or purpose.error
         application, version, tables = connection.execute(_HEADER).fetchone()
@@ -186,20 +214,30 @@ class Database:
                 f"{self.path} was written by a newer version of gong_async (format {version}, "
                 f"this one knows {schema.version}); update this one"
             )
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {schema.synchronous}")
-        if version < schema.version:
-            connection.executescript(
-                f"BEGIN IMMEDIATE; {schema.tables} "
-                f"PRAGMA application_id = {schema.application}; "
-                f"PRAGMA user_version = {schema.version}; COMMIT;"
+        if 0 < version < schema.version and self.in_use is not None and self.in_use():
+            raise purpose.error(
+                f"{self.path} is in use by an older version of gong_async (format {version}, "
+                f"this one migrates it to {schema.version}); wait until that process has ended"
             )
-        if self.companion is not None:
-            self.companion.make()
-            connection.execute("ATTACH DATABASE ? AS companion", (str(self.companion.path),))
-            connection.execute(
-                f"PRAGMA companion.synchronous = {self.companion.schema.synchronous}"
-            )
+        return int(version)
+
+    def _migrate(self, connection: Connection) -> None:
+        """Create the tables, or change those of an older version: completely, or not at all."""
+        import sqlite3  # noqa: PLC0415 - not before the file is used
+
+        schema = self.schema
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Another process may have migrated it before this one got the lock.
+            for script in schema.scripts(self._version(connection)):
+                for statement in _statements(script):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {schema.application}")
+            connection.execute(f"PRAGMA user_version = {schema.version}")
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            # Closing the connection rolls everything back. Trying again would fail again.
+            raise schema.purpose.error(self._unusable(error)) from None
 
     def make(self) -> None:
         """Create the file if it is missing."""
@@ -218,11 +256,27 @@ class Database:
             yield
             return
         except sqlite3.OperationalError as error:
-            problem = f"{title} {self.path} cannot be used now ({error}); {_CHECK_IT}"
+            problem = self._unusable(error)
         except sqlite3.Error as error:
             problem = f"{title} {self.path} is damaged or foreign ({error}); {self.schema.move_it}"
         self.close()
         raise self.schema.purpose.error(problem)
+
+    def _unusable(self, error: Exception) -> str:
+        title = self.schema.purpose.title
+        return f"{title} {self.path} cannot be used now ({error}); {_CHECK_IT}"
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script, each as one text."""
+    import sqlite3  # noqa: PLC0415 - not before the file is used
+
+    statement = ""
+    for part in script.split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -50,16 +50,20 @@ class Stop:
     """Why a job starts no further items."""
 
     state: JobState
-    why: str
+    reason: str
     wait: float | None = None
     """Seconds until the job can resume by itself; None if a person must act."""
     firm: bool = False
     """Whether resuming earlier is forbidden."""
 
 
-def as_asked(what: str) -> Stop:
+REQUESTED = "requested"
+"""The reason of a stop that a user requested."""
+
+
+def requested_stop(request: str) -> Stop:
     """Return the stop for a request to pause or cancel."""
-    return Stop("cancelled" if what == "cancel" else "paused", "as asked")
+    return Stop("cancelled" if request == "cancel" else "paused", REQUESTED)
 
 
 def scope_of(error: GongError) -> Scope:
@@ -96,7 +100,7 @@ def stop_for(error: GongError) -> Stop | None:
     match scope_of(error):
         case Scope.QUOTA:
             wait = float(getattr(error, "retry_after", 0) or 0)
-            return Stop("parked", error.message, wait, firm=True)
+            return Stop("waiting", error.message, wait, firm=True)
         case Scope.COMPANY:
             return Stop("paused", f"{error.message.rstrip('.')}. {error.hint}")
         case _:

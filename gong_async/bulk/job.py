@@ -15,7 +15,7 @@ from attrs import define, field
 from gong_async._distribution import __version__
 from gong_async._wire import Call
 from gong_async.bulk.engine import wait_until_done
-from gong_async.bulk.error_scope import Stop, as_asked
+from gong_async.bulk.error_scope import Stop, requested_stop
 from gong_async.bulk.forecast import forecast
 from gong_async.bulk.job_task import JobTask
 from gong_async.bulk.planner import Changes, digest_of, write_plan
@@ -83,7 +83,7 @@ class BulkJob:
         Args:
             canary: pause after this many items.
             wait: wait for quota and through outages without limit. By default, a job that would
-                wait for more than five minutes ends as `parked`.
+                wait for more than five minutes ends as `waiting`.
 
         Raises:
             JournalError: the journal cannot be read or written, or the job has run before.
@@ -123,7 +123,7 @@ class BulkJob:
         while page := await asyncio.to_thread(self._file.page, states, after, _PAGE):
             for item in page:
                 yield item
-            after = page[-1].place
+            after = page[-1].index
 
     async def pause(self) -> None:
         """Pause the job: start no further items, finish those in flight. Works in any process.
@@ -134,7 +134,7 @@ class BulkJob:
         Raises:
             JournalError: the journal does not exist yet, or cannot be written.
         """
-        if not await self._stop(as_asked("pause")):
+        if not await self._stop(requested_stop("pause")):
             await asyncio.to_thread(self._file.ask, "pause")
 
     async def cancel(self) -> None:
@@ -143,7 +143,7 @@ class BulkJob:
         Raises:
             JournalError: the journal does not exist yet, or cannot be written.
         """
-        if await self._stop(as_asked("cancel")):
+        if await self._stop(requested_stop("cancel")):
             return
         asked = await asyncio.to_thread(self._file.ask, "cancel")
         task = self._make_task()
@@ -197,8 +197,8 @@ class BulkJob:
         journal = task.journal
         self._occupy(task)  # holds the lock: no other task of this job is running
         if not again:
-            await self._write_plan(journal)
-        await asyncio.to_thread(self._file.require)
+            await self._write_plan(task)
+        await asyncio.to_thread(task.file.require)
         header = await journal.open()
         await self._check(header, again=again)
         run = Run(
@@ -212,21 +212,21 @@ class BulkJob:
             canary=canary,
             wait=wait,
         )
-        if (parked := _still_parked(header)) is not None:
-            run.stop(parked)
+        if (waiting := _still_waiting(header)) is not None:
+            run.stop(waiting)
         task.begin(run)
         asked = await journal.begin_run(since)
         self.begun = True
         if asked is not None:
-            run.stop(as_asked(asked))
+            run.stop(requested_stop(asked))
         await run.send_all()
 
     async def _plan(self, task: JobTask) -> BulkPlan:
         journal = task.journal
         self._occupy(task)  # holds the lock: no other task of this job is running
-        await self._write_plan(journal)
+        await self._write_plan(task)
         asked = await journal.asked()
-        stop = as_asked("cancel") if asked == "cancel" else task.last_stop()
+        stop = requested_stop("cancel") if asked == "cancel" else task.last_stop()
         if stop is not None and stop.state == "cancelled":
             await journal.end_run(stop)
         elif stop is not None and stop.state == "paused":
@@ -237,10 +237,11 @@ class BulkJob:
         """Make the task the target of `pause` and `cancel`."""
         self._task = task
 
-    async def _write_plan(self, journal: Journal) -> None:
+    async def _write_plan(self, task: JobTask) -> None:
         """Write the plan to the journal, unless it is complete."""
-        if await asyncio.to_thread(self._file.exists):
-            found = await asyncio.to_thread(self._file.header)
+        file, journal = task.file, task.journal
+        if await asyncio.to_thread(file.exists):
+            found = await asyncio.to_thread(file.header)
             if found.get("state", "planning") != "planning":
                 await self._check_input(found)
                 return
@@ -249,7 +250,7 @@ class BulkJob:
             # Planning was interrupted, so nothing was sent.
             await asyncio.to_thread(self._remove)
         if self._changes is None:
-            await asyncio.to_thread(self._file.require)
+            await asyncio.to_thread(file.require)
         header = make_header(
             self._id,
             origin=self._origin,
@@ -313,7 +314,7 @@ class BulkJob:
         """Check that the changes are those in the journal."""
         if self._changes is None:
             return
-        if await digest_of(self._changes) != header["input"]:
+        if await digest_of(self._changes) != header["input_digest"]:
             raise JournalError(
                 f"job {header['id']} was planned for other changes; "
                 "resume it without changes, or create a new job",
@@ -329,18 +330,18 @@ class BulkJob:
 
 async def _cancel(task: JobTask) -> None:
     header = await task.journal.open()
-    if header.get("state") not in {"finished", "cancelled"}:
-        await task.journal.end_run(as_asked("cancel"))
+    if header.get("state") not in {"completed", "cancelled"}:
+        await task.journal.end_run(requested_stop("cancel"))
 
 
 def _options_of(header: dict[str, Any]) -> BulkOptions:
     return BulkOptions(**json.loads(header["options"]))
 
 
-def _still_parked(header: dict[str, Any]) -> Stop | None:
-    """Return why the job is still parked, if nothing may be sent yet."""
+def _still_waiting(header: dict[str, Any]) -> Stop | None:
+    """Return why the job still waits, if nothing may be sent yet."""
     wait = (header.get("not_before") or 0.0) - time.time()
-    return Stop("parked", header["why"], wait, firm=True) if wait > 0 else None
+    return Stop("waiting", header["reason"], wait, firm=True) if wait > 0 else None
 
 
 def _not_planned(name: str) -> JournalError:

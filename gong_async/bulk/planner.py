@@ -22,7 +22,7 @@ async def write_plan(journal: Journal, changes: Changes) -> str:
     """Write all changes to the journal; return their digest.
 
     Raises:
-        ValidationError: a change cannot be right; its place in the source is named.
+        ValidationError: a change cannot be right; its index is named.
         InputError: the same for a file, whose faults are all counted.
     """
     total = hashlib.sha256()
@@ -53,24 +53,24 @@ async def _chunks(changes: Changes) -> AsyncGenerator[list[NewItem], None]:
     converter = make_converter()
     if isinstance(changes, Inputs):
         pages = changes.pages()
-        place = 0
+        index = 0
 
         def read() -> list[NewItem] | None:
             page = next(pages, None)
             if page is None:
                 return None
-            return [_item(converter, n, line, c) for n, (line, c) in enumerate(page, place)]
+            return [_item(converter, n, line, c) for n, (line, c) in enumerate(page, index)]
 
         while (items := await asyncio.to_thread(read)) is not None:
-            place += len(items)
+            index += len(items)
             if items:
                 yield items
         return
     chunk: list[NewItem] = []
-    place = 0
+    index = 0
     async for change in _pulling(changes):
-        chunk.append(_item(converter, place, None, change))
-        place += 1
+        chunk.append(_item(converter, index, None, change))
+        index += 1
         if len(chunk) == _CHUNK:
             yield chunk
             chunk = []
@@ -78,12 +78,12 @@ async def _chunks(changes: Changes) -> AsyncGenerator[list[NewItem], None]:
         yield chunk
 
 
-def _item(converter: Converter, place: int, line: int | None, change: Change) -> NewItem:
-    id_, update = _parts(change, place)
+def _item(converter: Converter, index: int, line: int | None, change: Change) -> NewItem:
+    id_, update = _parts(change, index)
     try:
         body = to_json(converter, update)
     except (TypeError, ValueError) as error:
-        raise ValidationError(f"changes[{place}]", f"has no JSON form: {error}") from None
+        raise ValidationError(f"changes[{index}]", f"has no JSON form: {error}") from None
     return NewItem(
         line=line,
         meeting_id=id_,
@@ -107,7 +107,7 @@ async def _pulling(changes: Changes) -> AsyncGenerator[Change, None]:
             yield change
 
 
-def _parts(change: Change, place: int) -> tuple[str, MeetingUpdate]:
+def _parts(change: Change, index: int) -> tuple[str, MeetingUpdate]:
     match change:
         case MeetingChange():
             return change.meeting_id, change.update
@@ -115,6 +115,6 @@ def _parts(change: Change, place: int) -> tuple[str, MeetingUpdate]:
             try:
                 return meeting_id(id_), update
             except ValidationError as error:
-                raise ValidationError(f"changes[{place}].{error.field}", error.problem) from None
+                raise ValidationError(f"changes[{index}].{error.field}", error.problem) from None
     problem = f"expected a MeetingChange or (id, MeetingUpdate), got {type(change).__name__}"
-    raise ValidationError(f"changes[{place}]", problem)
+    raise ValidationError(f"changes[{index}]", problem)

@@ -38,7 +38,7 @@ async def check_organizers(
         except GongError as error:
             if scope_of(error) is Scope.ITEM:
                 return None  # Gong rejects this request; updates may work
-            return stop_for(error) or Stop("parked", error.message, next_wait())
+            return stop_for(error) or Stop("waiting", error.message, next_wait())
         users = {user.email.lower(): user for user in answer.users}
         stopped = [
             (number, problem, users[email.lower()].fix_url)

@@ -12,13 +12,14 @@ from attrs import field, frozen
 from gong_async._settings.values import a_flag, a_number
 from gong_async.errors import GongError
 
-ItemState = Literal["planned", "sent", "done", "failed", "in_doubt", "skipped"]
-"""State of an item: pending, in flight, acknowledged, rejected, outcome unknown, or left out."""
+ItemState = Literal["pending", "in_flight", "succeeded", "failed", "in_doubt", "skipped"]
+"""State of an item: not sent, perhaps on the wire, acknowledged, rejected, outcome unknown, or left
+out."""
 
 JobState = Literal[
-    "planning", "planned", "running", "paused", "parked", "finished", "cancelled", "interrupted"
+    "planning", "planned", "running", "waiting", "paused", "cancelled", "completed", "interrupted"
 ]
-"""State of a job. `parked` can resume at `resume_at`; `paused` needs action by a person;
+"""State of a job. `waiting` can resume at `resume_at`; `paused` needs action by a person;
 `interrupted` means that its process died, its client was closed, or its reader stopped."""
 
 SkipReason = Literal["superseded", "unchanged", "organizer", "cancelled"]
@@ -60,7 +61,7 @@ class BulkOptions:
 class BulkItem:
     """One change of a bulk job, as recorded in the journal."""
 
-    place: int
+    index: int
     """Index in the source, from 0."""
     line: int | None
     """Line in the input file, if any."""
@@ -91,7 +92,7 @@ class BulkItem:
     @property
     def ok(self) -> bool:
         """Whether Gong acknowledged it."""
-        return self.state == "done"
+        return self.state == "succeeded"
 
 
 @frozen(kw_only=True)
@@ -138,9 +139,9 @@ class BulkStatus:
     path: Path
     state: JobState
     reason: str | None
-    """Why it stopped, as text; None while it runs or when it is finished."""
+    """Why it stopped, as text; None while it runs or when it is completed."""
     resume_at: datetime | None
-    """When a parked job can resume."""
+    """When a waiting job can resume."""
     origin: str
     """The API that it was planned for."""
     planned_at: datetime
@@ -154,7 +155,7 @@ class BulkStatus:
     """The process that runs it, if any."""
     began_at: datetime | None
     """Start of the current or last run."""
-    finished_in_run: int
+    ended_in_run: int
     """Items that ended in that run."""
     seconds: float
     """Duration of the current or last run, in seconds."""
@@ -164,14 +165,14 @@ class BulkStatus:
     @property
     def left(self) -> int:
         """Items without an outcome yet."""
-        return self.counts["planned"] + self.counts["sent"]
+        return self.counts["pending"] + self.counts["in_flight"]
 
     @property
     def ended(self) -> int:
         """Items that were sent and have an outcome."""
-        return self.counts["done"] + self.counts["failed"] + self.counts["in_doubt"]
+        return self.counts["succeeded"] + self.counts["failed"] + self.counts["in_doubt"]
 
     @property
     def rate(self) -> float:
         """Items per second in the current or last run."""
-        return self.finished_in_run / self.seconds if self.seconds > 0 else 0.0
+        return self.ended_in_run / self.seconds if self.seconds > 0 else 0.0

@@ -19,7 +19,7 @@ from gong_async.bulk.error_scope import (
     CircuitBreaker,
     Scope,
     Stop,
-    as_asked,
+    requested_stop,
     scope_of,
     stop_for,
     was_refused,
@@ -42,7 +42,7 @@ from gong_async.models.meetings import UpdatedMeeting
 from gong_async.resources.meetings import UPDATE, Meetings
 
 _LOOK_SECONDS = 2.0
-_PARKED_LOOK_SECONDS = 20.0
+_STOPPED_LOOK_SECONDS = 20.0
 _FORECAST_SECONDS = 15.0
 _SHORT_WAIT = 300.0
 """Longest wait, in seconds, without `wait`: shorter than restarting the job."""
@@ -155,7 +155,7 @@ class Run:
                     break
                 if not self.wait and stop.wait > _SHORT_WAIT:
                     break
-                if not await self._parked(stop):
+                if not await self._wait_to_resume(stop):
                     break
             if isinstance(self.failure, JournalError):
                 raise self._with_counts(self.failure)
@@ -186,7 +186,8 @@ class Run:
         """Add counts of sent items, which the journal may lack."""
         ended = self._ended
         counts = (
-            f"{ended['done']:,} done, {ended['failed']:,} failed, {ended['in_doubt']:,} in doubt"
+            f"{ended['succeeded']:,} succeeded, {ended['failed']:,} failed, "
+            f"{ended['in_doubt']:,} in doubt"
         )
         problem = f"{error.message}. Sent in this run: {counts}"
         return JournalError(problem, reason=error.reason)
@@ -238,7 +239,7 @@ class Run:
             while (outcome := await run.next()) is not None:
                 ended = outcome.result
                 shown = ended is not None and await self._written(ended)
-                if shown and ended is not None and ended.record.state != "planned":
+                if shown and ended is not None and ended.record.state != "pending":
                     self.outbox.put(ended.record, run.give_room)
                 else:
                     run.give_room()
@@ -284,7 +285,7 @@ class Run:
                 self._ending = Stop("paused", f"after the first {self.canary:,}, for a look")
                 return None
             item = self._page.popleft()
-            self._after = item.place
+            self._after = item.index
             if item.organizer not in self._organizers:
                 self._pulled += 1
                 return item
@@ -308,7 +309,7 @@ class Run:
             record = _failed(call, failed)
         except asyncio.CancelledError:
             self._withdraw(call)
-            record = _record(item, "in_doubt" if call.doubtful else "planned")
+            record = _record(item, "in_doubt" if call.doubtful else "pending")
             if not call.released or task.uncancel():
                 self._ended[record.state] += 1
                 self.journal.end(item, record)
@@ -343,7 +344,7 @@ class Run:
 
     def _mind_order(self, record: BulkItem) -> None:
         """Record what the next change of the meeting must wait for."""
-        if record.state == "planned":
+        if record.state == "pending":
             self._held.add(record.meeting_id)
         elif record.state == "in_doubt" or record.attempts > 1:
             now = asyncio.get_running_loop().time()
@@ -366,10 +367,10 @@ class Run:
         result = await self._request(call)
         self._breaker.note(None)
         return BulkItem(
-            place=item.place,
+            index=item.index,
             line=item.line,
             meeting_id=item.meeting_id,
-            state="done",
+            state="succeeded",
             attempts=item.attempts,
             status=result.meta.status,
             request_id=result.request_id,
@@ -400,7 +401,7 @@ class Run:
         elif scope_of(error) is Scope.ORGANIZER:
             await self._skip_organizer(item.organizer, error)
         elif self.stopped is None and (wait := self._breaker.outage()) is not None:
-            self.stop(Stop("parked", f"no usable answer from Gong: {error.message}", wait))
+            self.stop(Stop("waiting", f"no usable answer from Gong: {error.message}", wait))
         elif self._breaker.fails:
             self.stop(Stop("paused", f"too many of the last updates failed: {error.message}"))
 
@@ -431,9 +432,9 @@ class Run:
                     call.task.cancel()
             await asyncio.sleep(_DRAIN_STEP)
 
-    async def _parked(self, stop: Stop) -> bool:
+    async def _wait_to_resume(self, stop: Stop) -> bool:
         """Wait until the job can resume; return False if it is stopped meanwhile."""
-        await self.journal.note_parked(stop)
+        await self.journal.note_waiting(stop)
         self._wakeup.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(stop.wait):
@@ -443,7 +444,7 @@ class Run:
         if self.stopped is not stop:
             return False
         self.stopped = None
-        await self.journal.note_parked(None)
+        await self.journal.note_waiting(None)
         return True
 
     async def _watch(self) -> None:
@@ -463,9 +464,9 @@ class Run:
                 finishes_at = await self._update_forecast()
             asked = await self.journal.note_progress(finishes_at)
             if asked is not None:
-                self.stop(as_asked(asked))
-            parked = self.stopped is not None
-            await asyncio.sleep(_PARKED_LOOK_SECONDS if parked else _LOOK_SECONDS)
+                self.stop(requested_stop(asked))
+            stopped = self.stopped is not None
+            await asyncio.sleep(_STOPPED_LOOK_SECONDS if stopped else _LOOK_SECONDS)
 
     async def _update_forecast(self) -> datetime | None:
         left = await self.journal.left()
@@ -475,7 +476,7 @@ class Run:
 
 def _record(item: PlannedItem, state: ItemState) -> BulkItem:
     return BulkItem(
-        place=item.place,
+        index=item.index,
         line=item.line,
         meeting_id=item.meeting_id,
         state=state,
@@ -487,10 +488,10 @@ def _failed(call: _ItemInFlight, error: GongError) -> BulkItem:
     """Return what an error leaves of an item."""
     item = call.item
     if isinstance(error, StopRequested):
-        return _record(item, "in_doubt" if call.doubtful else "planned")
+        return _record(item, "in_doubt" if call.doubtful else "pending")
     doubtful = item.doubtful or error.outcome_unknown
     answered = call.status if error is call.last_error else None
-    state: ItemState = "failed" if was_refused(error, answered) else "planned"
+    state: ItemState = "failed" if was_refused(error, answered) else "pending"
     return evolve(
         _record(item, "in_doubt" if doubtful else state),
         status=error.status,

@@ -60,9 +60,9 @@ async def test_how_the_job_stands(jobs: Jobs) -> None:
         "drain_seconds": 30.0,
     }
     assert reported["counts"] == {
-        "planned": 1,
-        "sent": 0,
-        "done": 1,
+        "pending": 1,
+        "in_flight": 0,
+        "succeeded": 1,
         "failed": 0,
         "in_doubt": 0,
         "skipped": 1,
@@ -85,7 +85,7 @@ async def test_each_request_that_went_wrong(fake: FakeGong, jobs: Jobs) -> None:
     refused, doubtful = reported["items"]
     (request,) = refused.pop("requests")
     assert refused == {
-        "place": 1,
+        "index": 1,
         "line": None,
         "meeting_id": change(1).meeting_id,
         "state": "failed",
@@ -127,7 +127,7 @@ async def test_nothing_personal(fake: FakeGong, jobs: Jobs) -> None:
     job = await jobs.run([meeting])
     with job.writing() as connection:
         why = f"the journal {job.path} cannot be used; {jobs.ledger} neither, /home/ana/x nor"
-        connection.execute("UPDATE job SET value = ? WHERE name = 'why'", (why,))
+        connection.execute("UPDATE job SET value = ? WHERE name = 'reason'", (why,))
 
     reported = json.dumps(support_bundle(job), ensure_ascii=False)
 
@@ -154,7 +154,7 @@ async def test_no_path_names_a_user(jobs: Jobs, path: str) -> None:
     job = await jobs.run([change(0)])
     with job.writing() as connection:
         why = f"{path} is full; see https://help.gong.io/docs/limits"
-        connection.execute("UPDATE job SET value = ? WHERE name = 'why'", (why,))
+        connection.execute("UPDATE job SET value = ? WHERE name = 'reason'", (why,))
 
     header = bundle_of(job)["job"]
 

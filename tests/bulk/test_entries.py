@@ -38,25 +38,27 @@ async def journal(tmp_path: Path, change: Change) -> AsyncIterator[Journal]:
     await journal.close()
 
 
-def ended(item: PlannedItem, state: ItemState = "done") -> BulkItem:
+def ended(item: PlannedItem, state: ItemState = "succeeded") -> BulkItem:
     """Return what became of an item."""
-    return BulkItem(place=item.place, line=None, meeting_id=item.meeting_id, state=state)
+    return BulkItem(index=item.index, line=None, meeting_id=item.meeting_id, state=state)
 
 
 async def test_many_entries_of_one_commit_are_all_written(journal: Journal, query: Query) -> None:
     """None is lost or doubled at the seams of the statements, and the tally agrees."""
     items = (await journal.page(-1, BulkOptions()))[:COUNT]
     await asyncio.gather(*map(journal.intent, items))
-    sent = query(journal.path, "SELECT place, attempts FROM item WHERE state = 'sent'")
+    sent = query(journal.path, "SELECT item_index, attempts FROM item WHERE state = 'in_flight'")
     await asyncio.gather(*(journal.end(item, ended(item)) for item in items))
 
-    assert sent == [(item.place, 1) for item in items]
-    assert query(journal.path, "SELECT place, number, run FROM attempt") == [
-        (item.place, 1, 1) for item in items
+    assert sent == [(item.index, 1) for item in items]
+    assert query(journal.path, "SELECT item_index, number, run FROM attempt") == [
+        (item.index, 1, 1) for item in items
     ]
-    assert query(journal.path, "SELECT items FROM tally WHERE state IN ('sent', 'done')") == [
-        (COUNT,),
+    assert query(
+        journal.path, "SELECT items FROM tally WHERE state IN ('in_flight', 'succeeded')"
+    ) == [
         (0,),
+        (COUNT,),
     ]
 
 
@@ -67,7 +69,7 @@ async def test_the_next_change_of_a_meeting_keeps_its_claim(journal: Journal, qu
     await asyncio.gather(journal.end(first, ended(first)), journal.intent(second))
 
     assert journal.ledger is not None
-    known = query(journal.ledger, "SELECT company, job, unsettled, digest FROM acknowledged")
+    known = query(journal.ledger, "SELECT company, job, unsettled, digest FROM meeting")
     assert known == [(COMPANY, JOB, f"{JOB}:{COUNT + 1}", first.digest)]
 
 
@@ -78,13 +80,13 @@ async def test_an_item_may_be_announced_and_ended_in_one_commit(
     item = (await journal.page(-1, BulkOptions()))[0]
     waiting = asyncio.ensure_future(journal.intent(item))
     waiting.cancel()
-    await journal.end(item, ended(item, "planned"))
+    await journal.end(item, ended(item, "pending"))
 
     assert journal.ledger is not None
-    assert query(journal.path, "SELECT state, attempts FROM item WHERE place = 0") == [
-        ("planned", 1)
+    assert query(journal.path, "SELECT state, attempts FROM item WHERE item_index = 0") == [
+        ("pending", 1)
     ]
-    assert query(journal.ledger, "SELECT unsettled FROM acknowledged") == [(None,)]
+    assert query(journal.ledger, "SELECT unsettled FROM meeting") == [(None,)]
 
 
 async def test_an_end_shares_its_commit_with_the_next_intent(

@@ -57,7 +57,7 @@ async def test_a_line_for_each_item(fake: FakeGong, jobs: Jobs, tmp_path: Path) 
 
     (refused,) = (request for request in fake.received if request.status == 404)
     assert failed == {
-        "place": 0,
+        "index": 0,
         "line": 1,
         "meeting_id": change(0).meeting_id,
         "state": "failed",
@@ -78,7 +78,12 @@ async def test_a_line_for_each_item(fake: FakeGong, jobs: Jobs, tmp_path: Path) 
         "skipped",
         "superseded",
     )
-    assert (done["line"], done["state"], done["status"], done["attempts"]) == (5, "done", 200, 1)
+    assert (done["line"], done["state"], done["status"], done["attempts"]) == (
+        5,
+        "succeeded",
+        200,
+        1,
+    )
     assert done["seconds_on_wire"] > 0
 
 
@@ -95,9 +100,9 @@ async def test_some_states_only(fake: FakeGong, jobs: Jobs) -> None:
     fake.missing_meetings.add(change(1).meeting_id)
     job = await jobs.run([change(0), change(1), change(2)])
 
-    failed, done = export(job, "jsonl", {"failed"}), export(job, "csv", {"done"})
+    failed, done = export(job, "jsonl", {"failed"}), export(job, "csv", {"succeeded"})
 
-    assert [json.loads(line)["place"] for line in failed] == [1]
+    assert [json.loads(line)["index"] for line in failed] == [1]
     assert len(list(done)) == 3
 
 
@@ -262,7 +267,7 @@ async def test_a_later_change_is_not_undone(fake: FakeGong, jobs: Jobs) -> None:
     options = BulkOptions(keep_order=True, max_failure_ratio=None)
     job = await jobs.run([change(0, title="old"), change(0, title="new")], options=options)
 
-    assert [item["state"] for item in objects(job)] == ["failed", "done"]
+    assert [item["state"] for item in objects(job)] == ["failed", "succeeded"]
     assert list(failed_rows(job)) == []
 
 

@@ -65,7 +65,7 @@ async def test_set_aside_items_are_a_group(fake: FakeGong, jobs: Jobs) -> None:
 
     groups = error_groups(await jobs.run(changes))
 
-    text = "Set aside: The calendar is gone"
+    text = "Skipped: The calendar is gone"
     assert groups == [ErrorGroup(text=text, items=2, first=1, hint=UPDATE.hints[ConflictError])]
 
 
@@ -126,7 +126,9 @@ def word_each_anew(job: JobFile) -> None:
     """Give each item an error in words of its own; the first two share theirs."""
     with job.writing() as connection:
         connection.create_function("word", 1, lambda place: f"{max(place, 1):03d}".translate(WORDS))
-        connection.execute("UPDATE item SET state = 'failed', error = 'X', message = word(place)")
+        connection.execute(
+            "UPDATE item SET state = 'failed', error = 'X', message = word(item_index)"
+        )
 
 
 WORDS = str.maketrans("0123456789", "ghijklmnop")

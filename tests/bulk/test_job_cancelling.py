@@ -148,8 +148,8 @@ async def test_a_run_that_is_cancelled_can_be_resumed_at_once(
     times = Counter(applied.meeting_id for applied in fake.applied)
     assert left == []
     assert status.state == "interrupted"
-    assert (status.counts["done"], status.counts["in_doubt"]) == (10, 4)
-    assert (end.state, end.counts["done"], end.counts["failed"]) == ("finished", COUNT, 0)
+    assert (status.counts["succeeded"], status.counts["in_doubt"]) == (10, 4)
+    assert (end.state, end.counts["succeeded"], end.counts["failed"]) == ("completed", COUNT, 0)
     assert len(times) == COUNT
     assert sum(times.values()) <= COUNT + 4
 
@@ -196,7 +196,7 @@ async def test_a_generator_that_is_dropped_releases_the_job(
         await read(job, resume=True)
         status = await job.status()
 
-    assert (status.state, status.counts["done"]) == ("finished", COUNT)
+    assert (status.state, status.counts["succeeded"]) == ("completed", COUNT)
     assert threads() == []
 
 
@@ -290,8 +290,8 @@ def test_a_loop_that_is_closed_under_a_job_releases_it(
     rest = asyncio.run(read(again, resume=True))
     status = asyncio.run(again.status())
 
-    assert status.state == "finished"
-    assert status.counts["done"] == COUNT
+    assert status.state == "completed"
+    assert status.counts["succeeded"] == COUNT
     assert len(rest) < COUNT
     assert threads() == []
 
@@ -341,7 +341,7 @@ async def test_a_refused_resume_releases_nothing(
         status = await job.status()
 
     times = Counter(applied.meeting_id for applied in fake.applied)
-    assert (status.state, status.runs) == ("finished", 1)
+    assert (status.state, status.runs) == ("completed", 1)
     assert set(times.values()) == {1}
     assert len(times) == COUNT
 
@@ -429,4 +429,4 @@ async def test_a_generator_that_is_kept_is_named_in_the_refusal(
 
     assert refused.value.reason == "in_use"
     assert left
-    assert status.state == "finished"
+    assert status.state == "completed"

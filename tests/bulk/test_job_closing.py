@@ -79,11 +79,15 @@ async def test_what_is_on_the_wire_ends_and_the_rest_is_kept(
     end = await finish(client, fake, state, job.path)
 
     assert (status.state, status.reason) == ("interrupted", "client closed")
-    assert (status.counts["failed"], status.counts["in_doubt"], status.counts["sent"]) == (0, 0, 0)
-    assert {item.state for item in items} == {"done"}
-    assert len(items) == status.counts["done"] == fake.applied_count - (COUNT - sent) == sent
+    assert (status.counts["failed"], status.counts["in_doubt"], status.counts["in_flight"]) == (
+        0,
+        0,
+        0,
+    )
+    assert {item.state for item in items} == {"succeeded"}
+    assert len(items) == status.counts["succeeded"] == fake.applied_count - (COUNT - sent) == sent
     assert intents == [(sent,)]
-    assert (end.state, end.counts["done"]) == ("finished", COUNT)
+    assert (end.state, end.counts["succeeded"]) == ("completed", COUNT)
     assert set(times(fake).values()) == {1}
 
 
@@ -104,9 +108,9 @@ async def test_a_reader_that_never_comes_back_does_not_hold_it_up(
     rest = [item async for item in items]
 
     assert (status.state, status.reason) == ("interrupted", "client closed")
-    assert 1 + len(rest) == status.counts["done"]
-    assert first.place not in {item.place for item in rest}
-    assert (end.state, end.counts["done"]) == ("finished", COUNT)
+    assert 1 + len(rest) == status.counts["succeeded"]
+    assert first.index not in {item.index for item in rest}
+    assert (end.state, end.counts["succeeded"]) == ("completed", COUNT)
 
 
 async def test_it_may_be_closed_by_the_reader_itself(
@@ -121,7 +125,7 @@ async def test_it_may_be_closed_by_the_reader_itself(
         await gong.close()
     status = await job.status()
 
-    assert (status.state, len(items)) == ("interrupted", status.counts["done"])
+    assert (status.state, len(items)) == ("interrupted", status.counts["succeeded"])
 
 
 async def test_an_answer_that_does_not_come_is_given_up_after_the_drain(
@@ -139,7 +143,7 @@ async def test_an_answer_that_does_not_come_is_given_up_after_the_drain(
     end = await finish(client, fake, state, job.path)
 
     assert {item.meeting_id: item.state for item in items}["3"] == "in_doubt"
-    assert (end.state, end.counts["done"]) == ("finished", 6)
+    assert (end.state, end.counts["succeeded"]) == ("completed", 6)
 
 
 async def test_a_close_that_is_cancelled_ends_jobs_at_once(
@@ -160,8 +164,8 @@ async def test_a_close_that_is_cancelled_ends_jobs_at_once(
 
     assert items == []
     assert (status.state, status.reason) == ("interrupted", "client closed")
-    assert (status.counts["in_doubt"], status.counts["planned"]) == (4, COUNT - 4)
-    assert (end.state, end.counts["done"]) == ("finished", COUNT)
+    assert (status.counts["in_doubt"], status.counts["pending"]) == (4, COUNT - 4)
+    assert (end.state, end.counts["succeeded"]) == ("completed", COUNT)
 
 
 async def test_it_may_be_closed_from_another_thread(
@@ -181,8 +185,8 @@ async def test_it_may_be_closed_from_another_thread(
 
     assert (status.state, status.reason) == ("interrupted", "client closed")
     assert status.counts["in_doubt"] == status.counts["failed"] == 0
-    assert len(items) == status.counts["done"]
-    assert (end.state, end.counts["done"]) == ("finished", COUNT)
+    assert len(items) == status.counts["succeeded"]
+    assert (end.state, end.counts["succeeded"]) == ("completed", COUNT)
     assert set(times(fake).values()) == {1}
 
 
@@ -211,7 +215,7 @@ async def test_a_job_that_is_planned_meanwhile_begins_nothing(
 
     assert items == []
     assert (status.state, status.reason) == ("interrupted", "client closed")
-    assert (end.state, end.counts["done"]) == ("finished", COUNT)
+    assert (end.state, end.counts["succeeded"]) == ("completed", COUNT)
 
 
 @pytest.mark.parametrize("hurry", [True, False])
@@ -272,7 +276,7 @@ async def test_the_source_of_changes_may_close_the_client(
     await gong.close()
 
     assert fake.received_count == 0
-    assert (await finish(client, fake, state, job.path)).counts["done"] == 5
+    assert (await finish(client, fake, state, job.path)).counts["succeeded"] == 5
 
 
 async def test_a_source_that_closes_the_client_at_its_end_may_be_cut_off(
@@ -332,7 +336,7 @@ async def test_a_session_that_is_closed_under_a_job_fails_no_item(
 
     assert status.counts["failed"] == 0
     assert status.state == "interrupted"
-    assert (end.state, end.counts["done"]) == ("finished", COUNT)
+    assert (end.state, end.counts["succeeded"]) == ("completed", COUNT)
 
 
 async def test_only_gong_makes_an_item_failed(
@@ -347,8 +351,8 @@ async def test_only_gong_makes_an_item_failed(
         states = {item.meeting_id: (item.state, item.status) async for item in job.items()}
 
     assert states["1"] == ("failed", 404)
-    assert states["2"][0] in {"planned", "in_doubt"}
-    assert states["0"] == states["3"] == ("done", 200)
+    assert states["2"][0] in {"pending", "in_doubt"}
+    assert states["0"] == states["3"] == ("succeeded", 200)
 
 
 async def test_an_intent_that_was_held_back_is_no_attempt(
@@ -358,13 +362,13 @@ async def test_an_intent_that_was_held_back_is_no_attempt(
     async with client(fake) as gong:
         job = gong.bulk([change(n) for n in range(COUNT)], state_dir=state, options=UNCHECKED)
         async for item in job.run():
-            if item.place >= 4:
+            if item.index >= 4:
                 await job.pause()
         rows = query(job.path, "SELECT count(*) FROM attempt")
         kept = query(job.path, "SELECT sum(attempts) FROM item")
 
     assert rows == kept == [(fake.received_count,)]
-    assert query(job.path, "SELECT count(*) FROM item WHERE state = 'planned' AND attempts") == [
+    assert query(job.path, "SELECT count(*) FROM item WHERE state = 'pending' AND attempts") == [
         (0,)
     ]
 
@@ -404,9 +408,9 @@ async def test_a_job_hears_of_it_while_it_is_planned(
     assert sent_first == 0
     assert (status.state, status.reason) == (
         f"{word}{'d' if word == 'pause' else 'led'}",
-        "as asked",
+        "requested",
     )
-    assert status.counts["done"] == 0
+    assert status.counts["succeeded"] == 0
     assert len(again) == fake.received_count == (40 if word == "pause" else 0)
 
 

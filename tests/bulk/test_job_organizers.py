@@ -63,10 +63,10 @@ async def test_meetings_of_organizers_that_cannot_are_set_aside(
         job = gong.bulk(changes, state_dir=state)
         yielded = await drain(job.run())
         status = await job.status()
-        aside = {item.place: item async for item in job.items("skipped")}
+        aside = {item.index: item async for item in job.items("skipped")}
 
     gone, off = aside[0], aside[1]
-    assert (status.state, status.skipped["organizer"]) == ("finished", 20)
+    assert (status.state, status.skipped["organizer"]) == ("completed", 20)
     assert {item.reason for item in aside.values()} == {"organizer"}
     assert "no user" in (gone.message or "")
     assert (off.message, off.fix_url) == ("Consent page is off", "https://fix.example/off")
@@ -123,7 +123,7 @@ async def test_without_the_checks_own_scope_the_job_goes_on(
         await drain(job.run())
         status = await job.status()
 
-    assert (status.state, status.counts["done"]) == ("finished", 10)
+    assert (status.state, status.counts["succeeded"]) == ("completed", 10)
     assert fake.received_count == 11
 
 
@@ -138,7 +138,7 @@ async def test_a_refused_question_does_not_hinder_the_updates(
         await drain(job.run())
         ended = await job.status()
 
-    assert (ended.state, ended.counts["done"]) == ("finished", 10)
+    assert (ended.state, ended.counts["succeeded"]) == ("completed", 10)
     assert len(checks(fake)) == 1
 
 
@@ -154,7 +154,7 @@ async def test_a_company_that_refuses_is_asked_once(
         await drain(job.run())
         status = await job.status()
 
-    assert (status.state, status.counts["planned"]) == ("paused", 50)
+    assert (status.state, status.counts["pending"]) == ("paused", 50)
     assert fake.received_count == 1
 
 
@@ -174,7 +174,7 @@ async def test_a_question_without_an_answer_is_asked_again_later_and_later(
         await drain(job.run())
         status = await job.status()
 
-    assert (status.state, status.counts["planned"]) == ("parked", 50)
+    assert (status.state, status.counts["pending"]) == ("waiting", 50)
     assert Counter(r.operation for r in fake.received) == {"integrationStatus": 4}
 
 

@@ -73,8 +73,8 @@ async def test_any_source_is_taken_in(
         job = gong.bulk(sources[kind], state_dir=state)
         plan = await job.plan()
 
-    rows = query(job.path, "SELECT place, meeting_id, state FROM item ORDER BY place")
-    assert rows == [(n, str(n + 1), "planned") for n in range(1200)]
+    rows = query(job.path, "SELECT item_index, meeting_id, state FROM item ORDER BY item_index")
+    assert rows == [(n, str(n + 1), "pending") for n in range(1200)]
     assert (plan.items, plan.to_send) == (1200, 1200)
     assert fake.received_count == 0
 
@@ -134,7 +134,7 @@ async def test_a_file_of_many_rows(
         again = await gong.bulk(read_changes(file), journal=job.path, state_dir=state).plan()
 
     assert (plan.items, again.items) == (1_200, 1_200)
-    assert [(item.place, item.line, item.meeting_id) for item in items] == [
+    assert [(item.index, item.line, item.meeting_id) for item in items] == [
         (number, number + 2, str(number)) for number in range(1_200)
     ]
     assert list(inputs.lines) == list(range(2, 1_202))
@@ -166,7 +166,7 @@ async def test_bodies_stand_in_the_journal_as_they_will_be_sent(
     async with client(fake) as gong:
         job = gong.bulk([change(7, "Łé")], state_dir=state)
         await job.plan()
-        planned = query(job.path, "SELECT body, digest FROM content JOIN item USING (place)")
+        planned = query(job.path, "SELECT body, digest FROM content JOIN item USING (item_index)")
         async for _ in job.run():
             pass
 
@@ -186,11 +186,11 @@ async def test_the_journal_says_what_it_is_for(
 
     rows = query(job.path, "SELECT name, value FROM job")
     header = {name: value for name, value in rows}  # noqa: C416 - typed so
-    assert query(job.path, "PRAGMA user_version") == [(1,)]
+    assert query(job.path, "PRAGMA user_version") == [(2,)]
     assert header["operation"] == "PUT /v2/meetings/{meetingId}"
     assert header["origin"] == fake.url
     assert header["company"].startswith(f"{fake.url} ")
-    assert len(header["input"]) == 64
+    assert len(header["input_digest"]) == 64
     assert '"keep_order": true' in header["options"]
     assert job.path == state / "jobs" / f"{header['id']}.sqlite3"
 
@@ -274,7 +274,7 @@ async def test_an_empty_source_is_finished_without_a_request(
         items = [item async for item in job.run()]
         status = await job.status()
 
-    assert (items, status.state, status.total) == ([], "finished", 0)
+    assert (items, status.state, status.total) == ([], "completed", 0)
     assert fake.received_count == 0
 
 

@@ -78,15 +78,17 @@ async def test_another_process_sees_how_the_job_stands(
     """State, counts that grow, the process that runs it; at the end it is finished."""
     async with client(paced) as gong, worker(paced, state, count=300) as process:
         job = gong.bulk(journal=state / "job.sqlite3", state_dir=state)
-        early = await until(job, lambda status: status.counts["done"] > 5)
-        late = await until(job, lambda status: status.counts["done"] > early.counts["done"])
+        early = await until(job, lambda status: status.counts["succeeded"] > 5)
+        late = await until(
+            job, lambda status: status.counts["succeeded"] > early.counts["succeeded"]
+        )
         reported = await heard(process)
         end = await job.status()
 
     assert (early.state, early.pid, early.total) == ("running", process.pid, 300)
     assert late.seconds > early.seconds
-    assert reported[-1] == {"job": "finished", "why": None}
-    assert (end.state, end.pid, end.counts["done"]) == ("finished", None, 300)
+    assert reported[-1] == {"job": "completed", "why": None}
+    assert (end.state, end.pid, end.counts["succeeded"]) == ("completed", None, 300)
 
 
 @pytest.mark.parametrize("word", ["pause", "cancel"])
@@ -96,15 +98,15 @@ async def test_another_process_may_stop_the_job(
     """It ends in good order: nothing in doubt, and the state is the one that was asked for."""
     async with client(paced) as gong, worker(paced, state, count=2000) as process:
         job = gong.bulk(journal=state / "job.sqlite3", state_dir=state)
-        await until(job, lambda status: status.counts["done"] > 5)
+        await until(job, lambda status: status.counts["succeeded"] > 5)
         await (job.pause() if word == "pause" else job.cancel())
         reported = await heard(process)
         status = await job.status()
 
     state_then = "paused" if word == "pause" else "cancelled"
-    assert reported[-1] == {"job": state_then, "why": "as asked"}
-    assert status.counts["in_doubt"] == status.counts["sent"] == 0
-    assert status.counts["done"] == paced.applied_count < 2000
+    assert reported[-1] == {"job": state_then, "why": "requested"}
+    assert status.counts["in_doubt"] == status.counts["in_flight"] == 0
+    assert status.counts["succeeded"] == paced.applied_count < 2000
     assert status.total == 2000
 
 
@@ -112,7 +114,7 @@ async def test_a_second_process_is_refused(paced: FakeGong, client: Client, stat
     """While one runs the job, another is told so, and sends nothing."""
     async with client(paced) as gong, worker(paced, state, count=1000) as first:
         job = gong.bulk(journal=state / "job.sqlite3", state_dir=state)
-        await until(job, lambda status: status.counts["done"] > 5)
+        await until(job, lambda status: status.counts["succeeded"] > 5)
         async with worker(paced, state, resume=True) as second:
             reported = await heard(second)
         with pytest.raises(JournalError, match="another process") as caught:
@@ -147,22 +149,22 @@ async def test_a_killed_runner_leaves_no_lock(
     """It shows as interrupted; resume completes the job, and repeats only what was under way."""
     async with client(paced) as gong, worker(paced, state, count=200) as process:
         job = gong.bulk(journal=state / "job.sqlite3", state_dir=state)
-        await until(job, lambda status: status.counts["done"] > 20)
+        await until(job, lambda status: status.counts["succeeded"] > 20)
         process.send_signal(signal.SIGKILL)
         await process.wait()
         dead = await job.status()
-        acknowledged = query(job.path, "SELECT meeting_id FROM item WHERE state = 'done'")
+        acknowledged = query(job.path, "SELECT meeting_id FROM item WHERE state = 'succeeded'")
         again = [item async for item in job.resume()]
         status = await job.status()
 
     times = Counter(applied.meeting_id for applied in paced.applied)
     assert (dead.state, dead.pid) == ("interrupted", None)
-    assert dead.counts["sent"] <= 8  # none, where the answers in flight were just written
-    assert (status.state, status.counts["done"]) == ("finished", 200)
+    assert dead.counts["in_flight"] <= 8  # none, where the answers in flight were just written
+    assert (status.state, status.counts["succeeded"]) == ("completed", 200)
     assert len(again) == 200 - len(acknowledged)
     assert set(times) == {str(n) for n in range(200)}
     assert {times[id_] for (id_,) in acknowledged} == {1}
-    assert sum(times.values()) - 200 <= dead.counts["sent"]
+    assert sum(times.values()) - 200 <= dead.counts["in_flight"]
 
 
 async def test_a_file_that_may_not_grow_stops_the_job(
@@ -187,4 +189,4 @@ async def test_a_file_that_may_not_grow_stops_the_job(
     assert "cannot be used now" in reported[-1]["error"]
     assert 0 < len(sent) < 400
     assert sent - intents == Counter()
-    assert (status.state, status.counts["done"]) == ("finished", 400)
+    assert (status.state, status.counts["succeeded"]) == ("completed", 400)

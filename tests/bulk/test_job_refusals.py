@@ -167,7 +167,7 @@ async def test_a_newer_format_is_refused(
     fake: FakeGong, client: Client, state: Path, begun: Path
 ) -> None:
     """This version cannot know what the newer one means; it changes nothing."""
-    execute(begun, "PRAGMA user_version = 2")
+    execute(begun, "PRAGMA user_version = 3")
     before = contents(begun)
     async with client(fake) as gong:
         job = gong.bulk(journal=begun, state_dir=state)
@@ -233,7 +233,7 @@ async def test_a_body_that_is_not_what_was_planned_is_not_sent(
     execute(
         begun,
         "UPDATE content SET body = CAST(replace(body, 'Renewal', 'renewal') AS BLOB) "
-        "WHERE place = 9",
+        "WHERE item_index = 9",
     )
     async with client(fake) as gong:
         error = await refused(gong.bulk(journal=begun, state_dir=state))
@@ -253,7 +253,7 @@ async def test_a_job_that_was_not_planned_to_its_end_is_refused(
         await job.plan()
         if moment == "in the middle":
             execute(job.path, "UPDATE job SET value = 'planning' WHERE name = 'state'",
-                    "DELETE FROM item WHERE place > 10")  # fmt: skip
+                    "DELETE FROM item WHERE item_index > 10")  # fmt: skip
         else:
             execute(job.path, *(f"DELETE FROM {table}" for table in ("job", "item", "content")))
         status = await job.status()
@@ -276,7 +276,7 @@ async def test_with_its_changes_a_torn_plan_is_made_anew(
         job = gong.bulk([change(n) for n in range(20)], state_dir=state, options=UNCHECKED)
         await job.plan()
         execute(job.path, "UPDATE job SET value = 'planning' WHERE name = 'state'",
-                "DELETE FROM item WHERE place > 10")  # fmt: skip
+                "DELETE FROM item WHERE item_index > 10")  # fmt: skip
         changes = [change(n) for n in range(20)]
         again = gong.bulk(changes, journal=job.path, state_dir=state, options=UNCHECKED)
         await drain(again.run())

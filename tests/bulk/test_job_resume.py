@@ -61,11 +61,13 @@ async def test_lost_answers_leave_doubt_and_resume_sends_the_same_bytes(
     bodies = [request.body for request in fake.received if request.meeting_id == "3"]
     assert (items["3"].state, items["3"].attempts) == ("in_doubt", 2)
     assert items["3"].error == "APIConnectionError"
-    assert (doubtful.state, doubtful.counts["in_doubt"]) == ("finished", 1)
-    assert [(item.meeting_id, item.state, item.attempts) for item in again] == [("3", "done", 3)]
+    assert (doubtful.state, doubtful.counts["in_doubt"]) == ("completed", 1)
+    assert [(item.meeting_id, item.state, item.attempts) for item in again] == [
+        ("3", "succeeded", 3)
+    ]
     assert len(bodies) == 3
     assert len(set(bodies)) == 1
-    assert status.counts["done"] == 10
+    assert status.counts["succeeded"] == 10
 
 
 async def test_acknowledged_items_are_not_sent_again(
@@ -81,7 +83,7 @@ async def test_acknowledged_items_are_not_sent_again(
         status = await job.status()
 
     assert Counter(r.meeting_id for r in fake.received) == Counter(str(n) for n in range(40))
-    assert (status.state, status.runs) == ("finished", 5)
+    assert (status.state, status.runs) == ("completed", 5)
 
 
 async def test_old_doubts_are_not_sent_again(
@@ -94,7 +96,7 @@ async def test_old_doubts_are_not_sent_again(
     async with client(fake, retry=ONCE) as gong:
         job = gong.bulk([change(n) for n in range(10)], state_dir=state, options=options)
         await drain(job.run())
-        for path, table in ((job.path, "item"), (state / "ledger.sqlite3", "acknowledged")):
+        for path, table in ((job.path, "item"), (state / "ledger.sqlite3", "meeting")):
             execute(path, f"UPDATE {table} SET sent_at = sent_at - 3700 WHERE meeting_id = '3'")
         again = await drain(job.resume())
         left = [item async for item in job.items("in_doubt")]
@@ -117,7 +119,7 @@ async def test_a_later_refusal_does_not_end_a_doubt(
         counts = (await job.status()).counts
 
     assert (item.state, item.status, item.attempts) == ("in_doubt", status, 2)
-    assert (counts["failed"], counts["in_doubt"], counts["done"]) == (0, 1, 4)
+    assert (counts["failed"], counts["in_doubt"], counts["succeeded"]) == (0, 1, 4)
 
 
 async def test_a_refusal_after_a_lost_attempt_leaves_doubt(
@@ -153,7 +155,7 @@ async def test_what_a_dead_process_left_open_is_in_doubt_and_sent_again(
     async with client(fake) as gong:
         job = gong.bulk([change(n) for n in range(10)], state_dir=state, options=UNCHECKED)
         await drain(job.run(canary=3))
-        execute(job.path, "UPDATE item SET state = 'sent' WHERE meeting_id = '1'")
+        execute(job.path, "UPDATE item SET state = 'in_flight' WHERE meeting_id = '1'")
         execute(job.path, "UPDATE job SET value = 'running' WHERE name = 'state'")
         execute(job.path, "UPDATE run SET ended_at = NULL")
         found = await job.status()
@@ -163,7 +165,7 @@ async def test_what_a_dead_process_left_open_is_in_doubt_and_sent_again(
     sent = Counter(request.meeting_id for request in fake.received)
     assert (found.state, found.pid) == ("interrupted", None)
     assert sent == Counter([*(str(n) for n in range(10)), "1"])
-    assert (status.state, status.counts["done"]) == ("finished", 10)
+    assert (status.state, status.counts["succeeded"]) == ("completed", 10)
     assert query(job.path, "SELECT attempts FROM item WHERE meeting_id = '1'") == [(2,)]
 
 
@@ -204,14 +206,14 @@ async def test_with_keep_order_no_change_overtakes_one_that_was_not_sent(
     async with client(fake) as gong:
         job = gong.bulk(changes, state_dir=state, options=IN_ORDER)
         await drain(job.run())
-        planned = [item.place async for item in job.items("planned")]
+        planned = [item.index async for item in job.items("pending")]
         await drain(job.resume())
         status = await job.status()
 
     titles = [applied.body["title"] for applied in fake.applied if applied.meeting_id == "1"]
     assert {0, 1, 3} <= set(planned)
     assert titles == ["a", "b", "d"]
-    assert (status.state, status.counts["done"]) == ("finished", 4)
+    assert (status.state, status.counts["succeeded"]) == ("completed", 4)
 
 
 @pytest.mark.usefixtures("quick_to_settle")
@@ -228,7 +230,7 @@ async def test_a_doubt_is_not_sent_again_over_a_later_change(
         states = [item.state async for item in job.items()]
 
     assert [applied.body["title"] for applied in fake.applied] == ["old", "new"]
-    assert (again, states) == ([], ["in_doubt", "done"])
+    assert (again, states) == ([], ["in_doubt", "succeeded"])
 
 
 @pytest.mark.usefixtures("quick_to_settle")
@@ -289,7 +291,7 @@ async def test_the_clock_may_step_back_between_runs(
 
     sent = Counter(request.meeting_id for request in fake.received)
     assert sent == Counter([*(str(n) for n in range(10)), "3"])
-    assert (status.state, status.counts["done"]) == ("finished", 10)
+    assert (status.state, status.counts["succeeded"]) == ("completed", 10)
     assert status.seconds >= 0
 
 
@@ -307,7 +309,7 @@ async def test_a_job_goes_on_under_another_object(
         await drain(gong.bulk(iter(changes), journal=job.path, state_dir=state).resume())
         status = await gong.bulk(journal=job.path, state_dir=state).status()
 
-    assert (status.state, status.counts["done"], status.runs) == ("finished", 20, 3)
+    assert (status.state, status.counts["succeeded"], status.runs) == ("completed", 20, 3)
 
 
 async def test_a_generator_that_is_used_up_does_not_hinder_resume(
@@ -320,4 +322,4 @@ async def test_a_generator_that_is_used_up_does_not_hinder_resume(
         await drain(job.resume())
         status = await job.status()
 
-    assert (status.state, status.counts["done"]) == ("finished", 20)
+    assert (status.state, status.counts["succeeded"]) == ("completed", 20)

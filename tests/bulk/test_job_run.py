@@ -46,9 +46,9 @@ async def test_every_change_is_applied_once(
 
     applied = Counter(applied.meeting_id for applied in fake.applied)
     assert applied == Counter(str(n) for n in range(1, 301))
-    assert sorted(item.place for item in items) == list(range(300))
+    assert sorted(item.index for item in items) == list(range(300))
     assert all(item.ok and item.status == 200 and item.request_id for item in items)
-    assert (status.state, status.counts["done"], status.runs) == ("finished", 300, 1)
+    assert (status.state, status.counts["succeeded"], status.runs) == ("completed", 300, 1)
 
 
 async def test_an_intent_stands_in_the_journal_before_its_request_arrives(
@@ -62,13 +62,13 @@ async def test_an_intent_stands_in_the_journal_before_its_request_arrives(
         def look() -> float:
             rows = query(
                 job.path,
-                "SELECT meeting_id, count(*) FROM attempt JOIN item USING (place) GROUP BY 1",
+                "SELECT meeting_id, count(*) FROM attempt JOIN item USING (item_index) GROUP BY 1",
             )
             arrived = Counter(r.meeting_id for r in fake.received if r.meeting_id is not None)
             intents: dict[str, int] = dict(rows)
             announced.append(all(intents.get(id_, 0) >= n for id_, n in arrived.items()))
             states = query(job.path, "SELECT state FROM item WHERE attempts > 0")
-            announced.append({state for (state,) in states} <= {"sent", "done"})
+            announced.append({state for (state,) in states} <= {"in_flight", "succeeded"})
             return 0.0
 
         fake.latency = look
@@ -90,12 +90,12 @@ async def test_a_result_is_durable_before_it_is_yielded(
     async with client(fake) as gong:
         job = gong.bulk([change(number) for number in range(1, 31)], state_dir=state)
         async for item in job.run():
-            reported.append((item.place, item.state, item.status, item.request_id))
+            reported.append((item.index, item.state, item.status, item.request_id))
             found += query(
                 job.path,
-                "SELECT place, state, status, request_id FROM item "
-                "WHERE place = ? AND ended_at IS NOT NULL",
-                item.place,
+                "SELECT item_index, state, status, request_id FROM item "
+                "WHERE item_index = ? AND ended_at IS NOT NULL",
+                item.index,
             )
 
     assert len(reported) == 30
@@ -115,7 +115,11 @@ async def test_one_failed_item_stops_nothing(
         kept = {item.meeting_id: item async for item in job.items("failed")}
 
     missing, bad = kept["3"], kept["5"]
-    assert (status.state, status.counts["failed"], status.counts["done"]) == ("finished", 2, 28)
+    assert (status.state, status.counts["failed"], status.counts["succeeded"]) == (
+        "completed",
+        2,
+        28,
+    )
     assert (missing.error, missing.status, missing.attempts) == ("NotFoundError", 404, 1)
     assert (bad.error, bad.status, bad.errors) == ("BadRequestError", 400, ("Title too long",))
     assert items["3"].cause is not None
@@ -129,7 +133,7 @@ async def test_items_are_told_as_the_journal_has_them(
     fake.latency = 0.01
     async with client(fake) as gong:
         job = gong.bulk([change(number) for number in range(1, 11)], state_dir=state)
-        reported = sorted([item async for item in job.run()], key=lambda item: item.place)
+        reported = sorted([item async for item in job.run()], key=lambda item: item.index)
         kept = [item async for item in job.items()]
 
     assert kept == reported
@@ -181,10 +185,10 @@ async def test_a_canary_stops_for_a_look_and_resume_goes_on(
         status = await job.status()
 
     ids = [request.meeting_id for request in fake.received if request.meeting_id]
-    assert sorted(item.place for item in first) == [0, 1, 2, 3, 4]
-    assert (looked.state, looked.counts["planned"]) == ("paused", 45)
+    assert sorted(item.index for item in first) == [0, 1, 2, 3, 4]
+    assert (looked.state, looked.counts["pending"]) == ("paused", 45)
     assert "look" in (looked.reason or "")
-    assert (status.state, status.counts["done"], status.runs) == ("finished", 50, 2)
+    assert (status.state, status.counts["succeeded"], status.runs) == ("completed", 50, 2)
     assert sorted(ids) == sorted(str(n) for n in range(1, 51))
 
 
@@ -212,7 +216,7 @@ async def test_a_canary_as_large_as_the_job_finishes_it(
             pass
         status = await job.status()
 
-    assert status.state == "finished"
+    assert status.state == "completed"
 
 
 async def test_a_job_is_run_once_and_then_resumed(
@@ -246,7 +250,7 @@ async def test_resuming_a_finished_job_sends_nothing(
 
     assert items == []
     assert fake.received_count == sent == 11
-    assert status.state == "finished"
+    assert status.state == "completed"
 
 
 async def test_the_status_is_read_while_the_job_runs(
@@ -259,9 +263,9 @@ async def test_the_status_is_read_while_the_job_runs(
         looking = gong.bulk(journal=job.path, state_dir=state)
         seen = [await looking.status() async for _ in job.run()]
 
-    done = [status.counts["done"] for status in seen]
+    done = [status.counts["succeeded"] for status in seen]
     # The job may end while its last items are still to be read.
-    assert {status.state for status in seen} <= {"running", "finished"}
+    assert {status.state for status in seen} <= {"running", "completed"}
     assert seen[0].state == "running"
     assert done == sorted(done)
     assert done[-1] == 40
@@ -302,6 +306,6 @@ async def test_two_jobs_at_a_time_share_the_ledger(
     async with client(fake) as gong:
         states = await asyncio.gather(run(gong, 0), run(gong, 1000))
 
-    known = query(state / "ledger.sqlite3", "SELECT count(*), count(digest) FROM acknowledged")
-    assert set(states) == {"finished"}
+    known = query(state / "ledger.sqlite3", "SELECT count(*), count(digest) FROM meeting")
+    assert set(states) == {"completed"}
     assert known == [(200, 200)]

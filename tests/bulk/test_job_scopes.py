@@ -52,20 +52,20 @@ async def test_a_conflict_stops_its_organizer_alone(
         job = gong.bulk(changes, state_dir=state, options=UNCHECKED)
         await drain(job.run())
         status = await job.status()
-        items = {item.place: item async for item in job.items()}
+        items = {item.index: item async for item in job.items()}
 
     ann = [items[n] for n in range(0, 90, 3)]
     refused = [item for item in ann if item.state == "failed"]
     aside = [item for item in ann if item.state == "skipped"]
-    assert {items[n].state for n in range(90) if n % 3} == {"done"}
+    assert {items[n].state for n in range(90) if n % 3} == {"succeeded"}
     assert 1 <= len(refused) <= 8
     assert len(refused) + len(aside) == 30
     assert {item.reason for item in aside} == {"organizer"}
     assert {item.fix_url for item in ann} == {"https://fix"}
     assert {item.attempts for item in aside} == {0}
     assert sum(updates(fake).values()) == 60 + len(refused)
-    assert (status.state, status.counts["planned"], status.skipped["organizer"]) == (
-        "finished",
+    assert (status.state, status.counts["pending"], status.skipped["organizer"]) == (
+        "completed",
         0,
         len(aside),
     )
@@ -116,10 +116,10 @@ async def test_what_is_the_companys_stops_the_job(
         mended = await job.status()
 
     assert 1 <= refused <= 8
-    assert (status.state, status.counts["planned"]) == ("paused", 100)
+    assert (status.state, status.counts["pending"]) == ("paused", 100)
     assert status.reason
     assert status.resume_at is None
-    assert (mended.state, mended.counts["done"]) == ("finished", 100)
+    assert (mended.state, mended.counts["succeeded"]) == ("completed", 100)
     assert set(updates(fake)) == {str(n) for n in range(100)}
 
 
@@ -136,9 +136,9 @@ async def test_a_spent_day_parks_the_job(
         status = await job.status()
 
     day = timedelta(hours=24, minutes=1)
-    done = status.counts["done"]
+    done = status.counts["succeeded"]
     assert 20 - 8 < done <= 20
-    assert (status.state, status.counts["planned"]) == ("parked", 50 - done)
+    assert (status.state, status.counts["pending"]) == ("waiting", 50 - done)
     assert status.resume_at is not None
     assert abs(status.resume_at - datetime.now(UTC) - day) < timedelta(minutes=1)
     assert fake.received_count == done
@@ -154,7 +154,7 @@ async def test_a_long_retry_after_parks_the_job(
         await drain(job.run())
         status = await job.status()
 
-    assert status.state == "parked"
+    assert status.state == "waiting"
     assert status.resume_at is not None
     assert 3590 <= (status.resume_at - datetime.now(UTC)).total_seconds() <= 3602
     assert status.counts["in_doubt"] == status.counts["failed"] == 0
@@ -171,7 +171,7 @@ async def test_a_short_retry_after_is_waited_for(
         await drain(job.run())
         status = await job.status()
 
-    assert (status.state, status.counts["done"]) == ("finished", 20)
+    assert (status.state, status.counts["succeeded"]) == ("completed", 20)
 
 
 async def test_too_many_failures_pause_the_job(
@@ -188,7 +188,7 @@ async def test_too_many_failures_pause_the_job(
     assert status.state == "paused"
     assert "too many" in (status.reason or "")
     assert status.ended <= 20 + 2 * 8
-    assert status.counts["planned"] == 200 - status.ended
+    assert status.counts["pending"] == 200 - status.ended
 
 
 async def test_the_failure_limit_can_be_switched_off(
@@ -202,7 +202,7 @@ async def test_the_failure_limit_can_be_switched_off(
         await drain(job.run())
         status = await job.status()
 
-    assert (status.state, status.counts["failed"]) == ("finished", 100)
+    assert (status.state, status.counts["failed"]) == ("completed", 100)
 
 
 async def test_silences_in_a_row_make_the_job_wait(
@@ -214,10 +214,10 @@ async def test_silences_in_a_row_make_the_job_wait(
 ) -> None:
     """After 20 updates without an answer the job waits, and goes on when Gong is there again."""
     waits: list[float | None] = []
-    parked = scope.CircuitBreaker.outage
+    measured = scope.CircuitBreaker.outage
 
     def outage(self: scope.CircuitBreaker) -> float | None:
-        wait = parked(self)
+        wait = measured(self)
         if wait is None:
             return None
         waits.append(wait)
@@ -232,9 +232,9 @@ async def test_silences_in_a_row_make_the_job_wait(
         status = await job.status()
 
     assert waits == [60.0]
-    assert status.state == "finished"
+    assert status.state == "completed"
     assert 20 <= status.counts["in_doubt"] <= 28
-    assert status.counts["done"] == 100 - status.counts["in_doubt"]
+    assert status.counts["succeeded"] == 100 - status.counts["in_doubt"]
 
 
 async def test_a_long_silence_parks_the_job(
@@ -252,12 +252,12 @@ async def test_a_long_silence_parks_the_job(
         await drain(job.run())
         status = await job.status()
 
-    assert status.state == "parked"
+    assert status.state == "waiting"
     assert "no usable answer" in (status.reason or "")
     assert status.resume_at is not None
     assert 290 <= (status.resume_at - datetime.now(UTC)).total_seconds() <= 301
     assert status.counts["in_doubt"] <= 28
-    assert status.counts["planned"] == 100 - status.counts["in_doubt"]
+    assert status.counts["pending"] == 100 - status.counts["in_doubt"]
 
 
 async def test_an_answer_ends_the_row_of_silences(
@@ -270,7 +270,11 @@ async def test_an_answer_ends_the_row_of_silences(
         await drain(job.run())
         status = await job.status()
 
-    assert (status.state, status.counts["done"], status.counts["in_doubt"]) == ("finished", 50, 50)
+    assert (status.state, status.counts["succeeded"], status.counts["in_doubt"]) == (
+        "completed",
+        50,
+        50,
+    )
 
 
 async def test_without_a_network_everything_stays_planned(
@@ -294,8 +298,8 @@ async def test_without_a_network_everything_stays_planned(
         await drain(job.resume())
         up = await job.status()
 
-        assert (down.state, down.counts["planned"]) == ("parked", 60)
-        assert (up.state, up.counts["done"]) == ("finished", 60)
+        assert (down.state, down.counts["pending"]) == ("waiting", 60)
+        assert (up.state, up.counts["succeeded"]) == ("completed", 60)
         assert updates(again) == Counter(str(n) for n in range(60))
 
 
@@ -311,9 +315,9 @@ async def test_a_few_items_that_could_not_be_sent_pause_the_job(
         await drain(job.resume())
         resumed = await job.status()
 
-    assert (status.state, status.counts["planned"]) == ("paused", 1)
+    assert (status.state, status.counts["pending"]) == ("paused", 1)
     assert "resume" in (status.reason or "")
-    assert (resumed.state, resumed.counts["done"]) == ("finished", 10)
+    assert (resumed.state, resumed.counts["succeeded"]) == ("completed", 10)
 
 
 async def test_a_login_that_is_gone_pauses_the_job(
@@ -332,7 +336,7 @@ async def test_a_login_that_is_gone_pauses_the_job(
         finished = await job.status()
 
     assert (paused.state, paused.counts["failed"]) == ("paused", 0)
-    assert (finished.state, finished.counts["done"]) == ("finished", 40)
+    assert (finished.state, finished.counts["succeeded"]) == ("completed", 40)
     assert fake.applied_count == 40
 
 
@@ -354,5 +358,5 @@ async def test_a_login_that_cannot_be_stored_fails_no_item(
         finished = await job.status()
 
     assert stopped.counts["failed"] == 0
-    assert (finished.state, finished.counts["done"]) == ("finished", 40)
+    assert (finished.state, finished.counts["succeeded"]) == ("completed", 40)
     assert (fake.applied_count, fake.oauth.refreshes, fake.oauth.spent_sent) == (40, 1, 0)

@@ -60,7 +60,7 @@ async def finish(job: BulkJob, fake: FakeGong, count: int) -> dict[str, int]:
 def unknown_to_the_journal(fake: FakeGong, query: Query, path: Path) -> set[str]:
     """Return the meetings whose requests arrived and of which the journal has no intent."""
     intents: Counter[str] = Counter(
-        dict(query(path, "SELECT meeting_id, count(*) FROM attempt JOIN item USING (place) "
+        dict(query(path, "SELECT meeting_id, count(*) FROM attempt JOIN item USING (item_index) "
                          "GROUP BY meeting_id"))
     )  # fmt: skip
     return set(Counter(str(r.meeting_id) for r in fake.received if r.meeting_id) - intents)
@@ -78,10 +78,10 @@ async def test_pause_lets_what_is_under_way_end(
         status = await job.status()
         counts = await finish(job, fake, 200)
 
-    assert (status.state, status.reason) == ("paused", "as asked")
-    assert status.counts["in_doubt"] == status.counts["failed"] == status.counts["sent"] == 0
-    assert 1 <= status.counts["done"] <= 24
-    assert counts == {"done": 200}
+    assert (status.state, status.reason) == ("paused", "requested")
+    assert status.counts["in_doubt"] == status.counts["failed"] == status.counts["in_flight"] == 0
+    assert 1 <= status.counts["succeeded"] <= 24
+    assert counts == {"succeeded": 200}
     assert fake.applied_count == 200
 
 
@@ -104,7 +104,7 @@ async def test_pause_during_backoff_does_not_wait_for_its_end(
         states = {item.meeting_id: item.state async for item in job.items()}
 
     assert received == 2
-    assert states == {"1": "in_doubt", "2": "planned"}
+    assert states == {"1": "in_doubt", "2": "pending"}
 
 
 async def test_pause_during_a_wait_for_the_limiter_does_not_wait_for_its_end(
@@ -123,9 +123,9 @@ async def test_pause_during_a_wait_for_the_limiter_does_not_wait_for_its_end(
         status = await job.status()
 
     assert paused_until is not None
-    assert status.counts["in_doubt"] == status.counts["sent"] == 0
-    assert status.counts["done"] + status.counts["planned"] == 50
-    assert status.counts["done"] == fake.applied_count
+    assert status.counts["in_doubt"] == status.counts["in_flight"] == 0
+    assert status.counts["succeeded"] + status.counts["pending"] == 50
+    assert status.counts["succeeded"] == fake.applied_count
 
 
 async def test_pause_while_a_meeting_settles_does_not_wait_for_its_end(
@@ -149,7 +149,7 @@ async def test_pause_while_a_meeting_settles_does_not_wait_for_its_end(
         await running
         states = [item.state async for item in job.items()]
 
-    assert states == ["in_doubt", "planned"]
+    assert states == ["in_doubt", "pending"]
 
 
 async def test_pause_while_organizers_are_asked_about_does_not_wait_for_the_answer(
@@ -165,7 +165,7 @@ async def test_pause_while_organizers_are_asked_about_does_not_wait_for_the_answ
         await running
         status = await job.status()
 
-    assert (status.state, status.counts["planned"]) == ("paused", 1)
+    assert (status.state, status.counts["pending"]) == ("paused", 1)
 
 
 async def test_a_stalled_answer_is_given_up_after_the_drain(
@@ -187,9 +187,9 @@ async def test_a_stalled_answer_is_given_up_after_the_drain(
 
     assert took >= 0.2
     assert states.pop("3") == "in_doubt"
-    assert set(states.values()) == {"done"}
+    assert set(states.values()) == {"succeeded"}
     assert len(items) == 10
-    assert counts == {"done": 10}
+    assert counts == {"succeeded": 10}
 
 
 @pytest.mark.parametrize("way", ["leave the loop", "cancel"])
@@ -222,10 +222,10 @@ async def test_leaving_at_once_keeps_the_journal_right(
     assert working.cancelled() is (way == "cancel")
     why = "stopped at once" if way == "cancel" else "its caller left the loop"
     assert (status.state, status.reason) == ("interrupted", why)
-    assert (status.counts["done"], status.counts["in_doubt"]) == (20, 8)
-    assert (status.counts["sent"], status.counts["planned"]) == (0, 32)
+    assert (status.counts["succeeded"], status.counts["in_doubt"]) == (20, 8)
+    assert (status.counts["in_flight"], status.counts["pending"]) == (0, 32)
     assert unknown == set()
-    assert counts == {"done": 60}
+    assert counts == {"succeeded": 60}
 
 
 async def test_cancelled_jobs_send_nothing_more(
@@ -242,10 +242,10 @@ async def test_cancelled_jobs_send_nothing_more(
             await drain(job.resume())
 
     assert status.state == "cancelled"
-    assert status.counts["planned"] == 0
-    assert status.skipped["cancelled"] == 50 - status.counts["done"]
+    assert status.counts["pending"] == 0
+    assert status.skipped["cancelled"] == 50 - status.counts["succeeded"]
     assert caught.value.reason == "state"
-    assert fake.received_count == sent == status.counts["done"]
+    assert fake.received_count == sent == status.counts["succeeded"]
 
 
 async def test_cancel_after_pause_cancels(
@@ -273,7 +273,7 @@ async def test_a_job_that_nobody_runs_can_be_cancelled(
         await gong.bulk(journal=job.path, state_dir=state).cancel()
         status = await job.status()
 
-    assert (status.state, status.counts["done"]) == ("cancelled", 5)
+    assert (status.state, status.counts["succeeded"]) == ("cancelled", 5)
     assert status.skipped["cancelled"] == 45
 
 
@@ -295,9 +295,9 @@ async def test_another_object_may_ask_to_pause(
         await running
         status = await job.status()
 
-    assert (status.state, status.reason) == ("paused", "as asked")
+    assert (status.state, status.reason) == ("paused", "requested")
     assert status.counts["in_doubt"] == 0
-    assert status.counts["planned"] > 0
+    assert status.counts["pending"] > 0
 
 
 async def test_a_word_that_was_left_does_not_stop_the_next_run(
@@ -311,7 +311,7 @@ async def test_a_word_that_was_left_does_not_stop_the_next_run(
         await drain(job.resume())
         status = await job.status()
 
-    assert status.state == "finished"
+    assert status.state == "completed"
 
 
 @pytest.mark.parametrize("who", ["same object", "another object"])
@@ -328,7 +328,7 @@ async def test_a_pause_between_plan_and_run_is_honoured(
         paused, sent = await job.status(), fake.received_count
         await drain(job.resume())
 
-    assert (paused.state, paused.reason, sent) == ("paused", "as asked", 0)
+    assert (paused.state, paused.reason, sent) == ("paused", "requested", 0)
     assert fake.applied_count == 5
 
 
@@ -419,7 +419,7 @@ async def test_a_full_disk_stops_the_job(
     assert 20 < sent == later < 300
     assert (status.state, status.pid) == ("interrupted", None)
     assert unknown == set()
-    assert counts == {"done": 300}
+    assert counts == {"succeeded": 300}
     assert errors == []
 
 

@@ -53,7 +53,7 @@ async def test_the_same_changes_again_send_nothing(
         again = await run(gong, changes, state, check_organizers=True)
 
     assert fake.received_count == sent == 101
-    assert (again.state, again.skipped["unchanged"]) == ("finished", 100)
+    assert (again.state, again.skipped["unchanged"]) == ("completed", 100)
 
 
 async def test_only_what_has_changed_is_sent(
@@ -174,13 +174,13 @@ async def test_an_update_that_a_dead_process_left_open_prevents_the_skip(
         claims: list[list[tuple[Any, ...]]] = []
 
         def look() -> float:
-            statement = "SELECT unsettled IS NOT NULL FROM acknowledged"
+            statement = "SELECT unsettled IS NOT NULL FROM meeting"
             claims.append(query(state / "ledger.sqlite3", statement))
             return 0.0
 
         fake.latency = look
         await run(gong, [change(1, "b")], state)
-        after = query(state / "ledger.sqlite3", "SELECT unsettled FROM acknowledged")
+        after = query(state / "ledger.sqlite3", "SELECT unsettled FROM meeting")
 
     assert claims == [[(1,)]]
     assert after == [(None,)]
@@ -196,7 +196,7 @@ async def test_with_keep_order_a_change_back_is_sent(
         status = await run(gong, changes, state, keep_order=True)
 
     assert [applied.body["title"] for applied in fake.applied] == ["a", "b", "a"]
-    assert (status.skipped["unchanged"], status.counts["done"]) == (1, 2)
+    assert (status.skipped["unchanged"], status.counts["succeeded"]) == (1, 2)
 
 
 async def test_what_was_known_before_a_job_is_kept_for_undo(
@@ -225,4 +225,4 @@ async def test_a_lost_ledger_costs_calls_and_nothing_else(
         remove_ledger(state)
         status = await run(gong, [change(1)], state)
 
-    assert (status.state, fake.applied_count) == ("finished", 2)
+    assert (status.state, fake.applied_count) == ("completed", 2)

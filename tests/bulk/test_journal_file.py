@@ -87,7 +87,7 @@ async def test_items_are_read_by_state(jobs: list[JobFile]) -> None:
     failed = list(first.items(["failed"]))
     everything = list(first.items())
 
-    assert [item.place for item in everything] == [0, 1, 2, 3, 4]
+    assert [item.index for item in everything] == [0, 1, 2, 3, 4]
     assert [(item.meeting_id, item.error, item.status) for item in failed] == [
         ("3", "NotFoundError", 404)
     ]
@@ -109,9 +109,9 @@ async def test_looking_on_disturbs_nobody(
         rest = list(reading)
         status = await job.status()
 
-    assert {item.state for item in (first, *rest)} == {"planned"}
+    assert {item.state for item in (first, *rest)} == {"pending"}
     assert len(rest) == 999
-    assert status.counts["done"] == 1000
+    assert status.counts["succeeded"] == 1000
 
 
 @pytest.mark.may_block("reads files")

@@ -195,7 +195,7 @@ async def test_by_force_the_job_is_cancelled(fake: FakeGong, jobs: Jobs) -> None
 
     status = job.status()
     assert (status.state, status.reason) == ("cancelled", "purged before its end")
-    assert (status.counts["done"], status.counts["planned"]) == (1, 0)
+    assert (status.counts["succeeded"], status.counts["pending"]) == (1, 0)
     assert status.skipped["cancelled"] == 1
     assert found(jobs.state) == set()
 
@@ -204,7 +204,7 @@ async def test_by_force_what_was_interrupted_is_in_doubt(jobs: Jobs) -> None:
     """An update that was under way when its process died is named as in doubt."""
     job = await jobs.run([personal(0)])
     with job.writing() as connection:
-        connection.execute("UPDATE item SET state = 'sent'")
+        connection.execute("UPDATE item SET state = 'in_flight'")
         connection.execute("UPDATE job SET value = 'running' WHERE name = 'state'")
         connection.execute("UPDATE run SET ended_at = NULL")
 

@@ -76,13 +76,18 @@ async def test_what_was_not_changed_is_left_alone(fake: FakeGong, jobs: Jobs) ->
     """Refused, unchanged and unsent changes need no way back."""
     await jobs.run([change(number) for number in range(4)])
     fake.script(Fault.status(400), on="updateMeeting")
-    changes = [change(0), change(1, title="refused"), change(2, title="sent"), change(3, title="x")]
+    changes = [
+        change(0),
+        change(1, title="refused"),
+        change(2, title="in_flight"),
+        change(3, title="x"),
+    ]
     options = BulkOptions(max_in_flight=1, max_failure_ratio=None)
     job = await jobs.run(changes, options=options, canary=2)
 
     found = reverse(job)
 
-    assert [item.state for item in job.items()] == ["skipped", "failed", "done", "planned"]
+    assert [item.state for item in job.items()] == ["skipped", "failed", "succeeded", "pending"]
     assert ([change(2).meeting_id in line for line in found.known], found.unknown) == ([True], ())
 
 
@@ -106,7 +111,7 @@ async def test_there_and_back(fake: FakeGong, jobs: Jobs, undo: Undo) -> None:
 
     a, b, back_to_a, back_to_b = (applied.raw for applied in fake.applied)
     assert (back_to_a, back_to_b) == (a, b)
-    assert again.status().counts["done"] == 1
+    assert again.status().counts["succeeded"] == 1
 
 
 async def test_after_a_purge_nothing_is_known(jobs: Jobs) -> None:

@@ -70,7 +70,7 @@ async def work(
             if largest_file is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
             async for item in job.resume() if resume else job.run():
-                say(place=item.place, state=item.state)
+                say(index=item.index, state=item.state)
         except JournalError as error:
             say(error=str(error), reason=error.reason)
             return

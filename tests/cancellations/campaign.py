@@ -222,15 +222,15 @@ def _left_in_journal(scene: Scene) -> Iterator[str]:
         if scene.yielded:
             yield "there is no journal of what the caller got"
         return
-    states = {"interrupted", "planned", "finished"}
+    states = {"interrupted", "planned", "completed"}
     if case.faults:
         states.add("paused")  # something failed for good
     if case.way == "exit":
         states.add("running")
     yield from interrupted_well(view, states=states, unanswered=case.way != "close" or case.faults)
     for item in view.items.values():
-        if scene.yielded.get(item.meeting_id) and item.state != "done":
-            yield f"the caller got item {item.place} as done; it is {item.state}"
+        if scene.yielded.get(item.meeting_id) and item.state != "succeeded":
+            yield f"the caller got item {item.index} as done; it is {item.state}"
 
 
 def _outcome(scene: Scene, requests: list[Request], applied: list[Applied]) -> Iterator[str]:

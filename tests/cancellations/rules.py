@@ -25,34 +25,34 @@ def interrupted_well(
         states: what the job's state may be.
         unanswered: whether requests may have lost their answers.
     """
-    state, why = view.header.get("state"), view.header.get("why")
+    state, why = view.header.get("state"), view.header.get("reason")
     if state not in set(states):
         yield f"the job was left {state}"
     if state in {"interrupted", "paused"} and not why:
         yield f"the job was left {state} without a reason"
     for item in view.in_state("failed"):
-        yield f"item {item.place} failed, and Gong refused nothing: {item.status} {item.message}"
+        yield f"item {item.index} failed, and Gong refused nothing: {item.status} {item.message}"
     if state != "running":
-        for item in view.in_state("sent"):
-            yield f"item {item.place} was left sent, and the job is {state}"
+        for item in view.in_state("in_flight"):
+            yield f"item {item.index} was left sent, and the job is {state}"
     if not unanswered:
-        for item in view.in_state("sent", "in_doubt"):
-            yield f"item {item.place} was left {item.state}, with time to end"
+        for item in view.in_state("in_flight", "in_doubt"):
+            yield f"item {item.index} was left {item.state}, with time to end"
     yield from problems(view)
 
 
 def nothing_lost(view: JournalView, effects: Mapping[str, list[Applied]]) -> Iterator[str]:
     """Yield the items that did not reach their meeting in the end."""
-    if view.header.get("state") != "finished":
+    if view.header.get("state") != "completed":
         yield f"in the end the job is {view.header.get('state')}: {view.header.get('why')}"
     for item in view.items.values():
         applied = effects.get(item.meeting_id, [])
-        if item.state != "done":
-            yield f"in the end item {item.place} is {item.state}: {item.message}"
+        if item.state != "succeeded":
+            yield f"in the end item {item.index} is {item.state}: {item.message}"
         if not applied:
-            yield f"item {item.place} was lost: meeting {item.meeting_id} was never updated"
+            yield f"item {item.index} was lost: meeting {item.meeting_id} was never updated"
         elif applied[-1].sha != item.digest.lower():
-            yield f"meeting {item.meeting_id} has other bytes than item {item.place}"
+            yield f"meeting {item.meeting_id} has other bytes than item {item.index}"
     yield from problems(view)
 
 
@@ -60,14 +60,14 @@ def nothing_doubled(view: JournalView, requests: Mapping[str, list[Request]]) ->
     """Yield the meetings that were sent a second request without a cause in the journal."""
     attempts: dict[int, list[Attempt]] = {}
     for attempt in view.attempts:
-        attempts.setdefault(attempt.place, []).append(attempt)
+        attempts.setdefault(attempt.index, []).append(attempt)
     for item in view.items.values():
-        sent, announced = requests.get(item.meeting_id, []), attempts.get(item.place, [])
+        sent, announced = requests.get(item.meeting_id, []), attempts.get(item.index, [])
         if len(sent) > len(announced):
-            yield f"item {item.place} was sent {len(sent)} times, announced {len(announced)} times"
+            yield f"item {item.index} was sent {len(sent)} times, announced {len(announced)} times"
         for attempt in announced[:-1]:
             if attempt.ended and attempt.error is None:
-                yield f"item {item.place} was sent again after attempt {attempt.number} succeeded"
+                yield f"item {item.index} was sent again after attempt {attempt.number} succeeded"
     for meeting, sent in requests.items():
         yield from (f"meeting {meeting}: {what}" for what in _overlaps(sent))
 
@@ -92,11 +92,11 @@ def acknowledged_twice(requests: Mapping[str, list[Request]], *, most: int) -> I
 
 def repetitions(view: JournalView) -> Counter[str]:
     """Count the causes of second requests, as the journal has them."""
-    last = {item.place: item.attempts for item in view.items.values()}
+    last = {item.index: item.attempts for item in view.items.values()}
     return Counter(
         attempt.error or "no answer"
         for attempt in view.attempts
-        if attempt.number < last[attempt.place]
+        if attempt.number < last[attempt.index]
     )
 
 

@@ -158,7 +158,7 @@ def test_a_lost_item_is_found(
     page = Journal.page
 
     async def lossy(self: Journal, *args: Any) -> Any:
-        return [item for item in await page(self, *args) if item.place != 3]
+        return [item for item in await page(self, *args) if item.index != 3]
 
     monkeypatch.setattr(Journal, "page", lossy)
     result = run_case(make_case(7, subject="run", way="cancel"), oracle, tmp_path / "case")

@@ -36,7 +36,7 @@ def test_a_summary(invoke: Invoke, job: str) -> None:
     done = invoke("bulk", "report", job)
 
     assert done.exit_code == 0
-    assert f"Job {job} finished: 4 done, 1 failed" in done.stdout
+    assert f"Job {job} completed: 4 succeeded, 1 failed" in done.stdout
     assert "line 4: NotFoundError: Gong answered 404 Not Found" in done.stdout
     assert "Check the meeting id" in done.stdout
     assert f"gong-async bulk report {job} --failed failed.jsonl" in done.stdout
@@ -46,7 +46,7 @@ def test_a_summary_for_programs(invoke: Invoke, job: str) -> None:
     """With the global `--json`, the summary is an object."""
     reported = json.loads(invoke("--json", "bulk", "report", job).stdout)
 
-    assert (reported["id"], reported["state"], reported["exit"]) == (job, "finished", 1)
+    assert (reported["id"], reported["state"], reported["exit"]) == (job, "completed", 1)
     assert list(reported["errors"].values()) == [1]
     assert reported["next"][0] == f"gong-async bulk report {job} --failed failed.jsonl"
 
@@ -56,11 +56,11 @@ def test_each_item(invoke: Invoke, job: str, reported: Told) -> None:
     items = reported(invoke("bulk", "report", job, "--format", "jsonl").stdout)
 
     assert [(item["line"], item["state"]) for item in items] == [
-        (2, "done"),
-        (3, "done"),
+        (2, "succeeded"),
+        (3, "succeeded"),
         (4, "failed"),
-        (5, "done"),
-        (6, "done"),
+        (5, "succeeded"),
+        (6, "succeeded"),
     ]
     assert (items[2]["status"], items[2]["attempts"]) == (404, 1)
     assert items[2]["errors"] == ["The given meeting ID was not found."]
@@ -199,7 +199,7 @@ def test_purge(invoke: Invoke, job: str, tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert f"contents from job {job}" in done.stderr
     assert b"dana@example.com" not in kept
-    assert "4 done, 1 failed" in report.stdout
+    assert "4 succeeded, 1 failed" in report.stdout
     assert "Contents were purged" in report.stdout
     assert (failed.exit_code, (tmp_path / "failed.jsonl").exists()) == (2, False)
 

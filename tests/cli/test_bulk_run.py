@@ -32,10 +32,10 @@ def test_all_done(
     done = invoke("bulk", "run", meetings(30), *QUICK)
 
     assert done.exit_code == 0, done.stderr
-    assert snapshot().state == "finished"
-    assert snapshot().counts["done"] == 30
+    assert snapshot().state == "completed"
+    assert snapshot().counts["succeeded"] == 30
     assert sorted(c.meeting_id for c in fake.applied) == [str(FIRST + n) for n in range(30)]
-    assert " finished: 30 done, 0 failed" in done.stderr
+    assert " completed: 30 succeeded, 0 failed" in done.stderr
     assert done.stderr.splitlines()[-1] == "Nothing left to do"
 
 
@@ -55,7 +55,7 @@ def test_a_second_run_sends_nothing(invoke: Invoke, fake: FakeGong, meetings: Me
 
     assert done.exit_code == 0
     assert fake.received_count == sent
-    assert "0 done, 0 failed, 20 unchanged" in done.stderr
+    assert "0 succeeded, 0 failed, 20 unchanged" in done.stderr
 
 
 def test_some_failed(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
@@ -68,7 +68,7 @@ def test_some_failed(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None
     assert done.exit_code == 1
     assert fake.applied_count == 4
     assert "line 4: NotFoundError: Gong answered 404 Not Found" in done.stderr
-    assert "4 done, 1 failed" in done.stderr
+    assert "4 succeeded, 1 failed" in done.stderr
     assert f"gong-async bulk report {name} --failed failed.jsonl" in done.stderr
 
 
@@ -91,7 +91,7 @@ def test_in_doubt(
     done = invoke("bulk", "run", meetings(2), *QUICK)
 
     assert done.exit_code == 1
-    assert "1 done, 0 failed, 1 in doubt" in done.stderr
+    assert "1 succeeded, 0 failed, 1 in doubt" in done.stderr
     assert f"gong-async bulk resume {snapshot().id} --per-second 2000" in done.stderr
 
 
@@ -111,7 +111,7 @@ def test_organizers_that_cannot_be_updated(
     assert done.exit_code == 1
     assert (fake.received_count, fake.applied_count) == (1, 0)
     assert "5 skipped" in done.stderr
-    assert "Set aside: No calendar" in done.stderr
+    assert "Skipped: No calendar" in done.stderr
     assert "fix it at: https://fix.example/" in done.stderr
 
 
@@ -209,8 +209,8 @@ def test_report_for_programs(
 
     begin, report = reported(done.stderr)
     assert (begin["kind"], begin["job"], begin["requests"]) == ("begin", done.stdout.strip(), 4)
-    assert (report["kind"], report["state"], report["total"]) == ("report", "finished", 3)
-    assert (report["counts"]["done"], report["counts"]["failed"]) == (2, 1)
+    assert (report["kind"], report["state"], report["total"]) == ("report", "completed", 3)
+    assert (report["counts"]["succeeded"], report["counts"]["failed"]) == (2, 1)
     assert list(report["errors"].values()) == [1]
     assert report["exit"] == done.exit_code == 1
 
@@ -220,7 +220,7 @@ def test_no_rows(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
     done = invoke("bulk", "run", meetings(0))
 
     assert (done.exit_code, fake.received) == (0, [])
-    assert " finished: 0 done, 0 failed\n" in done.stderr
+    assert " completed: 0 succeeded, 0 failed\n" in done.stderr
 
 
 def test_rows_of_one_meeting(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
@@ -229,7 +229,7 @@ def test_rows_of_one_meeting(invoke: Invoke, fake: FakeGong, meetings: Meetings)
 
     assert done.exit_code == 0
     assert [change.body["title"] for change in fake.applied] == ["title 8"]
-    assert "1 done, 0 failed, 8 superseded" in done.stderr
+    assert "1 succeeded, 0 failed, 8 superseded" in done.stderr
     assert "meetings.csv, line 3, meeting_id: meeting 1 stands in line 2 already" in done.stderr
     assert "meetings.csv: 3 more notes" in done.stderr
 
@@ -279,7 +279,7 @@ def test_calls_can_be_left_to_others(
 
     assert done.exit_code == 75
     assert 0 < fake.received_count <= 10
-    assert snapshot().state == "parked"
+    assert snapshot().state == "waiting"
 
 
 def test_a_journal_of_ones_own(
@@ -337,7 +337,7 @@ def test_a_job_of_the_same_file_can_be_made_anew(
     other = invoke("bulk", "run", meetings(6, name="other.csv"), *QUICK)
 
     assert (new.exit_code, other.exit_code) == (0, 0)
-    assert [job.status().state for job in jobs()].count("finished") == 2
+    assert [job.status().state for job in jobs()].count("completed") == 2
 
 
 def test_a_job_of_the_same_file_for_another_company(

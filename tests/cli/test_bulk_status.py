@@ -68,7 +68,7 @@ def test_a_job_that_stands_still(
     reported = rows(done)
     assert done.exit_code == 0
     assert reported["state"] == "paused: after the first 3, for a look"
-    assert (reported["done"], reported["failed"], reported["pending"]) == ("2", "1", "7")
+    assert (reported["succeeded"], reported["failed"], reported["pending"]) == ("2", "1", "7")
     assert reported["journal"] == str(snapshot().path)
     assert fake.received_count == sent
 
@@ -86,9 +86,9 @@ def test_status_for_programs(invoke: Invoke, paused: str) -> None:
         7,
     )
     assert reported["counts"] == {
-        "planned": 7,
-        "sent": 0,
-        "done": 2,
+        "pending": 7,
+        "in_flight": 0,
+        "succeeded": 2,
         "failed": 1,
         "in_doubt": 0,
         "skipped": 0,
@@ -128,7 +128,7 @@ def test_following_to_the_end(
     process.communicate(timeout=60)
 
     assert followed.exit_code == process.returncode == 1
-    assert "59 done, 1 failed" in followed.stderr
+    assert "59 succeeded, 1 failed" in followed.stderr
 
 
 def test_following_what_does_not_run(invoke: Invoke, paused: str) -> None:
@@ -139,13 +139,13 @@ def test_following_what_does_not_run(invoke: Invoke, paused: str) -> None:
     assert f"Next: gong-async bulk resume {paused}" in done.stderr
 
 
-def test_a_job_that_is_parked(invoke: Invoke, meetings: Meetings, snapshot: JobSnapshot) -> None:
+def test_a_job_that_waits(invoke: Invoke, meetings: Meetings, snapshot: JobSnapshot) -> None:
     """When it can go on is told."""
     invoke("bulk", "run", meetings(30), "--per-day", "10", *QUICK)
 
     reported = rows(invoke("bulk", "status", snapshot().id))
 
-    assert reported["state"].startswith("parked: the daily quota of 10 calls is used up")
+    assert reported["state"].startswith("waiting: the daily quota of 10 calls is used up")
     assert reported["resumes"] == f"{snapshot().resume_at:%Y-%m-%d %H:%M:%S}Z, in 1 d 0 h"
 
 
@@ -163,8 +163,8 @@ def test_pause(
     assert done.exit_code == 0
     assert f"Asked process {process.pid} to pause job {name}" in done.stderr
     assert process.returncode == 75
-    assert (snapshot().state, snapshot().counts["done"]) == ("paused", fake.applied_count)
-    assert "Stopped: as asked" in stderr
+    assert (snapshot().state, snapshot().counts["succeeded"]) == ("paused", fake.applied_count)
+    assert "Stopped: requested" in stderr
 
 
 def test_cancel(
@@ -192,7 +192,7 @@ def test_nobody_runs_it(invoke: Invoke, paused: str, command: str) -> None:
     done = invoke("bulk", command, paused)
 
     assert done.exit_code == 0
-    assert f"Job {paused} is finished and not running: nothing to {command}" in done.stderr
+    assert f"Job {paused} is completed and not running: nothing to {command}" in done.stderr
 
 
 def test_pausing_what_does_not_run(invoke: Invoke, paused: str) -> None:
@@ -210,7 +210,7 @@ def test_cancelling_what_does_not_run(invoke: Invoke, paused: str, snapshot: Job
 
     assert done.exit_code == 0
     assert snapshot().state == "cancelled"
-    assert "2 done, 1 failed, 7 cancelled" in done.stderr
+    assert "2 succeeded, 1 failed, 7 cancelled" in done.stderr
 
 
 def test_cancelling_what_was_killed(
@@ -239,8 +239,8 @@ def test_list(invoke: Invoke, meetings: Meetings, paused: str, reported: Told) -
     lines = invoke("bulk", "list").stdout.splitlines()
     objects = reported(invoke("bulk", "list", "--json").stdout)
 
-    assert [line.split()[:2] for line in lines] == [[paused, "paused"], [other, "finished"]]
-    assert "2 done, 1 failed, 7 pending" in lines[0]
+    assert [line.split()[:2] for line in lines] == [[paused, "paused"], [other, "completed"]]
+    assert "2 succeeded, 1 failed, 7 pending" in lines[0]
     assert [job["id"] for job in objects] == [paused, other]
     assert all(0 <= job["age"] < 60 for job in objects)
 

@@ -42,7 +42,7 @@ def test_the_story() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "$ kill -9" in done.stdout
     assert "state       interrupted" in done.stdout
-    assert "398 done, 1 failed, 1 skipped" in done.stderr
+    assert "398 succeeded, 1 failed, 1 skipped" in done.stderr
     assert "2 not updated: the deleted one" in done.stdout
     assert "GONG_BASE_URL=https://" in done.stdout
 

@@ -918,14 +918,14 @@ def test_a_job_that_was_killed(
     assert f"gong-async bulk resume {name}" in job.do
 
 
-def test_a_parked_job(
+def test_a_waiting_job(
     invoke: Invoke, examine: Examine, meetings: Callable[..., Path], state: Path
 ) -> None:
     """When it can go on is told."""
     invoke("bulk", "run", meetings(5), "--per-second", "2000", "--per-day", "3")
     _, job = examine("--offline").all("jobs")
 
-    assert " is parked, " in job.seen
+    assert " is waiting, " in job.seen
     assert job.do.startswith("from 20")
     assert "--wait: gong-async bulk resume" in job.do
 

@@ -31,7 +31,7 @@ from gong_async.testing import FakeGong, Fault
 Meetings = Callable[..., Path]
 OnTerminal = Callable[..., tuple[int, str]]
 FIRST = 7782342274025000001
-COUNTS = {"planned": 0, "sent": 0, "done": 0, "failed": 0, "in_doubt": 0, "skipped": 0}
+COUNTS = {"pending": 0, "in_flight": 0, "succeeded": 0, "failed": 0, "in_doubt": 0, "skipped": 0}
 SKIPPED = {"superseded": 0, "unchanged": 0, "organizer": 0, "cancelled": 0}
 
 
@@ -52,7 +52,7 @@ def status(counts: dict[str, int], **more: Any) -> BulkStatus:
         "runs": 1,
         "pid": 1,
         "began_at": now,
-        "finished_in_run": 0,
+        "ended_in_run": 0,
         "seconds": 0.0,
         "finishes_at": None,
     }
@@ -124,9 +124,9 @@ def test_the_bar(on_terminal: OnTerminal, fake: FakeGong, meetings: Meetings) ->
     assert code == 1
     assert re.search(r"━+\S* +[1-9]\d?/200 \d+%", text)
     assert re.search("━+ 200/200 100%", text)
-    assert re.search(r"\d+ done  1 failed", text)
+    assert re.search(r"\d+ succeeded  1 failed", text)
     assert re.search(r"[0-9.]+/s  ends \d\d:\d\dZ, in \d s  9,[89]\d\d calls left today", text)
-    assert text.rindex("200/200") < text.rindex("199 done, 1 failed")
+    assert text.rindex("200/200") < text.rindex("199 succeeded, 1 failed")
 
 
 def test_lines_do_not_run_through_the_bar(
@@ -166,21 +166,21 @@ def test_a_follower_gets_a_bar(on_terminal: OnTerminal, meetings: Meetings) -> N
 
 def test_what_a_bar_tells(drawn: Callable[..., list[str]]) -> None:
     """Counts, and the end as the job itself foretells it, with as much of the day as needed."""
-    counts = {"done": 20_990, "failed": 41, "in_doubt": 3, "planned": 28_966}
+    counts = {"succeeded": 20_990, "failed": 41, "in_doubt": 3, "pending": 28_966}
     finishes = later(days=2, hours=3)
     snapshot = JobSnapshot(status=status(counts, finishes_at=finishes), rate=2.94, left_today=4_210)
 
     bar, reported, pace = drawn(snapshot)
 
     assert bar.endswith("21,034/50,000 42%")
-    assert reported == "20,990 done  41 failed  3 in doubt"
+    assert reported == "20,990 succeeded  41 failed  3 in doubt"
     assert pace == f"2.9/s  ends {finishes:%a %H:%M}Z, in 2 d 3 h  4,210 calls left today"
 
 
 def test_a_bar_that_waits(drawn: Callable[..., list[str]]) -> None:
     """A job that waits says until when, and why; nothing in the reason steers the terminal."""
     resumes = later(hours=3)
-    waiting = status({"planned": 5}, state="parked", resume_at=resumes, reason="\x1b[2Jno calls")
+    waiting = status({"pending": 5}, state="waiting", resume_at=resumes, reason="\x1b[2Jno calls")
 
     *_, pace = drawn(JobSnapshot(status=waiting, rate=0.0))
 
@@ -193,12 +193,12 @@ def test_a_line_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
     rate_meter, lines = RateMeter(), Lines(Diagnostics(as_json=False), clock=lambda: now)
     for second in range(200):
         now = float(second)
-        counts = {"done": 3 * second, "planned": 600 - 3 * second}
+        counts = {"succeeded": 3 * second, "pending": 600 - 3 * second}
         lines.show(rate_meter.read(status(counts), now, left_today=70))
 
     shown = capsys.readouterr().err.splitlines()
     assert shown == [
-        f"{done} of 600: {done} done, 0 failed, {600 - done} pending, 3.0 per second, "
+        f"{done} of 600: {done} succeeded, 0 failed, {600 - done} pending, 3.0 per second, "
         "70 calls left today"
         for done in (180, 360, 540)
     ]
@@ -209,7 +209,7 @@ def test_a_line_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     clock: Iterator[float] = iter([0.0, 60.0, 60.0])
     lines = Lines(Diagnostics(as_json=True), clock=lambda: next(clock))
 
-    lines.show(JobSnapshot(status=status({"done": 2, "planned": 3}), rate=1.5))
+    lines.show(JobSnapshot(status=status({"succeeded": 2, "pending": 3}), rate=1.5))
 
     reported = json.loads(capsys.readouterr().err)
     assert (reported["kind"], reported["job"], reported["state"]) == (
@@ -218,15 +218,15 @@ def test_a_line_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
         "running",
     )
     assert (reported["total"], reported["rate"]) == (5, 1.5)
-    assert (reported["counts"]["done"], reported["counts"]["planned"]) == (2, 3)
+    assert (reported["counts"]["succeeded"], reported["counts"]["pending"]) == (2, 3)
 
 
 def test_the_rate_is_that_of_the_last_minute() -> None:
     """What was fast or slow an hour ago tells nothing of now."""
     rate_meter = RateMeter()
-    rate_meter.read(status({"done": 0}), 0.0)
+    rate_meter.read(status({"succeeded": 0}), 0.0)
     for second in range(3600, 3631, 10):
-        snapshot = rate_meter.read(status({"done": 9_000 + second}), float(second))
+        snapshot = rate_meter.read(status({"succeeded": 9_000 + second}), float(second))
 
     assert snapshot.rate == 1.0
 

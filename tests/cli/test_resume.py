@@ -35,7 +35,7 @@ def test_the_rest_is_sent(invoke: Invoke, fake: FakeGong, begun: str) -> None:
 
     assert done.exit_code == 0
     assert sorted(c.meeting_id for c in fake.applied) == [str(FIRST + n) for n in range(30)]
-    assert "12 done, 0 failed, 18 pending" in done.stderr
+    assert "12 succeeded, 0 failed, 18 pending" in done.stderr
     assert "Run 2: 18 changes" in done.stderr
 
 
@@ -135,7 +135,7 @@ def test_what_is_in_doubt_is_sent_again(
     bodies = [change.body for change in fake.applied if change.meeting_id == str(FIRST)]
     assert [begun.exit_code, done.exit_code] == [1, 0]
     assert all(body == bodies[0] for body in bodies)
-    assert snapshot().counts["done"] == 2
+    assert snapshot().counts["succeeded"] == 2
 
 
 def test_a_job_that_was_killed(
@@ -153,10 +153,10 @@ def test_a_job_that_was_killed(
 
     done = invoke("bulk", "resume", killed.id, *QUICK)
 
-    assert (killed.state, killed.counts["done"] > 0) == ("interrupted", True)
+    assert (killed.state, killed.counts["succeeded"] > 0) == ("interrupted", True)
     assert done.exit_code == 0
     assert {c.meeting_id for c in fake.applied} == {str(FIRST + n) for n in range(150)}
-    assert fake.applied_count <= 150 + killed.counts["sent"]
+    assert fake.applied_count <= 150 + killed.counts["in_flight"]
 
 
 def test_a_job_that_runs(
@@ -222,6 +222,6 @@ def test_a_journal_that_is_lost_while_its_job_runs(
     assert process.returncode == 1
     assert fake.received_count <= sent + 8
     assert f"{path} was removed, replaced or cut off while the job ran" in stderr
-    assert f"Sent in this run: {fake.applied_count:,} done, 0 failed, 0 in doubt" in stderr
+    assert f"Sent in this run: {fake.applied_count:,} succeeded, 0 failed, 0 in doubt" in stderr
     assert "nothing was sent" not in stderr
     assert "Next:" not in stderr

@@ -55,9 +55,9 @@ def test_one_signal_drains(
     assert process.returncode == 75
     assert stdout == f"{snapshot().id}\n"
     assert snapshot().state == "paused"
-    assert (counts["failed"], counts["in_doubt"], counts["sent"]) == (0, 0, 0)
-    assert counts["done"] == fake.applied_count < 200
-    assert counts["planned"] == 200 - counts["done"]
+    assert (counts["failed"], counts["in_doubt"], counts["in_flight"]) == (0, 0, 0)
+    assert counts["succeeded"] == fake.applied_count < 200
+    assert counts["pending"] == 200 - counts["succeeded"]
     assert "a second signal stops at once" in stderr
     assert f"Next: gong-async bulk resume {snapshot().id}" in stderr
     assert "Traceback" not in stderr
@@ -80,7 +80,7 @@ def test_two_signals_stop_at_once(
     in_doubt = {item.meeting_id for item in jobs()[0].items(["in_doubt"])}
     assert process.returncode == 75
     assert in_doubt == {request.meeting_id for request in fake.received}
-    assert snapshot().counts["planned"] == 47
+    assert snapshot().counts["pending"] == 47
     assert snapshot().state == "paused"
     assert "Traceback" not in stderr
 
@@ -99,8 +99,8 @@ def test_what_was_refused_is_not_in_doubt(
 
     (item,) = jobs()[0].items()
     assert process.returncode == 75
-    assert (item.state, item.attempts) == ("planned", 1)
-    assert "0 done, 0 failed, 1 pending" in stderr
+    assert (item.state, item.attempts) == ("pending", 1)
+    assert "0 succeeded, 0 failed, 1 pending" in stderr
 
 
 def test_rows_of_one_meeting_in_doubt(
@@ -119,10 +119,10 @@ def test_rows_of_one_meeting_in_doubt(
     process.communicate(timeout=60)
 
     assert {item.line: item.state for item in jobs()[0].items()} == {
-        2: "done",
+        2: "succeeded",
         3: "in_doubt",
-        4: "planned",
-        5: "planned",
+        4: "pending",
+        5: "pending",
     }
 
 
@@ -143,7 +143,7 @@ def test_a_signal_before_the_first_request(
 
     assert process.returncode == 75
     assert fake.applied_count == 0
-    assert snapshot().counts["planned"] == 200
+    assert snapshot().counts["pending"] == 200
     assert "Traceback" not in stderr
 
 
@@ -162,7 +162,7 @@ def test_signals_until_the_process_has_ended(
     _, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 75
-    assert snapshot().counts["planned"] == 200
+    assert snapshot().counts["pending"] == 200
     assert "Traceback" not in stderr
 
 
@@ -253,9 +253,9 @@ def test_a_terminal_that_is_closed_drains(
 
     counts = snapshot().counts
     assert returned == 75
-    assert (snapshot().state, snapshot().reason) == ("paused", "as asked")
-    assert (counts["failed"], counts["in_doubt"], counts["sent"]) == (0, 0, 0)
-    assert counts["done"] == fake.applied_count < 30
+    assert (snapshot().state, snapshot().reason) == ("paused", "requested")
+    assert (counts["failed"], counts["in_doubt"], counts["in_flight"]) == (0, 0, 0)
+    assert counts["succeeded"] == fake.applied_count < 30
 
 
 def test_nohup_is_obeyed(
@@ -277,4 +277,4 @@ def test_nohup_is_obeyed(
     process.communicate(timeout=20)
 
     assert process.returncode == 0
-    assert snapshot().counts["done"] == 30
+    assert snapshot().counts["succeeded"] == 30

@@ -12,7 +12,7 @@ from gong_async.bulk.records import BulkStatus
 from gong_async.cli.bulk.summary import exit_of
 from gong_async.cli.diagnostics import Exit
 
-COUNTS = {"planned": 0, "sent": 0, "done": 0, "failed": 0, "in_doubt": 0, "skipped": 0}
+COUNTS = {"pending": 0, "in_flight": 0, "succeeded": 0, "failed": 0, "in_doubt": 0, "skipped": 0}
 SKIPPED = {"superseded": 0, "unchanged": 0, "organizer": 0, "cancelled": 0}
 
 
@@ -34,7 +34,7 @@ def status(state: Any, **items: int) -> BulkStatus:
         runs=1,
         pid=None,
         began_at=None,
-        finished_in_run=0,
+        ended_in_run=0,
         seconds=0.0,
         finishes_at=None,
     )
@@ -43,18 +43,18 @@ def status(state: Any, **items: int) -> BulkStatus:
 @pytest.mark.parametrize(
     ("found", "code"),
     [
-        (status("finished"), Exit.DONE),
-        (status("finished", done=3), Exit.DONE),
-        (status("finished", done=3, superseded=2, unchanged=1), Exit.DONE),
-        (status("finished", done=3, failed=1), Exit.FAILED),
-        (status("finished", done=3, in_doubt=1), Exit.FAILED),
-        (status("finished", done=3, organizer=1), Exit.FAILED),
-        (status("cancelled", done=3, cancelled=1), Exit.FAILED),
-        (status("cancelled", done=3), Exit.DONE),
-        (status("planned", planned=3), Exit.RESUMABLE),
-        (status("paused", planned=3), Exit.RESUMABLE),
-        (status("parked", planned=3), Exit.RESUMABLE),
-        (status("interrupted", sent=1), Exit.RESUMABLE),
+        (status("completed"), Exit.DONE),
+        (status("completed", succeeded=3), Exit.DONE),
+        (status("completed", succeeded=3, superseded=2, unchanged=1), Exit.DONE),
+        (status("completed", succeeded=3, failed=1), Exit.FAILED),
+        (status("completed", succeeded=3, in_doubt=1), Exit.FAILED),
+        (status("completed", succeeded=3, organizer=1), Exit.FAILED),
+        (status("cancelled", succeeded=3, cancelled=1), Exit.FAILED),
+        (status("cancelled", succeeded=3), Exit.DONE),
+        (status("planned", pending=3), Exit.RESUMABLE),
+        (status("paused", pending=3), Exit.RESUMABLE),
+        (status("waiting", pending=3), Exit.RESUMABLE),
+        (status("interrupted", in_flight=1), Exit.RESUMABLE),
     ],
     ids=lambda value: value.state if isinstance(value, BulkStatus) else value.name,
 )

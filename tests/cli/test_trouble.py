@@ -34,7 +34,7 @@ def test_a_refused_credential(
 
     assert done.exit_code == 75
     assert fake.received_count == 1
-    assert (snapshot().state, snapshot().counts["planned"]) == ("paused", 200)
+    assert (snapshot().state, snapshot().counts["pending"]) == ("paused", 200)
     assert "Stopped: Gong answered 401 Unauthorized" in done.stderr
     assert "Check the access key and its secret" in done.stderr
     assert f"Next: gong-async bulk resume {snapshot().id}" in done.stderr
@@ -50,7 +50,7 @@ def test_a_company_without_permission(
 
     assert done.exit_code == 75
     assert fake.received_count <= 8
-    assert snapshot().counts["planned"] == 200
+    assert snapshot().counts["pending"] == 200
 
 
 def test_one_organizer(
@@ -67,7 +67,7 @@ def test_one_organizer(
 
     counts = snapshot().counts
     assert done.exit_code == 1
-    assert counts["done"] == 30
+    assert counts["succeeded"] == 30
     assert 1 <= counts["failed"] <= 2
     assert counts["failed"] + counts["skipped"] == 10
 
@@ -92,7 +92,7 @@ def test_too_many_fail_and_shall(invoke: Invoke, fake: FakeGong, meetings: Meeti
     done = invoke("bulk", "run", meetings(60), "--max-failure-ratio", "1", *QUICK)
 
     assert done.exit_code == 1
-    assert "0 done, 60 failed" in done.stderr
+    assert "0 succeeded, 60 failed" in done.stderr
 
 
 def test_the_days_calls_are_used_up(
@@ -104,7 +104,7 @@ def test_the_days_calls_are_used_up(
     status = snapshot()
     assert done.exit_code == 75
     assert 0 < fake.received_count <= 10
-    assert (status.state, status.left) == ("parked", 30 - fake.applied_count)
+    assert (status.state, status.left) == ("waiting", 30 - fake.applied_count)
     assert "Only 10 calls left today" in done.stderr
     assert f"Next: from {status.resume_at:%Y-%m-%d %H:%M:%S}Z on" in done.stderr
     assert f"gong-async bulk resume {status.id} --per-day 10 --per-second 2000" in done.stderr
@@ -120,8 +120,8 @@ def test_a_long_wait(
 
     assert done.exit_code == 75
     assert fake.received_count <= 10  # what its places began before its answer was read
-    assert snapshot().state == "parked"
-    assert snapshot().counts["planned"] >= 90
+    assert snapshot().state == "waiting"
+    assert snapshot().counts["pending"] >= 90
 
 
 def test_a_disk_that_fills_up(
@@ -155,7 +155,7 @@ def test_a_disk_that_fills_up(
     assert 0 < received < 300
     assert done.exit_code == 0
     assert {c.meeting_id for c in fake.applied} == {str(FIRST + n) for n in range(300)}
-    assert fake.applied_count <= 300 + killed.counts["sent"] + killed.counts["in_doubt"]
+    assert fake.applied_count <= 300 + killed.counts["in_flight"] + killed.counts["in_doubt"]
 
 
 def test_nobody_answers(
@@ -173,5 +173,5 @@ def test_nobody_answers(
     _, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 75
-    assert snapshot().counts["planned"] == 300
+    assert snapshot().counts["pending"] == 300
     assert "Traceback" not in stderr

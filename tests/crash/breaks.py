@@ -110,14 +110,14 @@ def _at_the_beginning(statement: str, when: str) -> None:
 
 def resend_done() -> None:
     """Send again what was acknowledged, after a crash."""
-    again = "UPDATE item SET state = 'planned' WHERE state = 'done' AND place % 3 = 0"
+    again = "UPDATE item SET state = 'pending' WHERE state = 'succeeded' AND item_index % 3 = 0"
     _at_the_beginning(again, "running")
 
 
 def resend_finished() -> None:
     """Begin a finished job anew."""
-    again = "UPDATE item SET state = 'planned' WHERE state IN ('done', 'failed')"
-    _at_the_beginning(again, "finished")
+    again = "UPDATE item SET state = 'pending' WHERE state IN ('succeeded', 'failed')"
+    _at_the_beginning(again, "completed")
 
 
 def double_send_on_resume() -> None:

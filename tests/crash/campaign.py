@@ -98,7 +98,9 @@ def run_job(oracle: OracleProcess, plan: Plan, folder: Path) -> Evidence:
     evidence.requests, evidence.applied = oracle.record()
     if plan.idle:
         view = _last_view(stage)
-        done = {item.meeting_id for item in view.in_state("done")} if view is not None else set()
+        done = (
+            {item.meeting_id for item in view.in_state("succeeded")} if view is not None else set()
+        )
         manifest.write(stage.again, only=done)
         number = stage.live("again").number
         evidence.again = [seen for seen in oracle.record()[0] if seen.life == number]

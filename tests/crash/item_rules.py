@@ -48,8 +48,8 @@ def every_item_has_one_final_state(evidence: Evidence) -> Iterator[str]:
 
 def _wrong_end(evidence: Evidence, item: Item) -> Iterator[str]:
     """Tell what is wrong with the state in which an item ends."""
-    manifest, row = evidence.manifest, evidence.manifest.rows[item.place]
-    ends = f"item {item.place} ends as {item.state} ({item.reason})"
+    manifest, row = evidence.manifest, evidence.manifest.rows[item.index]
+    ends = f"item {item.index} ends as {item.state} ({item.reason})"
     legal = item.reason in REASONS if item.state == "skipped" else item.reason is None
     if item.state not in FINAL or not legal:
         yield ends
@@ -63,15 +63,15 @@ def _wrong_end(evidence: Evidence, item: Item) -> Iterator[str]:
 
 def _wrong_sum(evidence: Evidence, view: JournalView) -> Iterator[str]:
     """Tell where the job, its exit code or its report say something else than its items."""
-    if view.header.get("state") != "finished":
+    if view.header.get("state") != "completed":
         yield f"the job is {view.header.get('state')}"
     bad = [i for i in view.items.values() if i.state in _NOT_DONE or i.reason == "organizer"]
     code = evidence.life(evidence.last_work).exit_code
     if code != (1 if bad else 0):
         yield f"exit code {code}, with {len(bad)} not done"
     if evidence.report is not None:
-        reported = {int(row["place"]): row["state"] for row in evidence.report}
-        if reported != {item.place: item.state for item in view.items.values()}:
+        reported = {int(row["index"]): row["state"] for row in evidence.report}
+        if reported != {item.index: item.state for item in view.items.values()}:
             yield "the report does not say what the journal says"
 
 
@@ -81,9 +81,9 @@ def _wrong_death(life: Life) -> Iterator[str]:
         yield f"life {life.number} said: {life.output[-300:]}"
     if life.after is not None:
         yield from (f"after life {life.number}: {what}" for what in problems(life.after))
-    for place, state in life.reported if life.kind != "again" else ():
-        if life.after is None or life.after.items[place].state != state:
-            yield f"life {life.number} told that item {place} is {state}; the journal does not"
+    for index, state in life.reported if life.kind != "again" else ():
+        if life.after is None or life.after.items[index].state != state:
+            yield f"life {life.number} told that item {index} is {state}; the journal does not"
 
 
 def done_was_applied(evidence: Evidence) -> Iterator[str]:
@@ -97,20 +97,20 @@ def done_was_applied(evidence: Evidence) -> Iterator[str]:
         if digest is not None and claim is None and (not applied or applied[-1].sha != digest):
             yield f"the ledger knows what meeting {meeting} was given, and is wrong"
     for item in final(evidence).items.values():
-        row = evidence.manifest.rows[item.place]
+        row = evidence.manifest.rows[item.index]
         if item.state == "skipped":
             continue
-        if item.state != "done":
+        if item.state != "succeeded":
             if evidence.calm and row.meeting_id not in evidence.manifest.missing:
-                yield f"item {item.place} could be done, and is {item.state}: {item.message}"
+                yield f"item {item.index} could be done, and is {item.state}: {item.message}"
             continue
         applied = effects.get(item.meeting_id, [])
         if not applied:
-            yield f"item {item.place} is done, and was never applied"
+            yield f"item {item.index} is done, and was never applied"
         elif applied[-1].sha != item.digest.lower() or applied[-1].body != row.body:
-            yield f"item {item.place} is done, and was applied with other bytes"
+            yield f"item {item.index} is done, and was applied with other bytes"
         if ledger.get(item.meeting_id) != (item.digest.lower(), None):
-            yield f"item {item.place} is done, and the ledger says {ledger.get(item.meeting_id)}"
+            yield f"item {item.index} is done, and the ledger says {ledger.get(item.meeting_id)}"
 
 
 def failed_was_refused(evidence: Evidence) -> Iterator[str]:
@@ -119,17 +119,17 @@ def failed_was_refused(evidence: Evidence) -> Iterator[str]:
     open_at_death = _open_at_death(evidence)
     for item in final(evidence).in_state("failed", "in_doubt"):
         requests = updates.get(item.meeting_id, [])
-        died = item.place in open_at_death
+        died = item.index in open_at_death
         if item.state == "in_doubt":
             if not died and all(request.clear for request in requests):
-                yield f"item {item.place} is in doubt without a reason"
+                yield f"item {item.index} is in doubt without a reason"
             continue
         if died or not all(request.clear or request.refused for request in requests):
-            yield f"item {item.place} failed, and may have been applied"
+            yield f"item {item.index} failed, and may have been applied"
         if item.meeting_id in effects:
-            yield f"item {item.place} failed, and was applied"
+            yield f"item {item.index} failed, and was applied"
         if not requests or requests[-1].status != item.status:
-            yield f"item {item.place} failed with {item.status}, which was not the last answer"
+            yield f"item {item.index} failed with {item.status}, which was not the last answer"
 
 
 def nothing_is_applied_in_vain(evidence: Evidence) -> Iterator[str]:
@@ -143,20 +143,20 @@ def nothing_is_applied_in_vain(evidence: Evidence) -> Iterator[str]:
             yield f"meeting {meeting} was applied again, and nothing was in doubt"
     updates = evidence.updates()
     for life in evidence.lives:
-        for item in life.after.in_state("done", "failed") if life.after else ():
+        for item in life.after.in_state("succeeded", "failed") if life.after else ():
             if any(request.life > life.number for request in updates.get(item.meeting_id, ())):
-                yield f"item {item.place} was {item.state} after life {life.number}, and sent again"
+                yield f"item {item.index} was {item.state} after life {life.number}, and sent again"
 
 
 def repeated(evidence: Evidence) -> Iterator[tuple[str, str | None]]:
     """Yield the meetings that were applied again, once for each time, with the cause."""
     requests = {request.index: request for request in evidence.requests}
     open_at_death = _open_at_death(evidence)
-    places = {row.meeting_id: place for place, row in enumerate(evidence.manifest.rows)}
+    indexes = {row.meeting_id: index for index, row in enumerate(evidence.manifest.rows)}
     for meeting, effects in evidence.effects().items():
         for effect in sorted(effects, key=lambda effect: effect.request)[:-1]:
             request = requests[effect.request]
-            deaths = open_at_death.get(places.get(meeting, -1), set())
+            deaths = open_at_death.get(indexes.get(meeting, -1), set())
             yield meeting, _cause(evidence, request, effect, deaths)
 
 
@@ -172,12 +172,12 @@ def _cause(evidence: Evidence, request: Request, effect: Applied, deaths: set[in
 
 
 def _open_at_death(evidence: Evidence) -> dict[int, set[int]]:
-    """Return the lives at whose death an item was under way, by the item's place."""
+    """Return the lives at whose death an item was under way, by the item's index."""
     found: dict[int, set[int]] = {}
     for life in evidence.lives:
         if life.after is not None and life.killed:
-            for item in life.after.in_state("sent"):
-                found.setdefault(item.place, set()).add(life.number)
+            for item in life.after.in_state("in_flight"):
+                found.setdefault(item.index, set()).add(life.number)
     return found
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-STATES = frozenset({"planned", "sent", "done", "failed", "in_doubt", "skipped"})
-FINAL = frozenset({"done", "failed", "in_doubt", "skipped"})
+STATES = frozenset({"pending", "in_flight", "succeeded", "failed", "in_doubt", "skipped"})
+FINAL = frozenset({"succeeded", "failed", "in_doubt", "skipped"})
 REASONS = frozenset({"superseded", "unchanged", "organizer", "cancelled"})
 
 
@@ -22,7 +22,7 @@ REASONS = frozenset({"superseded", "unchanged", "organizer", "cancelled"})
 class Item:
     """One change."""
 
-    place: int
+    index: int
     line: int | None
     meeting_id: str
     digest: str
@@ -37,7 +37,7 @@ class Item:
 class Attempt:
     """One announced request."""
 
-    place: int
+    index: int
     number: int
     run: int
     ended: bool
@@ -78,8 +78,8 @@ def read_journal(path: Path) -> JournalView | None:
             return None
         file.execute("BEGIN")
         items = file.execute(
-            "SELECT place, line, meeting_id, hex(digest), state, reason, attempts, status, message "
-            "FROM item"
+            "SELECT item_index, line, meeting_id, hex(digest), state, reason, attempts, status, "
+            "message FROM item"
         )
         return JournalView(
             header=dict(file.execute("SELECT name, value FROM job")),
@@ -87,15 +87,15 @@ def read_journal(path: Path) -> JournalView | None:
             attempts=[
                 Attempt(*row)
                 for row in file.execute(
-                    "SELECT place, number, run, ended_at IS NOT NULL, status, error FROM attempt "
-                    "ORDER BY place, number"
+                    "SELECT item_index, number, run, ended_at IS NOT NULL, status, error "
+                    "FROM attempt ORDER BY item_index, number"
                 )
             ],
             tally=dict(file.execute("SELECT state, items FROM tally")),
             runs=list(file.execute("SELECT number, pid, ended_at IS NOT NULL FROM run")),
             bodies={
-                place: hashlib.sha256(body).hexdigest()
-                for place, body in file.execute("SELECT place, body FROM content")
+                index: hashlib.sha256(body).hexdigest()
+                for index, body in file.execute("SELECT item_index, body FROM content")
             },
             integrity=file.execute("PRAGMA integrity_check").fetchone()[0],
         )
@@ -108,7 +108,7 @@ def read_ledger(path: Path) -> dict[str, tuple[str | None, str | None]]:
     with closing(sqlite3.connect(path, timeout=10)) as file:
         if not file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             return {}
-        rows = file.execute("SELECT meeting_id, hex(digest), unsettled FROM acknowledged")
+        rows = file.execute("SELECT meeting_id, hex(digest), unsettled FROM meeting")
         return {id_: (digest.lower() or None, claim) for id_, digest, claim in rows}
 
 
@@ -120,23 +120,23 @@ def problems(view: JournalView) -> list[str]:
     counted = dict.fromkeys([*STATES - {"skipped"}, *REASONS], 0)
     announced: dict[int, list[Attempt]] = {}
     for attempt in view.attempts:
-        announced.setdefault(attempt.place, []).append(attempt)
+        announced.setdefault(attempt.index, []).append(attempt)
     for item in view.items.values():
         counted[item.reason if item.state == "skipped" else item.state] += 1  # type: ignore[index]
-        rows = announced.get(item.place, [])
-        where = f"item {item.place} ({item.state})"
+        rows = announced.get(item.index, [])
+        where = f"item {item.index} ({item.state})"
         if [row.number for row in rows] != list(range(1, item.attempts + 1)):
             found.append(f"{where} counts {item.attempts} attempts, and {len(rows)} are written")
-        if item.state in {"sent", "done"} and not rows:
+        if item.state in {"in_flight", "succeeded"} and not rows:
             found.append(f"{where} has no attempt")
-        if view.bodies.get(item.place) != item.digest.lower():
+        if view.bodies.get(item.index) != item.digest.lower():
             found.append(f"{where} has a body that is not its digest's")
     for name, items in view.tally.items():
         if counted.get(name, 0) != items:
             found.append(f"tally says {items} {name}, and {counted.get(name, 0)} are there")
     known = {number for number, _, _ in view.runs}
     found += [
-        f"attempt {row.number} of item {row.place} belongs to run {row.run}, which is not there"
+        f"attempt {row.number} of item {row.index} belongs to run {row.run}, which is not there"
         for row in view.attempts
         if row.run not in known
     ]

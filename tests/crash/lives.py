@@ -124,8 +124,8 @@ class Stage:
                 os.close(heard)
             reported.seek(0)
             for line in reported.read().decode().splitlines():
-                place, state = line.split()
-                life.reported.append((int(place), state))
+                index, state = line.split()
+                life.reported.append((int(index), state))
             output.seek(0)
             life.output = output.read().decode(errors="replace")
         self._keep(life)

@@ -23,7 +23,8 @@ from gong_async.testing.connections import Connections
 from gong_async.testing.recording import ReceivedRequest
 
 _ANNOUNCED = (
-    "SELECT count(*) FROM attempt WHERE place IN (SELECT place FROM item WHERE meeting_id = ?)"
+    "SELECT count(*) FROM attempt "
+    "WHERE item_index IN (SELECT item_index FROM item WHERE meeting_id = ?)"
 )
 
 FAULTS: dict[str, tuple[Fault, float]] = {

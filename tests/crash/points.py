@@ -91,7 +91,7 @@ def _die_at_answer(answer: Point) -> None:
     end = Journal.end
 
     def dying(self: Journal, item: Any, record: BulkItem) -> asyncio.Future[None]:
-        if record.state != "planned":
+        if record.state != "pending":
             answer.pass_by()
         return end(self, item, record)
 

@@ -122,17 +122,17 @@ def _compare(before: JournalView | None, view: JournalView, seen: Evidence, life
         if request.life == life and request.operation == "updateMeeting":
             sent[request.meeting_id or ""] = sent.get(request.meeting_id or "", 0) + 1
     for item in view.items.values():
-        was = before.items[item.place].state if before and before.planned else "planned"
-        where = f"item {item.place} ({was}, now {item.state})"
+        was = before.items[item.index].state if before and before.planned else "pending"
+        where = f"item {item.index} ({was}, now {item.state})"
         now = sent.get(item.meeting_id, 0) if item.reason != "superseded" else 0
         if item.state not in FINAL:
             found.append(f"{where} did not come to its end")
-        if item.state == "done":
+        if item.state == "succeeded":
             done = effects.get(item.meeting_id, [])
             if not done or done[-1].sha != item.digest.lower():
                 found.append(f"{where} was not applied with its bytes")
         if item.state == "failed" and item.meeting_id in effects:
             found.append(f"{where} was applied")
-        if now > (0 if was in {"done", "failed", "skipped"} else 1):
+        if now > (0 if was in {"succeeded", "failed", "skipped"} else 1):
             found.append(f"{where} was sent {now} times")
     return found

@@ -121,7 +121,7 @@ def every_request_was_announced(evidence: Evidence) -> Iterator[str]:
     view = final(evidence)
     announced: dict[str, int] = {}
     for attempt in view.attempts:
-        meeting = view.items[attempt.place].meeting_id
+        meeting = view.items[attempt.index].meeting_id
         announced[meeting] = announced.get(meeting, 0) + 1
     updates = evidence.updates()
     unseen = 0

@@ -46,8 +46,8 @@ def _under_way(evidence: Evidence, life: Life, view: JournalView, run: int) -> s
         if request.life == life.number and request.operation == "updateMeeting":
             sent.setdefault(request.meeting_id or "", []).append(request)
     found = set()
-    for item in view.in_state("sent"):
-        announced = sum(row.place == item.place and row.run == run for row in view.attempts)
+    for item in view.in_state("in_flight"):
+        announced = sum(row.index == item.index and row.run == run for row in view.attempts)
         arrived = sent.get(item.meeting_id, [])
         if len(arrived) < announced:
             found.add("intent")

@@ -34,7 +34,7 @@ def tell_watchers(begun: int, reported: int) -> None:
     async def watched_get(self: Outbox) -> BulkItem | None:
         item = await get(self)
         if item is not None:
-            os.write(reported, f"{item.place} {item.state}\n".encode())
+            os.write(reported, f"{item.index} {item.state}\n".encode())
         return item
 
     Journal.begin_run = watched_begin  # type: ignore[method-assign]

@@ -36,7 +36,7 @@ IN_FLIGHT = 3
 FAULTS = {"drop_after": 0.02, "reset_before": 0.02, "500": 0.02, "slow": 0.9}
 _FIRST_ID = 7_300_000_000_000_000_001
 _START = datetime(2026, 11, 24, 15, tzinfo=UTC)
-_STATES = frozenset({"interrupted", "planned", "finished"})
+_STATES = frozenset({"interrupted", "planned", "completed"})
 _BAD_WORDS = ("Traceback", "never awaited", "Exception ignored", "Warning:", "was destroyed")
 _NOT_OURS = re.compile(r"unclosed <socket[^>]*laddr=\('127.0.0.1', \d+\)>|Enable tracemalloc")
 """uvicorn's supervisor leaves its listening socket to the interpreter."""
@@ -146,7 +146,7 @@ def _states_left(backend: Backend) -> dict[str, tuple[str, str | None]]:
     for path in sorted(backend.folder.glob("job-*.sqlite3")):
         view = read_journal(path)
         assert view is not None
-        states[path.name] = (view.header.get("state", ""), view.header.get("why"))
+        states[path.name] = (view.header.get("state", ""), view.header.get("reason"))
     return states
 
 
@@ -156,7 +156,7 @@ async def _plan_jobs(url: str, folder: Path, plan: Plan) -> None:
         for number in range(JOBS):
             first = _FIRST_ID + number * 100_000
             job = client.bulk(
-                [_change(first + place) for place in range(plan.items)],
+                [_change(first + index) for index in range(plan.items)],
                 journal=folder / f"job-{number}.sqlite3",
                 state_dir=folder / "state",
                 options=BulkOptions(max_in_flight=IN_FLIGHT, drain_seconds=10.0),
@@ -217,14 +217,14 @@ def _wrong_told(backend: Backend, views: dict[str, JournalView | None]) -> Itera
     """Yield the outcomes that a caller got and that the journal contradicts."""
     yielded: Counter[tuple[str, int]] = Counter()
     for line in backend.lines():
-        if line.event == "outcome" and line.words[2] == "done":
+        if line.event == "outcome" and line.words[2] == "succeeded":
             yielded[line.words[0], int(line.words[1])] += 1
-    for (name, place), times in yielded.items():
+    for (name, index), times in yielded.items():
         view = views[name]
         assert view is not None
-        state = view.items[place].state
-        if state != "done" or times > 1:
-            yield f"{name}: item {place} was yielded as done {times} times; it is {state}"
+        state = view.items[index].state
+        if state != "succeeded" or times > 1:
+            yield f"{name}: item {index} was yielded as done {times} times; it is {state}"
 
 
 def _wrong_clicks(

@@ -72,7 +72,7 @@ class Work:
             job = self.client.bulk(journal=path, state_dir=self.folder / "state")
             try:
                 async for item in job.resume():
-                    self.note("outcome", path.name, item.place, item.state)
+                    self.note("outcome", path.name, item.index, item.state)
             except JournalError as error:
                 if error.reason != "in_use":
                     raise
@@ -117,7 +117,7 @@ def journal_states(folder: Path) -> dict[str, list[str | None]]:
     for path in sorted(folder.glob("job-*.sqlite3")):
         with closing(sqlite3.connect(path, timeout=10)) as file:
             header = dict(
-                file.execute("SELECT name, value FROM job WHERE name IN ('state', 'why')")
+                file.execute("SELECT name, value FROM job WHERE name IN ('state', 'reason')")
             )
-            found[path.name] = [header.get("state"), header.get("why")]
+            found[path.name] = [header.get("state"), header.get("reason")]
     return found

@@ -16,13 +16,14 @@ from gong_async.inputs.rows import COLUMNS
 
 _PLANNED = (
     "SELECT item.meeting_id, item.line, content.body, coalesce((SELECT previous.body "
-    "FROM item AS earlier JOIN content AS previous USING (place) "
-    "WHERE earlier.meeting_id = item.meeting_id AND earlier.place < item.place "
-    "AND earlier.state = 'planned' ORDER BY earlier.place DESC LIMIT 1), {}) "
-    "FROM item JOIN content USING (place) WHERE item.state = 'planned' ORDER BY item.place"
+    "FROM item AS earlier JOIN content AS previous USING (item_index) "
+    "WHERE earlier.meeting_id = item.meeting_id AND earlier.item_index < item.item_index "
+    "AND earlier.state = 'pending' ORDER BY earlier.item_index DESC LIMIT 1), {}) "
+    "FROM item JOIN content USING (item_index) WHERE item.state = 'pending' "
+    "ORDER BY item.item_index"
 )
 _ACKNOWLEDGED = (
-    "(SELECT body FROM companion.acknowledged AS known WHERE known.company = "
+    "(SELECT body FROM companion.meeting AS known WHERE known.company = "
     "(SELECT value FROM job WHERE name = 'company') AND known.meeting_id = item.meeting_id "
     "AND known.unsettled IS NULL)"
 )

@@ -22,7 +22,7 @@ Format = Literal["jsonl", "csv"]
 """The kinds of a report: JSONL keeps each text as it is, CSV is safe to open as a spreadsheet."""
 
 _COLUMNS = (
-    "place",
+    "index",
     "line",
     "meeting_id",
     "state",
@@ -46,10 +46,11 @@ _FORMULA = re.compile(
     r"""((?:^|[,;|"])\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212])"""
 )
 _LEFT = (
-    "SELECT meeting_id, body FROM item JOIN content USING (place) "
+    "SELECT meeting_id, body FROM item JOIN content USING (item_index) "
     "WHERE (state = 'failed' OR reason = 'organizer') AND NOT EXISTS "
-    "(SELECT 1 FROM item AS later WHERE later.meeting_id = item.meeting_id AND later.place > "
-    "item.place AND later.state IN ('planned', 'sent', 'done', 'in_doubt')) ORDER BY place"
+    "(SELECT 1 FROM item AS later WHERE later.meeting_id = item.meeting_id AND later.item_index > "
+    "item.item_index AND later.state IN ('pending', 'in_flight', 'succeeded', 'in_doubt')) "
+    "ORDER BY item_index"
 )
 
 

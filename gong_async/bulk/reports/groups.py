@@ -18,14 +18,14 @@ _MOST_COUNTED = 2_000
 this grow without end."""
 
 _OTHERS = "other errors"
-_SET_ASIDE = "Set aside"
+_SKIPPED = "Skipped"
 _INTERRUPTED = "Interrupted"
 _NO_ANSWER = "In doubt"
 _RESUME = "Resume the job: what is in doubt is sent again, unless that was too long ago"
 _REASONS = (
-    "SELECT CASE WHEN reason = 'organizer' THEN 'Set aside' ELSE coalesce(error, 'In doubt') END, "
-    "CASE WHEN reason = 'organizer' THEN coalesce(stopped, message) ELSE message END, "
-    "count(*), min(place) FROM item JOIN organizer ON organizer.number = item.organizer "
+    "SELECT CASE WHEN reason = 'organizer' THEN 'Skipped' ELSE coalesce(error, 'In doubt') END, "
+    "CASE WHEN reason = 'organizer' THEN coalesce(problem, message) ELSE message END, "
+    "count(*), min(item_index) FROM item JOIN organizer ON organizer.number = item.organizer "
     "WHERE state IN ('failed', 'in_doubt') OR reason = 'organizer' GROUP BY 1, 2 ORDER BY 4"
 )
 
@@ -38,7 +38,7 @@ class ErrorGroup:
     """Kind and message, without what differs from item to item."""
     items: int
     first: int
-    """Place in the source of the first of them, from 0."""
+    """Index of the first of them."""
     hint: str
     """What to do next, as a sentence for people; may be empty."""
 
@@ -54,7 +54,7 @@ def error_groups(job: JobFile) -> list[ErrorGroup]:
 
 
 def grouped(rows: Iterable[tuple[str, str | None, int, int]]) -> list[ErrorGroup]:
-    """Group rows of kind, message, number of items, and place of the first item."""
+    """Group rows of kind, message, number of items, and index of the first item."""
     groups: dict[str, ErrorGroup] = {}
     for kind, message, items, first in rows:
         text = normalised(f"{kind}: {message or 'the job stopped before an answer came'}")
@@ -79,7 +79,7 @@ def _add(groups: dict[str, ErrorGroup], more: ErrorGroup) -> None:
 
 
 def _hint(kind: str) -> str:
-    if kind == _SET_ASIDE:
+    if kind == _SKIPPED:
         return UPDATE.hints[ConflictError]
     if kind in {_INTERRUPTED, _NO_ANSWER}:
         return _RESUME

@@ -15,23 +15,23 @@ from gong_async.bulk.store.journal import CANCELLED, INTERRUPTED
 from gong_async.bulk.store.schema import JOURNAL, LEDGER
 from gong_async.errors import JournalError
 
-_ENDED = frozenset({"finished", "cancelled"})
+_ENDED = frozenset({"completed", "cancelled"})
 
 _MASK_ITEMS = (
     "UPDATE item SET message = impersonal(message, "
-    "(SELECT body FROM content WHERE content.place = item.place)), "
+    "(SELECT body FROM content WHERE content.item_index = item.item_index)), "
     "errors = impersonal_list(errors, "
-    "(SELECT body FROM content WHERE content.place = item.place)) "
+    "(SELECT body FROM content WHERE content.item_index = item.item_index)) "
     "WHERE message IS NOT NULL OR errors IS NOT NULL"
 )
 _MASK_ORGANIZERS = (
-    "UPDATE organizer SET email = NULL, stopped = impersonal(stopped, NULL), "
+    "UPDATE organizer SET email = NULL, problem = impersonal(problem, NULL), "
     "fix_url = impersonal(fix_url, NULL)"
 )
-_MASK_HEADER = "UPDATE job SET value = impersonal(value, NULL) WHERE name = 'why'"
+_MASK_HEADER = "UPDATE job SET value = impersonal(value, NULL) WHERE name = 'reason'"
 _CANCEL_JOB = (
-    "INSERT OR REPLACE INTO job VALUES ('state', 'cancelled'), ('why', 'purged before its end'), "
-    "('resume_at', NULL), ('finishes_at', NULL)"
+    "INSERT OR REPLACE INTO job VALUES ('state', 'cancelled'), "
+    "('reason', 'purged before its end'), ('resume_at', NULL), ('finishes_at', NULL)"
 )
 _END_RUN = "UPDATE run SET ended_at = ? WHERE ended_at IS NULL"
 
@@ -92,8 +92,7 @@ def _purge_ledger(path: Path, company: str, name: str) -> int:
     with closing(Database(path, LEDGER)) as database:
         with database.transaction() as connection:
             query = (
-                "UPDATE acknowledged SET body = NULL "
-                "WHERE company = ? AND job = ? AND body IS NOT NULL"
+                "UPDATE meeting SET body = NULL WHERE company = ? AND job = ? AND body IS NOT NULL"
             )
             removed = connection.execute(query, (company, name)).rowcount
         database.compact()

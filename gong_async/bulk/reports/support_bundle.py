@@ -26,22 +26,22 @@ _MOST_ITEMS = 1_000
 _MOST_ATTEMPTS = 20
 _PATH = re.compile(r"(?<![\w:/<])(?:[A-Za-z]:\\|\\\\|/(?=[^\s/]+/))[^\s'\"]*")
 _REASONS = (
-    "SELECT CASE WHEN reason = 'organizer' THEN 'Set aside' ELSE coalesce(error, 'In doubt') END, "
-    "CASE WHEN reason = 'organizer' THEN coalesce(stopped, message) ELSE message END, "
-    "place, body FROM item JOIN organizer ON organizer.number = item.organizer "
-    "LEFT JOIN content USING (place) "
-    "WHERE state IN ('failed', 'in_doubt') OR reason = 'organizer' ORDER BY place"
+    "SELECT CASE WHEN reason = 'organizer' THEN 'Skipped' ELSE coalesce(error, 'In doubt') END, "
+    "CASE WHEN reason = 'organizer' THEN coalesce(problem, message) ELSE message END, "
+    "item_index, body FROM item JOIN organizer ON organizer.number = item.organizer "
+    "LEFT JOIN content USING (item_index) "
+    "WHERE state IN ('failed', 'in_doubt') OR reason = 'organizer' ORDER BY item_index"
 )
 _REQUEST = ("number", "run", "sent_at", "ended_at", "status", "request_id", "error")
 _ITEMS = (
-    "SELECT place, line, meeting_id, state, attempts, status, request_id, error FROM item "
-    "WHERE state IN ('failed', 'in_doubt') ORDER BY place LIMIT ?"
+    "SELECT item_index, line, meeting_id, state, attempts, status, request_id, error "
+    "FROM item WHERE state IN ('failed', 'in_doubt') ORDER BY item_index LIMIT ?"
 )
 _ATTEMPTS = (
     "SELECT number, run, sent_at, ended_at, status, request_id, error FROM attempt "
-    "WHERE place = ? ORDER BY number DESC LIMIT ?"
+    "WHERE item_index = ? ORDER BY number DESC LIMIT ?"
 )
-_RUNS = "SELECT number, began_at, ended_at, finished FROM run ORDER BY number"
+_RUNS = "SELECT number, began_at, ended_at, items FROM run ORDER BY number"
 
 
 def support_bundle(job: JobFile) -> dict[str, object]:
@@ -66,7 +66,7 @@ def support_bundle(job: JobFile) -> dict[str, object]:
     return {
         "versions": {
             "gong_async": __version__,
-            "planned_by": header.get("library"),
+            "planned_by": header.get("planned_by"),
             "python": f"{platform.python_implementation()} {platform.python_version()}",
             "aiohttp": _version("aiohttp"),
             "sqlite": sqlite,
@@ -81,7 +81,7 @@ def support_bundle(job: JobFile) -> dict[str, object]:
             "planned_at": _time(header.get("planned_at")),
             "resume_at": _time(header.get("resume_at")),
             "purged_at": _time(header.get("purged_at")),
-            "organizer_checks": header.get("checks", 0),
+            "organizer_checks": header.get("check_requests", 0),
         },
         "options": json.loads(header.get("options", "{}")),
         "counts": dict(status.counts),
@@ -94,16 +94,16 @@ def support_bundle(job: JobFile) -> dict[str, object]:
 
 
 def _reasons(connection: Connection, path: Path) -> Iterator[tuple[str, str | None, int, int]]:
-    for kind, message, place, body in connection.execute(_REASONS):
+    for kind, message, index, body in connection.execute(_REASONS):
         reported = None if message is None else _masked(impersonal(message, body), path)
-        yield kind, reported, 1, place
+        yield kind, reported, 1, index
 
 
 def _item(connection: Connection, row: tuple[Any, ...]) -> dict[str, object]:
-    place, line, meeting_id, state, attempts, status, request_id, error = row
-    requests = connection.execute(_ATTEMPTS, (place, _MOST_ATTEMPTS)).fetchall()
+    index, line, meeting_id, state, attempts, status, request_id, error = row
+    requests = connection.execute(_ATTEMPTS, (index, _MOST_ATTEMPTS)).fetchall()
     return {
-        "place": place,
+        "index": index,
         "line": line,
         "meeting_id": meeting_id,
         "state": state,

@@ -11,10 +11,11 @@ from gong_async.bulk.store.job_file import JobFile
 
 _SENT = (
     "FROM item LEFT JOIN before USING (meeting_id) "
-    "WHERE item.attempts > 0 AND item.state IN ('sent', 'done', 'in_doubt') "
+    "WHERE item.attempts > 0 AND item.state IN ('in_flight', 'succeeded', 'in_doubt') "
     "AND NOT EXISTS (SELECT 1 FROM item AS earlier WHERE earlier.meeting_id = item.meeting_id "
-    "AND earlier.place < item.place AND earlier.attempts > 0 "
-    "AND earlier.state IN ('sent', 'done', 'in_doubt')) AND before.body IS {} ORDER BY place"
+    "AND earlier.item_index < item.item_index AND earlier.attempts > 0 "
+    "AND earlier.state IN ('in_flight', 'succeeded', 'in_doubt')) AND before.body IS {} "
+    "ORDER BY item_index"
 )
 _KNOWN = "SELECT meeting_id, before.body " + _SENT.format("NOT NULL")
 _UNKNOWN = "SELECT meeting_id " + _SENT.format("NULL")

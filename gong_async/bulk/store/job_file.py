@@ -17,7 +17,7 @@ from gong_async._storage.database import Database
 from gong_async._storage.lock import ProcessLock
 from gong_async._storage.private_file import private_directory, state_directory
 from gong_async.bulk.records import BulkItem, BulkStatus, ItemState, JobState, SkipReason
-from gong_async.bulk.store.schema import ASK, JOURNAL
+from gong_async.bulk.store.schema import JOURNAL, REQUEST
 from gong_async.errors import JournalError
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ LOCK_STEP = 0.05
 
 _REASONS: tuple[SkipReason, ...] = get_args(SkipReason)
 _ITEMS = (
-    "SELECT place, line, meeting_id, state, reason, attempts, status, request_id, error, message, "
-    "errors, CASE WHEN reason = 'organizer' OR error = 'ConflictError' THEN stopped END, "
+    "SELECT item_index, line, meeting_id, state, reason, attempts, status, request_id, error, "
+    "message, errors, CASE WHEN reason = 'organizer' OR error = 'ConflictError' THEN problem END, "
     "CASE WHEN reason = 'organizer' OR error = 'ConflictError' THEN fix_url END, waited, on_wire "
     "FROM item JOIN organizer ON organizer.number = item.organizer WHERE state IN ({}) "
 )
-_ALL = _ITEMS + "ORDER BY place"
-_PAGE = _ITEMS + "AND place > ? ORDER BY place LIMIT ?"
+_ALL = _ITEMS + "ORDER BY item_index"
+_PAGE = _ITEMS + "AND item_index > ? ORDER BY item_index LIMIT ?"
 
 
 def jobs_directory(state: Path | None = None) -> Path:
@@ -46,7 +46,7 @@ def jobs_directory(state: Path | None = None) -> Path:
 
 
 def ledger_path(state: Path | None = None) -> Path:
-    """Return the place of the ledger."""
+    """Return the path of the ledger."""
     return _state(state) / f"ledger{SUFFIX}"
 
 
@@ -109,7 +109,7 @@ class JobFile:
             JournalError: it is missing or cannot be read.
         """
         self.require()
-        with closing(Database(self.path, JOURNAL)) as database, database.snapshot() as connection:
+        with closing(self._database()) as database, database.snapshot() as connection:
             yield connection
 
     @contextmanager
@@ -120,8 +120,15 @@ class JobFile:
             JournalError: it is missing or cannot be written.
         """
         self.require()
-        with closing(Database(self.path, JOURNAL)) as file, file.transaction() as connection:
+        with closing(self._database()) as database, database.transaction() as connection:
             yield connection
+
+    def _database(self) -> Database:
+        return Database(self.path, JOURNAL, in_use=self._is_in_use)
+
+    def _is_in_use(self) -> bool:
+        """Whether another process, or another task, works with the journal."""
+        return not self.lock.is_mine and self.lock.is_held()
 
     def take_lock(self, advice: str) -> None:
         """Become the one process that works with the journal.
@@ -161,22 +168,22 @@ class JobFile:
             header = _header(connection)
             tally: dict[str, int] = dict(connection.execute("SELECT * FROM tally").fetchall())
             run = connection.execute(
-                "SELECT number, pid, began_at, ended_at, finished FROM run "
+                "SELECT number, pid, began_at, ended_at, items FROM run "
                 "ORDER BY number DESC LIMIT 1"
             ).fetchone()
         state: JobState = header.get("state", "planning")
-        alive = state in {"running", "parked", "planning"} and self.lock.is_held()
+        alive = state in {"running", "waiting", "planning"} and self.lock.is_held()
         if not alive and (state in {"running", "planning"} or (run and run[3] is None)):
             state = "interrupted"
         skipped: dict[SkipReason, int] = {reason: tally[reason] for reason in _REASONS}
         counts = {name: tally.get(name, 0) for name in get_args(ItemState)}
         counts["skipped"] = sum(skipped.values())
-        number, pid, began, ended, finished = run or (0, None, None, None, 0)
+        number, pid, began, ended, items = run or (0, None, None, None, 0)
         return BulkStatus(
             id=header.get("id", ""),
             path=self.path,
             state=state,
-            reason=header.get("why"),
+            reason=header.get("reason"),
             resume_at=_moment(header.get("resume_at")),
             origin=header.get("origin", ""),
             planned_at=_moment(header.get("planned_at")) or datetime.now(UTC),
@@ -186,20 +193,20 @@ class JobFile:
             runs=number,
             pid=pid if alive else None,
             began_at=_moment(began),
-            finished_in_run=finished,
+            ended_in_run=items,
             seconds=0.0 if began is None else max(0.0, (ended or time.time()) - began),
             finishes_at=_moment(header.get("finishes_at")) if alive else None,
         )
 
     def page(self, states: Collection[ItemState], after: int, most: int) -> list[BulkItem]:
-        """Return the next items behind the place `after`; of some states only, if any are named."""
+        """Return the next items after the index `after`, optionally of some states."""
         wanted = tuple(states) or get_args(ItemState)
         with self.reading() as connection:
             query = _PAGE.format(", ".join("?" * len(wanted)))
             return [_item(row) for row in connection.execute(query, (*wanted, after, most))]
 
     def items(self, states: Collection[ItemState] = ()) -> Generator[BulkItem, None, None]:
-        """Yield the job's items in order; those of some states only, if any are named."""
+        """Yield the job's items in order; those optionally only those in the given states."""
         wanted = tuple(states) or get_args(ItemState)
         with self.reading() as connection:
             query = _ALL.format(", ".join("?" * len(wanted)))
@@ -215,7 +222,7 @@ class JobFile:
         if not self.lock.is_held() and self.header().get("state") != "planned":
             return False
         with self.writing() as connection:
-            connection.execute(ASK, (what, time.time()))
+            connection.execute(REQUEST, (what, time.time()))
         return True
 
 
@@ -224,10 +231,10 @@ def _header(connection: Connection) -> dict[str, Any]:
 
 
 def _item(row: tuple[Any, ...]) -> BulkItem:
-    place, line, meeting_id, state, reason, attempts, status, request_id, error, *more = row
-    message, errors, stopped, fix_url, waited, on_wire = more
+    index, line, meeting_id, state, reason, attempts, status, request_id, error, *more = row
+    message, errors, problem, fix_url, waited, on_wire = more
     return BulkItem(
-        place=place,
+        index=index,
         line=line,
         meeting_id=meeting_id,
         state=state,
@@ -236,8 +243,8 @@ def _item(row: tuple[Any, ...]) -> BulkItem:
         status=status,
         request_id=request_id,
         error=error,
-        # An item may have met another error before its organizer's were set aside.
-        message=(stopped or message) if reason == "organizer" else (message or stopped),
+        # An item may have had another error before its organizer's items were skipped.
+        message=(problem or message) if reason == "organizer" else (message or problem),
         errors=tuple(json.loads(errors)) if errors else (),
         fix_url=fix_url,
         seconds_waited=waited or 0.0,

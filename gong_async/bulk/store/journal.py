@@ -20,10 +20,10 @@ from attrs import asdict, define, field, frozen
 
 from gong_async._storage.database import Database
 from gong_async._storage.lock import ProcessLock
-from gong_async.bulk.error_scope import Stop
+from gong_async.bulk.error_scope import REQUESTED, Stop
 from gong_async.bulk.records import BulkItem, BulkOptions
 from gong_async.bulk.store.rows import JournalRow, make_ending, make_intent, prepare_entries
-from gong_async.bulk.store.schema import ASK, JOURNAL, LEDGER
+from gong_async.bulk.store.schema import JOURNAL, LEDGER, REQUEST
 from gong_async.bulk.store.writer import Writer
 from gong_async.errors import JournalError
 
@@ -37,75 +37,77 @@ SETTLE = 30.0
 """Seconds for which a request may still be on its way after nobody waits for it any more."""
 
 _ADD = (
-    "INSERT INTO item (place, line, meeting_id, organizer, digest, state) "
-    "VALUES (?, ?, ?, (SELECT number FROM organizer WHERE email = ?), ?, 'planned')"
+    "INSERT INTO item (item_index, line, meeting_id, organizer, digest, state) "
+    "VALUES (?, ?, ?, (SELECT number FROM organizer WHERE email = ?), ?, 'pending')"
 )
 _SUPERSEDED = (
-    "UPDATE item SET state = 'skipped', reason = 'superseded' WHERE place < "
-    "(SELECT max(place) FROM item AS later WHERE later.meeting_id = item.meeting_id)"
+    "UPDATE item SET state = 'skipped', reason = 'superseded' WHERE item_index < "
+    "(SELECT max(item_index) FROM item AS later WHERE later.meeting_id = item.meeting_id)"
 )
 _UNCHANGED = (
-    "UPDATE item SET state = 'skipped', reason = 'unchanged' WHERE state = 'planned' "
-    "AND EXISTS (SELECT 1 FROM companion.acknowledged AS known WHERE known.company = ? "
+    "UPDATE item SET state = 'skipped', reason = 'unchanged' WHERE state = 'pending' "
+    "AND EXISTS (SELECT 1 FROM companion.meeting AS known WHERE known.company = ? "
     "AND known.meeting_id = item.meeting_id AND known.digest = item.digest "
     "AND known.unsettled IS NULL) "
     "AND NOT EXISTS (SELECT 1 FROM item AS other WHERE other.meeting_id = item.meeting_id "
-    "AND other.state = 'planned' AND other.place < item.place)"
+    "AND other.state = 'pending' AND other.item_index < item.item_index)"
 )
 _PAGE = (
-    "SELECT place, line, meeting_id, organizer, digest, body, attempts, state = 'in_doubt', {} "
-    "FROM item JOIN content USING (place) WHERE place > :after AND (state = 'planned' OR "
+    "SELECT item_index, line, meeting_id, organizer, digest, body, attempts, "
+    "state = 'in_doubt', {} FROM item JOIN content USING (item_index) "
+    "WHERE item_index > :after AND (state = 'pending' OR "
     "(state = 'in_doubt' AND run < :run AND item.sent_at >= :since AND NOT {})) "
-    "ORDER BY place LIMIT :most"
+    "ORDER BY item_index LIMIT :most"
 )
 _OVERTAKEN = (  # sent again, it would undo a later change of the meeting
     "EXISTS (SELECT 1 FROM item AS later WHERE later.meeting_id = item.meeting_id "
-    "AND later.place > item.place AND later.state IN ('sent', 'done', 'in_doubt'))"
+    "AND later.item_index > item.item_index "
+    "AND later.state IN ('in_flight', 'succeeded', 'in_doubt'))"
 )
 _OVERTAKEN_BY_OTHERS = (
-    "EXISTS (SELECT 1 FROM companion.acknowledged AS known WHERE known.company = :company "
+    "EXISTS (SELECT 1 FROM companion.meeting AS known WHERE known.company = :company "
     "AND known.meeting_id = item.meeting_id AND known.sent_at > "
     "(SELECT max(sent_at) FROM item AS mine WHERE mine.meeting_id = item.meeting_id))"
 )
 _OTHERS = (
-    "(SELECT sent_at + :settle FROM companion.acknowledged AS known WHERE known.company = :company "
-    "AND known.meeting_id = item.meeting_id AND known.unsettled <> :job || ':' || place)"
+    "(SELECT sent_at + :settle FROM companion.meeting AS known WHERE known.company = :company "
+    "AND known.meeting_id = item.meeting_id AND known.unsettled <> :job || ':' || item_index)"
 )
 _UNTOLD = (  # by a process that died between the commits of the two files
     "SELECT state, item.digest, content.body, :job, known.company, known.meeting_id FROM item "
-    "CROSS JOIN companion.acknowledged AS known ON known.company = :company "
-    "AND known.meeting_id = item.meeting_id AND known.unsettled = :job || ':' || place "
-    "CROSS JOIN content USING (place) "
-    "WHERE run = (SELECT max(number) FROM run) AND state IN ('done', 'failed')"
+    "CROSS JOIN companion.meeting AS known ON known.company = :company "
+    "AND known.meeting_id = item.meeting_id AND known.unsettled = :job || ':' || item_index "
+    "CROSS JOIN content USING (item_index) "
+    "WHERE run = (SELECT max(number) FROM run) AND state IN ('succeeded', 'failed')"
 )
 _ACKNOWLEDGED = (
-    "UPDATE companion.acknowledged SET digest = ?, body = ?, job = ?, unsettled = NULL "
+    "UPDATE companion.meeting SET digest = ?, body = ?, job = ?, unsettled = NULL "
     "WHERE company = ? AND meeting_id = ?"
 )
-_SETTLED = "UPDATE companion.acknowledged SET unsettled = NULL WHERE company = ? AND meeting_id = ?"
+_SETTLED = "UPDATE companion.meeting SET unsettled = NULL WHERE company = ? AND meeting_id = ?"
 _ATTEMPT_ENDED = (
     "UPDATE attempt SET ended_at = ?, status = ?, request_id = ?, error = ? "
-    "WHERE place = ? AND number = ?"
+    "WHERE item_index = ? AND number = ?"
 )
 INTERRUPTED = (
     "UPDATE item SET state = 'in_doubt', error = 'Interrupted', "
-    "message = 'the process ended while its request was under way' WHERE state = 'sent'"
+    "message = 'the process ended while its request was in flight' WHERE state = 'in_flight'"
 )
-CANCELLED = "UPDATE item SET state = 'skipped', reason = 'cancelled' WHERE state = 'planned'"
+CANCELLED = "UPDATE item SET state = 'skipped', reason = 'cancelled' WHERE state = 'pending'"
 _RUN_ENDED = (  # who cancels a job from outside has no run, and ends the one that died
     "UPDATE run SET ended_at = ? WHERE ended_at IS NULL "
     "AND number = coalesce(nullif(?, 0), (SELECT max(number) FROM run))"
 )
-_WITHDRAWN = "DELETE FROM attempt WHERE place = ? AND number = ?"
-_ATTEMPTS = "UPDATE item SET attempts = ? WHERE place = ?"
-_STOPPED = "UPDATE organizer SET checked = 1, stopped = ?, fix_url = ? WHERE number = ?"
+_WITHDRAWN = "DELETE FROM attempt WHERE item_index = ? AND number = ?"
+_ATTEMPTS = "UPDATE item SET attempts = ? WHERE item_index = ?"
+_STOPPED = "UPDATE organizer SET checked = 1, problem = ?, fix_url = ? WHERE number = ?"
 _SET_ASIDE = (
     "UPDATE item SET state = 'skipped', reason = 'organizer' "
-    "WHERE organizer = ? AND state = 'planned'"
+    "WHERE organizer = ? AND state = 'pending'"
 )
 _SET_ASIDE_LATE = (
-    "UPDATE item SET state = 'skipped', reason = 'organizer' WHERE place = ? AND EXISTS "
-    "(SELECT 1 FROM organizer WHERE number = item.organizer AND stopped IS NOT NULL)"
+    "UPDATE item SET state = 'skipped', reason = 'organizer' WHERE item_index = ? AND EXISTS "
+    "(SELECT 1 FROM organizer WHERE number = item.organizer AND problem IS NOT NULL)"
 )
 
 
@@ -124,7 +126,7 @@ class NewItem:
 class PlannedItem:
     """One change on its way to Gong."""
 
-    place: int
+    index: int
     line: int | None
     meeting_id: str
     organizer: int
@@ -154,7 +156,7 @@ class Journal:
     run: int = field(default=0, init=False)
     _begun: bool = field(default=False, init=False)
     """Whether a run was begun, and not ended."""
-    _finished: int = field(default=0, init=False)
+    _ended_items: int = field(default=0, init=False)
     """Items that came to an end, and that no order yet counts in the file."""
 
     def __attrs_post_init__(self) -> None:
@@ -182,7 +184,7 @@ class Journal:
         await self.write(lambda connection: _set(connection, {**header, "state": "planning"}))
 
     async def add(self, first: int, items: Sequence[NewItem]) -> None:
-        """Take items in, from place `first` on."""
+        """Add items, the first with the index `first`."""
 
         def work(connection: Connection) -> None:
             connection.executemany(
@@ -192,16 +194,16 @@ class Journal:
             connection.executemany(
                 _ADD,
                 [
-                    (place, item.line, item.meeting_id, item.organizer_email, item.digest)
-                    for place, item in enumerate(items, first)
+                    (index, item.line, item.meeting_id, item.organizer_email, item.digest)
+                    for index, item in enumerate(items, first)
                 ],
             )
             connection.executemany(
                 "INSERT INTO content VALUES (?, ?)",
-                [(place, item.body) for place, item in enumerate(items, first)],
+                [(index, item.body) for index, item in enumerate(items, first)],
             )
             connection.execute(
-                "UPDATE tally SET items = items + ? WHERE state = 'planned'", (len(items),)
+                "UPDATE tally SET items = items + ? WHERE state = 'pending'", (len(items),)
             )
 
         await self.write(work)
@@ -210,13 +212,13 @@ class Journal:
         """End the planning: leave out what need not be sent."""
 
         def work(connection: Connection) -> None:
-            connection.execute("CREATE INDEX item_meeting ON item (meeting_id, place)")
+            connection.execute("CREATE INDEX item_meeting ON item (meeting_id, item_index)")
             connection.execute("CREATE INDEX item_organizer ON item (organizer)")
             if not options.keep_order:
                 connection.execute(_SUPERSEDED)
             if options.skip_unchanged and self.ledger is not None:
                 connection.execute(_UNCHANGED, (self.company,))
-            _set(connection, {"input": input_digest, "state": "planned"})
+            _set(connection, {"input_digest": input_digest, "state": "planned"})
 
         await self.write(work)
 
@@ -249,7 +251,10 @@ class Journal:
             names = {"run": self.run, "company": self.company, "job": self.id}
             prepare_entries(connection, names, ledger=self.ledger is not None)
             asked = _asked(connection, since)
-            _set(connection, {"state": "running", "asked": asked, "why": None, "resume_at": None})
+            _set(
+                connection,
+                {"state": "running", "request": asked, "reason": None, "resume_at": None},
+            )
             return asked
 
         if self.ledger is not None:
@@ -265,7 +270,9 @@ class Journal:
 
     async def keep_request(self, what: str) -> None:
         """Leave word for the first run of a job that is being planned."""
-        await self.write(lambda connection: connection.execute(ASK, (what, time.time())) and None)
+        await self.write(
+            lambda connection: connection.execute(REQUEST, (what, time.time())) and None
+        )
 
     async def asked(self) -> str | None:
         """Return what another process asks for."""
@@ -273,7 +280,7 @@ class Journal:
         return asked
 
     async def page(self, after: int, options: BulkOptions) -> list[PlannedItem]:
-        """Return the next items to send behind the place `after`, in order."""
+        """Return the next items to send after the index `after`, in order."""
         given = {
             "after": after,
             "run": self.run,
@@ -300,36 +307,36 @@ class Journal:
     def intent(self, item: PlannedItem) -> Awaitable[None]:
         """Announce a request; it may be sent once this is done."""
         item.attempts += 1
-        entry = make_intent(item.place, item.meeting_id, item.attempts)
+        entry = make_intent(item.index, item.meeting_id, item.attempts)
         return self.writer.submit(self._behind_last_attempt(item, entry))
 
     def attempt_ended(
         self, item: PlannedItem, status: int | None, request_id: str | None, error: str | None
     ) -> None:
         """Note how a request ended; it is written with what comes next for the item."""
-        item.last_attempt = (time.time(), status, request_id, error, item.place, item.attempts)
+        item.last_attempt = (time.time(), status, request_id, error, item.index, item.attempts)
 
     def withdraw(self, item: PlannedItem) -> None:
         """Take back an intent whose request was held back: it is no attempt."""
         number, item.attempts = item.attempts, item.attempts - 1
 
         def work(connection: Connection) -> None:
-            connection.execute(_WITHDRAWN, (item.place, number))
-            connection.execute(_ATTEMPTS, (number - 1, item.place))
+            connection.execute(_WITHDRAWN, (item.index, number))
+            connection.execute(_ATTEMPTS, (number - 1, item.index))
 
         self.writer.submit(work)
 
     def end(self, item: PlannedItem, record: BulkItem) -> asyncio.Future[None]:
         """Write down what became of an item in this run."""
         work = self._behind_last_attempt(item, make_ending(record))
-        if record.state != "planned":
-            self._finished += 1
+        if record.state != "pending":
+            self._ended_items += 1
             return self.writer.submit(work)
 
         def skip_late(connection: Connection) -> None:
             work(connection)
             # Its organizer's items may have been set aside while this one was under way.
-            connection.execute(_SET_ASIDE_LATE, (item.place,))
+            connection.execute(_SET_ASIDE_LATE, (item.index,))
 
         return self.writer.submit(skip_late)
 
@@ -346,14 +353,16 @@ class Journal:
         asked: str | None = await self.write(work)
         return asked
 
-    async def note_parked(self, stop: Stop | None) -> None:
+    async def note_waiting(self, stop: Stop | None) -> None:
         """Write down that the run waits, and until when; or that it goes on."""
-        values = {"state": "parked", "why": stop.why} if stop else {"state": "running", "why": None}
+        values: dict[str, object] = {"state": "running", "reason": None}
+        if stop is not None:
+            values = {"state": "waiting", "reason": stop.reason}
         await self.write(lambda connection: _set(connection, {**values, **_waits(stop)}))
 
     async def left(self) -> int:
         """Return how many items are still to be sent."""
-        left: int = await self.write(_planned)
+        left: int = await self.write(_pending)
         return left
 
     # Organizers.
@@ -363,17 +372,17 @@ class Journal:
         return await self.write(  # type: ignore[no-any-return]
             lambda connection: connection.execute(
                 "SELECT count(*), coalesce(sum(NOT checked), 0) FROM organizer WHERE EXISTS "
-                "(SELECT 1 FROM item WHERE item.organizer = number AND item.state = 'planned')"
+                "(SELECT 1 FROM item WHERE item.organizer = number AND item.state = 'pending')"
             ).fetchone()
         )
 
     async def unchecked_organizers(self, most: int) -> list[tuple[int, str]]:
-        """Return organizers of planned items that Gong was not asked about."""
+        """Return organizers of pending items that Gong was not asked about."""
         return await self.write(  # type: ignore[no-any-return]
             lambda connection: connection.execute(
                 "SELECT number, email FROM organizer WHERE checked = 0 AND email IS NOT NULL "
                 "AND EXISTS (SELECT 1 FROM item WHERE item.organizer = number "
-                "AND item.state IN ('planned', 'in_doubt')) LIMIT ?",
+                "AND item.state IN ('pending', 'in_doubt')) LIMIT ?",
                 (most,),
             ).fetchall()
         )
@@ -397,7 +406,7 @@ class Journal:
                 connection.execute(_STOPPED, (words, fix_url, number))
                 connection.execute(_SET_ASIDE, (number,))
             connection.execute(
-                "INSERT INTO job VALUES ('checks', ?) "
+                "INSERT INTO job VALUES ('check_requests', ?) "
                 "ON CONFLICT DO UPDATE SET value = value + excluded.value",
                 (requests,),
             )
@@ -414,20 +423,26 @@ class Journal:
 
         def work(connection: Connection) -> None:
             now = time.time()
-            state, why, waits = "finished", None, _waits(None)
-            left = _planned(connection)
+            state, reason, waits = "completed", None, _waits(None)
+            left = _pending(connection)
             if left and _asked(connection) == "cancel":
-                state, why = "cancelled", "as asked"
+                state, reason = "cancelled", REQUESTED
             elif stop is not None and (left or stop.state == "cancelled"):
-                state, why, waits = stop.state, stop.why, _waits(stop)
+                state, reason, waits = stop.state, stop.reason, _waits(stop)
             elif left:
-                state, why = "paused", f"{left:,} could not be sent; resume the job to try again"
+                state, reason = "paused", f"{left:,} could not be sent; resume the job to try again"
             if state == "cancelled":
                 connection.execute(INTERRUPTED)  # by a process that died before
                 connection.execute(CANCELLED)
             count(connection)
             connection.execute(_RUN_ENDED, (now, self.run))
-            ending = {"state": state, "why": why, "asked": None, "finishes_at": None, **waits}
+            ending = {
+                "state": state,
+                "reason": reason,
+                "request": None,
+                "finishes_at": None,
+                **waits,
+            }
             _set(connection, ending)
 
         return work
@@ -436,21 +451,19 @@ class Journal:
         """Tell the ledger what only the journal knows: the two are written one after the other."""
         given = {"company": self.company, "job": self.id}
         for state, *known in connection.execute(_UNTOLD, given).fetchall():
-            if state == "done":
+            if state == "succeeded":
                 connection.execute(_ACKNOWLEDGED, known)
             else:
                 connection.execute(_SETTLED, known[-2:])
 
     def _count(self) -> Callable[[Connection], None]:
         """Return the work of counting what came to its end since the last count."""
-        finished, self._finished = self._finished, 0
+        ended, self._ended_items = self._ended_items, 0
 
         def work(connection: Connection) -> None:
-            if finished:  # a look that changes nothing costs no write
-                values = (finished, self.run)
-                connection.execute(
-                    "UPDATE run SET finished = finished + ? WHERE number = ?", values
-                )
+            if ended:  # a look that changes nothing costs no write
+                values = (ended, self.run)
+                connection.execute("UPDATE run SET items = items + ? WHERE number = ?", values)
 
         return work
 
@@ -478,7 +491,7 @@ def make_header(
         "operation": "PUT /v2/meetings/{meetingId}",
         "origin": origin,
         "company": company,
-        "library": version,
+        "planned_by": version,
         "options": json.dumps(asdict(options)),
         "planned_at": time.time(),
     }
@@ -487,20 +500,20 @@ def make_header(
 def _waits(stop: Stop | None) -> dict[str, float | None]:
     """Return until when a stop waits, and before when nothing may be sent, whoever wishes it."""
     until = None if stop is None or stop.wait is None else time.time() + stop.wait
-    resumes = until if stop is not None and stop.state == "parked" else None
+    resumes = until if stop is not None and stop.state == "waiting" else None
     return {"resume_at": resumes, "not_before": until if stop is not None and stop.firm else None}
 
 
-def _planned(connection: Connection) -> int:
-    query = "SELECT items FROM tally WHERE state = 'planned'"
-    (planned,) = connection.execute(query).fetchone()
-    return int(planned)
+def _pending(connection: Connection) -> int:
+    query = "SELECT items FROM tally WHERE state = 'pending'"
+    (pending,) = connection.execute(query).fetchone()
+    return int(pending)
 
 
 def _asked(connection: Connection, since: float = 0.0) -> str | None:
     row = connection.execute(
-        "SELECT asked.value FROM job AS asked JOIN job AS at ON at.name = 'asked_at' "
-        "WHERE asked.name = 'asked' AND at.value >= ?",
+        "SELECT asked.value FROM job AS asked JOIN job AS at ON at.name = 'requested_at' "
+        "WHERE asked.name = 'request' AND at.value >= ?",
         (since,),
     ).fetchone()
     return None if row is None else row[0]

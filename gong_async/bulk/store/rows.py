@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from gong_async._storage.database import Connection
 
 _COLUMNS = {
-    "intent": ("place", "at", "meeting_id", "number"),
+    "intent": ("item_index", "at", "meeting_id", "number"),
     "ending": (
-        *("place", "at", "meeting_id", "state", "status", "request_id", "error"),
+        *("item_index", "at", "meeting_id", "state", "status", "request_id", "error"),
         *("message", "errors", "waited", "on_wire"),
     ),
 }
 _INTENT = """
-    INSERT INTO attempt (place, number, run, sent_at)
-        VALUES (new.place, new.number, {run}, new.at);
-    UPDATE item SET state = 'sent', run = {run}, attempts = new.number, sent_at = new.at
-        WHERE place = new.place;
+    INSERT INTO attempt (item_index, number, run, sent_at)
+        VALUES (new.item_index, new.number, {run}, new.at);
+    UPDATE item SET state = 'in_flight', run = {run}, attempts = new.number, sent_at = new.at
+        WHERE item_index = new.item_index;
 """
 _INTENT_IN_LEDGER = """
-    INSERT OR IGNORE INTO before SELECT meeting_id, body FROM acknowledged
+    INSERT OR IGNORE INTO before SELECT meeting_id, body FROM meeting
         WHERE new.number = 1 AND company = {company} AND meeting_id = new.meeting_id
         AND digest IS NOT NULL AND job IS NOT {job};
-    INSERT INTO acknowledged (company, meeting_id, unsettled, sent_at)
-        VALUES ({company}, new.meeting_id, {job} || ':' || new.place, new.at)
+    INSERT INTO meeting (company, meeting_id, unsettled, sent_at)
+        VALUES ({company}, new.meeting_id, {job} || ':' || new.item_index, new.at)
         ON CONFLICT DO UPDATE SET sent_at = excluded.sent_at,
         unsettled = coalesce(unsettled, excluded.unsettled);
 """
@@ -47,16 +47,17 @@ _ENDING = """
     UPDATE item SET state = new.state, run = {run}, status = new.status,
         request_id = new.request_id, error = new.error, message = new.message,
         errors = new.errors, waited = new.waited, on_wire = new.on_wire, ended_at = new.at,
-        reason = NULL WHERE place = new.place;
+        reason = NULL WHERE item_index = new.item_index;
 """
 _ENDING_IN_LEDGER = """
-    UPDATE acknowledged SET (digest, body) =
-        (SELECT digest, body FROM item JOIN content USING (place) WHERE place = new.place),
+    UPDATE meeting SET (digest, body) =
+        (SELECT digest, body FROM item JOIN content USING (item_index)
+        WHERE item_index = new.item_index),
         job = {job}, unsettled = NULL
-        WHERE new.state = 'done' AND company = {company} AND meeting_id = new.meeting_id;
-    UPDATE acknowledged SET unsettled = NULL
-        WHERE new.state NOT IN ('done', 'in_doubt') AND company = {company}
-        AND meeting_id = new.meeting_id AND unsettled = {job} || ':' || new.place;
+        WHERE new.state = 'succeeded' AND company = {company} AND meeting_id = new.meeting_id;
+    UPDATE meeting SET unsettled = NULL
+        WHERE new.state NOT IN ('succeeded', 'in_doubt') AND company = {company}
+        AND meeting_id = new.meeting_id AND unsettled = {job} || ':' || new.item_index;
 """
 _MEETING = 2
 """Where the meeting stands in a row."""
@@ -78,15 +79,15 @@ class JournalRow:
         write_entries(connection, [self])
 
 
-def make_intent(place: int, meeting_id: str, attempt: int) -> JournalRow:
+def make_intent(index: int, meeting_id: str, attempt: int) -> JournalRow:
     """Return the announcement of a request, at this moment."""
-    return JournalRow("intent", (place, time.time(), meeting_id, attempt))
+    return JournalRow("intent", (index, time.time(), meeting_id, attempt))
 
 
 def make_ending(record: BulkItem) -> JournalRow:
     """Return what became of an item, at this moment."""
     row = (
-        record.place,
+        record.index,
         time.time(),
         record.meeting_id,
         record.state,

@@ -14,7 +14,7 @@ from gong_async._redact import Redactor
 from gong_async.cli.bulk.snapshot import JobSnapshot, seconds_to
 from gong_async.cli.bulk.wording import COUNTS, duration, tally
 
-_STYLES = {"done": "green", "failed": "bold red", "in_doubt": "yellow", "organizer": "magenta"}
+_STYLES = {"succeeded": "green", "failed": "bold red", "in_doubt": "yellow", "organizer": "magenta"}
 _SOON = 20 * 3600.0
 _THIS_WEEK = 6 * 86_400.0
 _GAP = "  "
@@ -64,13 +64,13 @@ def _counts(snapshot: JobSnapshot) -> Text:
     return Text(_GAP).join(
         Text(f"{items:,} {COUNTS[name]}", style=_STYLES[name] if items else "dim")
         for name, items in tally(snapshot.status).items()
-        if name in _STYLES and (items or name in {"done", "failed"})
+        if name in _STYLES and (items or name in {"succeeded", "failed"})
     )
 
 
 def _rate(snapshot: JobSnapshot) -> Text:
     status, words = snapshot.status, Text()
-    if status.state == "parked" and status.resume_at is not None:
+    if status.state == "waiting" and status.resume_at is not None:
         reason = Redactor()(status.reason or "")
         return words.append(f"waits until {_when(status.resume_at)}: {reason}", style="yellow")
     words.append(f"{snapshot.rate:.1f}/s")

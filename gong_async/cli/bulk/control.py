@@ -7,14 +7,14 @@ import time
 
 import click
 
-from gong_async.bulk.error_scope import Stop
+from gong_async.bulk.error_scope import requested_stop
 from gong_async.bulk.store.job_file import JobFile, find_job
 from gong_async.bulk.store.journal import Journal
 from gong_async.cli.bulk.wording import counts, name_of
 from gong_async.cli.diagnostics import EPILOG, Diagnostics
 from gong_async.cli.options import job_argument
 
-_ENDED = frozenset({"finished", "cancelled"})
+_ENDED = frozenset({"completed", "cancelled"})
 _LOCK_TRIES = 20
 _LOCK_STEP = 0.05
 
@@ -87,6 +87,6 @@ async def _cancel(job: JobFile) -> None:
     try:
         header = await journal.open()
         if header.get("state") not in _ENDED:
-            await journal.end_run(Stop("cancelled", "as asked"))
+            await journal.end_run(requested_stop("cancel"))
     finally:
         await journal.close()

@@ -96,7 +96,7 @@ def run(
         print_result(status.id)
         forecast = plan.forecast
         ends = f"about {duration(forecast.seconds)}, until {moment(forecast.finishes_at)}"
-        reported = counts(status, always=("planned",))
+        reported = counts(status, always=("pending",))
         text = [f"{reported}, from {file.name} to {status.origin}: {ends}"]
         left = forecast.left_today
         if left is not None and forecast.requests > left and not session.wait:
@@ -160,8 +160,8 @@ def _unfinished(planned: JobFile) -> BulkStatus | None:
             header, status = other.header(), other.status()
         except JournalError:
             continue  # an unreadable journal does not concern this job
-        same = all(header.get(name) == mine[name] for name in ("input", "company"))
-        if same and status.state not in {"finished", "cancelled"}:
+        same = all(header.get(name) == mine[name] for name in ("input_digest", "company"))
+        if same and status.state not in {"completed", "cancelled"}:
             return status
     return None
 

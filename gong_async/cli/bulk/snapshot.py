@@ -36,7 +36,7 @@ class JobSnapshot:
     def text(self) -> str:
         """Format it as one line."""
         parts = [counts(self.status), f"{self.rate:.1f} per second"]
-        if self.status.state == "parked" and self.status.resume_at is not None:
+        if self.status.state == "waiting" and self.status.resume_at is not None:
             parts.append(f"waits until {moment(self.status.resume_at)}")
         if self.seconds_left is not None and self.status.finishes_at is not None:
             left = duration(self.seconds_left)

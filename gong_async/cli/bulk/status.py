@@ -104,7 +104,7 @@ def _describe(found: BulkStatus) -> dict[str, str]:
     if found.resume_at is not None:
         reported["resumes"] = _until(found.resume_at)
     for name, items in tally(found).items():
-        if items or name == "done":
+        if items or name == "succeeded":
             reported[COUNTS[name]] = f"{items:,}"
     if found.began_at is not None and found.state != "interrupted":
         began = f"run {found.runs} since {moment(found.began_at)}"

@@ -16,9 +16,9 @@ from gong_async.cli.diagnostics import Exit, one_line
 _BULK = "gong-async bulk"
 _FIRST = (
     "SELECT line, CASE WHEN reason = 'organizer' OR error = 'ConflictError' THEN fix_url END "
-    "FROM item JOIN organizer ON organizer.number = item.organizer WHERE place = ?"
+    "FROM item JOIN organizer ON organizer.number = item.organizer WHERE item_index = ?"
 )
-_ENDED = frozenset({"finished", "cancelled"})
+_ENDED = frozenset({"completed", "cancelled"})
 _BEFORE = {
     "resume": "Next, to resend items in doubt",
     "report": "Next, to write failed items to a file",
@@ -30,7 +30,7 @@ def exit_of(status: BulkStatus) -> Exit:
     """Return the exit code for a job in this state."""
     if status.state not in _ENDED:
         return Exit.RESUMABLE
-    wrong = status.ended - status.counts["done"] + status.counts["sent"]
+    wrong = status.ended - status.counts["succeeded"] + status.counts["in_flight"]
     left_out = status.skipped["organizer"] + status.skipped["cancelled"]
     return Exit.FAILED if wrong or left_out else Exit.DONE
 
@@ -58,7 +58,7 @@ class Summary:
         groups = error_groups(job)
         with job.reading() as connection:
             found = ((group.first, connection.execute(_FIRST, (group.first,))) for group in groups)
-            firsts = {place: rows.fetchone() for place, rows in found}
+            firsts = {index: rows.fetchone() for index, rows in found}
         return cls(
             status=job.status(),
             groups=groups,
@@ -79,7 +79,7 @@ class Summary:
         lines = [f"Job {status.id} {status.state}{who}: {counts(status)}"]
         if status.runs and status.state != "interrupted":
             took = f"{duration(status.seconds)}, {status.rate:.1f} per second"
-            sent = number_of(status.finished_in_run, "change")
+            sent = number_of(status.ended_in_run, "change")
             lines.append(f"Run {status.runs}: {sent} in {took}")
         return [*map(one_line, [*lines, *self._errors(), *self._next()])]
 
@@ -115,7 +115,7 @@ class Summary:
         elif status.state not in _ENDED:
             if status.reason is not None:
                 yield f"Stopped: {status.reason}"
-            at = status.resume_at if status.state == "parked" else None
+            at = status.resume_at if status.state == "waiting" else None
             when = "" if at is None else f"from {moment(at)} on, or now with --wait: "
             yield f"Next: {when}{commands[0]}"
         elif self.purged:
@@ -136,7 +136,7 @@ class Summary:
         commands: list[str] = []
         if self.purged:
             return commands
-        if status.counts["in_doubt"] and status.state == "finished":
+        if status.counts["in_doubt"] and status.state == "completed":
             commands.append(resume)
         if status.counts["failed"] or status.skipped["organizer"]:
             commands.append(f"{_BULK} report {name} --failed failed.jsonl")

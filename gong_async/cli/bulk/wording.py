@@ -20,15 +20,15 @@ _HOUR = 3600
 _DAY = 86_400
 
 COUNTS = {
-    "done": "done",
+    "succeeded": "succeeded",
     "failed": "failed",
     "in_doubt": "in doubt",
     "organizer": "skipped",
     "superseded": "superseded",
     "unchanged": "unchanged",
     "cancelled": "cancelled",
-    "sent": "in flight",
-    "planned": "pending",
+    "in_flight": "in flight",
+    "pending": "pending",
 }
 """Labels of item states and skip reasons; "skipped" is for an organizer."""
 
@@ -62,7 +62,7 @@ def tally(status: BulkStatus) -> dict[str, int]:
     return {name: counted[name] for name in COUNTS}
 
 
-def counts(status: BulkStatus, *, always: Collection[str] = ("done", "failed")) -> str:
+def counts(status: BulkStatus, *, always: Collection[str] = ("succeeded", "failed")) -> str:
     """Format the counts that are above zero, and those in `always`."""
     return ", ".join(
         f"{items:,} {COUNTS[name]}"

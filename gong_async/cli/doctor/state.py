@@ -102,7 +102,7 @@ def _jobs() -> Iterator[Diagnosis]:
         except JournalError as error:
             yield advised("jobs", str(error), f"move {job.path} away")
             continue
-        if status.state in {"finished", "cancelled"}:
+        if status.state in {"completed", "cancelled"}:
             ended += 1
         elif status.pid is not None:
             running += 1
@@ -120,7 +120,7 @@ def _stopped(status: BulkStatus) -> Diagnosis:
     name, why = name_of(status), f": {status.reason}" if status.reason else ""
     seen = f"{status.id} is {status.state}, {status.left:,} of {status.total:,} pending{why}"
     do = f"gong-async bulk resume {name}, or gong-async bulk cancel {name}"
-    if status.resume_at is not None and status.state == "parked":
+    if status.resume_at is not None and status.state == "waiting":
         do = f"from {moment(status.resume_at)} on, or now with --wait: {do}"
     return note("jobs", seen, do)
 

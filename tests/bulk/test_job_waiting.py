@@ -43,10 +43,10 @@ async def drain(outcomes: Any) -> list[Any]:
     return [item async for item in outcomes]
 
 
-async def until_parked(job: BulkJob) -> BulkStatus:
+async def until_waiting(job: BulkJob) -> BulkStatus:
     """Wait until the job waits; return how it stands."""
     async with asyncio.timeout(60):
-        while (status := await job.status()).state != "parked":  # noqa: ASYNC110 - it is a file
+        while (status := await job.status()).state != "waiting":  # noqa: ASYNC110 - it is a file
             await asyncio.sleep(0.005)
     return status
 
@@ -58,7 +58,7 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
     monkeypatch.setattr(day, "MINUTE", 0.02)
     monkeypatch.setattr(runner, "_SHORT_WAIT", 0.1)
     monkeypatch.setattr(runner, "_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(runner, "_PARKED_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(runner, "_STOPPED_LOOK_SECONDS", 0.02)
     return Limits(per_second=None, per_day=PER_DAY)
 
 
@@ -74,32 +74,32 @@ async def test_with_wait_a_job_goes_on_day_after_day(
     took = time.monotonic() - began
 
     at = [request.at for request in fake.received]
-    assert Counter(item.state for item in items) == {"done": 50}
-    assert (status.state, status.runs) == ("finished", 1)
+    assert Counter(item.state for item in items) == {"succeeded": 50}
+    assert (status.state, status.runs) == ("completed", 1)
     assert fake.applied_count == fake.received_count == 50
     # The moments of arrival vary by what the machine is busy with; a day's wait is far longer.
     assert all(later - now >= A_DAY / 2 for now, later in zip(at, at[PER_DAY:], strict=False))
     assert took >= 2 * A_DAY
 
 
-async def test_without_wait_it_ends_parked(
+async def test_without_wait_it_ends_waiting(
     fake: FakeGong, client: Client, change: Change, state: Path, limits: Limits
 ) -> None:
     """The moment at which it can go on is told; a resume then goes on."""
     async with client(fake, limits=limits) as gong:
         job = gong.bulk([change(n) for n in range(30)], state_dir=state, options=UNCHECKED)
         await drain(job.run())
-        parked = await job.status()
+        waiting = await job.status()
         await asyncio.sleep(A_DAY + 0.1)
         await drain(job.resume())
         status = await job.status()
 
-    assert (parked.state, parked.pid) == ("parked", None)
-    assert parked.resume_at is not None
-    assert (status.state, status.counts["done"]) == ("finished", 30)
+    assert (waiting.state, waiting.pid) == ("waiting", None)
+    assert waiting.resume_at is not None
+    assert (status.state, status.counts["succeeded"]) == ("completed", 30)
 
 
-async def test_while_it_waits_it_is_parked(
+async def test_the_state_while_it_waits(
     fake: FakeGong, client: Client, change: Change, state: Path, limits: Limits
 ) -> None:
     """Others see that it waits, until when, and that it is alive; then that it runs again."""
@@ -109,16 +109,16 @@ async def test_while_it_waits_it_is_parked(
         looking = gong.bulk(journal=job.path, state_dir=state)
         await job.plan()
         running = asyncio.create_task(drain(job.run(wait=True)))
-        parked = await until_parked(looking)
+        waiting = await until_waiting(looking)
         async with asyncio.timeout(60):
             while not running.done():
                 seen.append((await looking.status()).state)
         await running
 
-    assert parked.pid is not None
-    assert parked.resume_at is not None
-    assert "the daily quota of" in (parked.reason or "")
-    assert seen[-1] in {"running", "finished"}
+    assert waiting.pid is not None
+    assert waiting.resume_at is not None
+    assert "the daily quota of" in (waiting.reason or "")
+    assert seen[-1] in {"running", "completed"}
 
 
 @pytest.mark.parametrize("who", ["runner", "other"])
@@ -138,13 +138,13 @@ async def test_a_pause_ends_the_wait(
         job = gong.bulk([change(n) for n in range(30)], state_dir=state, options=UNCHECKED)
         await job.plan()
         running = asyncio.create_task(drain(job.run(wait=True)))
-        await until_parked(job)
+        await until_waiting(job)
         asks = job if who == "runner" else gong.bulk(journal=job.path, state_dir=state)
         await asks.pause()
         await running
         status = await job.status()
 
-    assert (status.state, status.reason, status.resume_at) == ("paused", "as asked", None)
+    assert (status.state, status.reason, status.resume_at) == ("paused", "requested", None)
     assert status.counts["in_doubt"] == 0
 
 
@@ -166,7 +166,7 @@ async def test_a_long_retry_after_is_waited_for_if_told_to(
 
     refused = next(r.at for r in fake.received if r.status == 429)
     later = [request.at for request in fake.received if request.at > refused + 0.5]
-    assert (status.state, status.counts["done"]) == ("finished", 20)
+    assert (status.state, status.counts["succeeded"]) == ("completed", 20)
     assert min(later) - refused >= 2.0
 
 
@@ -187,7 +187,7 @@ async def test_nothing_is_sent_before_gong_said_that_it_may(
         ended = await drain(again.resume())
         status = await again.status()
 
-    assert (ended, sent, fake.received_count, status.state) == ([], 1, 1, "parked")
+    assert (ended, sent, fake.received_count, status.state) == ([], 1, 1, "waiting")
     assert status.resume_at is not None
     assert 3500 < (status.resume_at - datetime.now(UTC)).total_seconds() <= 3602
 

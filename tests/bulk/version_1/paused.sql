@@ -1,0 +1,98 @@
+PRAGMA application_id = 1196379722;
+PRAGMA user_version = 1;
+BEGIN TRANSACTION;
+CREATE TABLE attempt (              -- one row for each request, written before it is sent
+    place INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    sent_at REAL NOT NULL,
+    ended_at REAL,
+    status INTEGER,
+    request_id TEXT,
+    error TEXT,
+    PRIMARY KEY (place, number)
+) WITHOUT ROWID;
+INSERT INTO "attempt" VALUES(0,1,1,1.79574003636822390555e+09,NULL,NULL,NULL,NULL);
+CREATE TABLE before (               -- what Gong had acknowledged before this job
+    meeting_id TEXT PRIMARY KEY,
+    body BLOB
+) WITHOUT ROWID;
+CREATE TABLE content (place INTEGER PRIMARY KEY, body BLOB NOT NULL);
+INSERT INTO "content" VALUES(0,X'7B22737461727454696D65223A22323032362D31312D32345431323A30303A30305A222C22656E6454696D65223A22323032362D31312D32345431333A30303A30305A222C226F7267616E697A6572456D61696C223A2264616E61406578616D706C652E636F6D222C22696E766974656573223A5B7B22656D61696C223A226C6565406578616D706C652E636F6D227D5D2C227469746C65223A2252656E6577616C227D');
+INSERT INTO "content" VALUES(1,X'7B22737461727454696D65223A22323032362D31312D32345431323A30303A30305A222C22656E6454696D65223A22323032362D31312D32345431333A30303A30305A222C226F7267616E697A6572456D61696C223A2264616E61406578616D706C652E636F6D222C22696E766974656573223A5B7B22656D61696C223A226C6565406578616D706C652E636F6D227D5D2C227469746C65223A2252656E6577616C227D');
+INSERT INTO "content" VALUES(2,X'7B22737461727454696D65223A22323032362D31312D32345431323A30303A30305A222C22656E6454696D65223A22323032362D31312D32345431333A30303A30305A222C226F7267616E697A6572456D61696C223A2264616E61406578616D706C652E636F6D222C22696E766974656573223A5B7B22656D61696C223A226C6565406578616D706C652E636F6D227D5D2C227469746C65223A2252656E6577616C227D');
+CREATE TABLE item (
+    place INTEGER PRIMARY KEY,      -- in the source, from 0
+    line INTEGER,                   -- of the file that it came from
+    meeting_id TEXT NOT NULL,
+    organizer INTEGER NOT NULL REFERENCES organizer,
+    digest BLOB NOT NULL,           -- SHA-256 of the body
+    state TEXT NOT NULL,
+    reason TEXT,                    -- why it was skipped
+    run INTEGER,                    -- that last worked on it
+    attempts INTEGER NOT NULL DEFAULT 0,
+    status INTEGER,
+    request_id TEXT,
+    error TEXT,
+    message TEXT,
+    errors TEXT,                    -- Gong's words, as a JSON list
+    waited REAL,
+    on_wire REAL,
+    sent_at REAL,                   -- seconds since the epoch
+    ended_at REAL
+);
+INSERT INTO "item" VALUES(0,NULL,'130',1,X'1004963E7835B4203D7A119FDDC576A245BF5C9188D3C154D29187FBD022E190','done',NULL,1,1,200,'8a7b8d9bb05cae142534',NULL,NULL,NULL,0.0,5.74466999978540115989e-04,1.79574003636822390555e+09,1.79574003637661790849e+09);
+INSERT INTO "item" VALUES(1,NULL,'131',1,X'1004963E7835B4203D7A119FDDC576A245BF5C9188D3C154D29187FBD022E190','planned',NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "item" VALUES(2,NULL,'132',1,X'1004963E7835B4203D7A119FDDC576A245BF5C9188D3C154D29187FBD022E190','planned',NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+CREATE TABLE job (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+INSERT INTO "job" VALUES('asked',NULL);
+INSERT INTO "job" VALUES('checks',1);
+INSERT INTO "job" VALUES('company','http://fake-gong.invalid f2f62904169fcfc9');
+INSERT INTO "job" VALUES('finishes_at',NULL);
+INSERT INTO "job" VALUES('id','20261127-0e27edc6');
+INSERT INTO "job" VALUES('input','b0b7da09b3f396a78ebe15c3119c622a13c5e59efb21ca2eb9df449e0fd6bf75');
+INSERT INTO "job" VALUES('library','0.1.0');
+INSERT INTO "job" VALUES('not_before',NULL);
+INSERT INTO "job" VALUES('operation','PUT /v2/meetings/{meetingId}');
+INSERT INTO "job" VALUES('options','{"keep_order": false, "skip_unchanged": true, "check_organizers": true, "max_failure_ratio": 0.5, "resend_in_doubt_within": Infinity, "max_in_flight": 1, "drain_seconds": 30.0}');
+INSERT INTO "job" VALUES('origin','http://fake-gong.invalid');
+INSERT INTO "job" VALUES('planned_at',1.79574003629809427267e+09);
+INSERT INTO "job" VALUES('resume_at',NULL);
+INSERT INTO "job" VALUES('state','paused');
+INSERT INTO "job" VALUES('why','after the first 1, for a look');
+CREATE TABLE organizer (
+    number INTEGER PRIMARY KEY,
+    email TEXT UNIQUE,              -- NULL after a purge
+    checked INTEGER NOT NULL DEFAULT 0,
+    stopped TEXT,                   -- Gong's words on why its meetings cannot be updated
+    fix_url TEXT
+);
+INSERT INTO "organizer" VALUES(1,'dana@example.com',1,NULL,NULL);
+CREATE TABLE run (
+    number INTEGER PRIMARY KEY,
+    pid INTEGER NOT NULL,
+    began_at REAL NOT NULL,
+    ended_at REAL,
+    finished INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO "run" VALUES(1,17385,1.7957400363488032818e+09,1.79574003638422465328e+09,1);
+CREATE TABLE tally (                -- items by state, skipped ones by their reason
+    state TEXT PRIMARY KEY,
+    items INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO "tally" VALUES('cancelled',0);
+INSERT INTO "tally" VALUES('done',1);
+INSERT INTO "tally" VALUES('failed',0);
+INSERT INTO "tally" VALUES('in_doubt',0);
+INSERT INTO "tally" VALUES('organizer',0);
+INSERT INTO "tally" VALUES('planned',2);
+INSERT INTO "tally" VALUES('sent',0);
+INSERT INTO "tally" VALUES('superseded',0);
+INSERT INTO "tally" VALUES('unchanged',0);
+CREATE TRIGGER item_moved AFTER UPDATE OF state ON item WHEN old.state <> new.state BEGIN
+    UPDATE tally SET items = items - 1 WHERE state = coalesce(old.reason, old.state);
+    UPDATE tally SET items = items + 1 WHERE state = coalesce(new.reason, new.state);
+END;
+CREATE INDEX item_meeting ON item (meeting_id, place);
+CREATE INDEX item_organizer ON item (organizer);
+COMMIT;

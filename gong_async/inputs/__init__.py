@@ -1,1 +1,1 @@
-"""Input files as changes: CSV, JSONL and XLSX. Start reading at `reader.py`."""
+"""Input files of meeting updates. Start with `reader.py`; `text.py` and `xlsx.py` yield rows."""

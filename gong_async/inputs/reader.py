@@ -22,8 +22,9 @@ from gong_async.errors import ConfigurationError
 from gong_async.inputs import ids
 from gong_async.inputs.findings import Finding, Findings, InputError, Note
 from gong_async.inputs.rows import read_change
+from gong_async.inputs.table import Row
 from gong_async.inputs.temporary import temporary_database
-from gong_async.inputs.text import Row, csv_rows, jsonl_rows, open_text
+from gong_async.inputs.text import csv_rows, jsonl_rows, open_text
 from gong_async.inputs.xlsx import xlsx_rows
 from gong_async.models.meetings import MeetingChange
 

@@ -23,7 +23,7 @@ from gong_async._wire import DEFAULT_USER_AGENT, Endpoint
 from gong_async.auth import Auth, Closable, auth_from_env
 from gong_async.bulk.engine import Engine, Outcome, wait_until_done
 from gong_async.errors import ConfigurationError, ValidationError
-from gong_async.hooks.check import checked_hooks
+from gong_async.hooks.dispatch import checked_hooks
 from gong_async.hooks.events import Hook
 from gong_async.limits.memory import PROCESS_LIMITS
 from gong_async.limits.types import Limits, LimitStore, Priority, Quota

@@ -9,7 +9,9 @@ from typing import Self
 
 from attrs import define, field
 
-from gong_async.errors import UsageError
+from gong_async.errors import APITimeoutError, Delivery, Phase, UsageError
+
+_UNSENT = frozenset({"queue", "pool", "connect", "tls"})
 
 
 @define(eq=False)
@@ -67,6 +69,10 @@ class DeadlineScope:
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
+    def time_left(self) -> float:
+        """Return the seconds until the deadline; infinity without one, and while it is stopped."""
+        return math.inf if self.until == math.inf else self.until - self.loop.time()
+
     def expire(self) -> None:
         """Cancel the block, if it has not ended."""
         if self in self._others and not self.expired and self._task is not None:
@@ -110,3 +116,24 @@ class DeadlineScope:
         ours_alone = self._task.uncancel() <= self._cancelling
         if ours_alone and isinstance(error, asyncio.CancelledError):
             raise TimeoutError from error
+
+
+def expiry_error(
+    phase: Phase, *, attempts: int, writes: bool, deadline: float | None
+) -> APITimeoutError | UsageError:
+    """Return the error of a call that was ended by its deadline, or by closing the client (None).
+
+    `phase` is that of its current attempt, `writes` whether it changes anything at Gong.
+    """
+    error: APITimeoutError | UsageError
+    if deadline is None:
+        error = UsageError("the client was closed during the call")
+    elif attempts == 0:
+        msg = f"no permit within the deadline of {deadline:g} s; nothing was sent"
+        error = APITimeoutError(msg, phase="queue")
+    else:
+        msg = f"no result within the deadline of {deadline:g} s"
+        error = APITimeoutError(msg, phase="total")
+    error.delivery = Delivery.NOT_SENT if phase in _UNSENT else Delivery.MAYBE
+    error.outcome_unknown = writes and error.delivery is Delivery.MAYBE
+    return error

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import logging
 import math
-import re
-from collections.abc import Callable, Coroutine, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote
 
 from attrs import Factory, define, evolve, field, frozen
 
-from gong_async._deadline import DeadlineScope, OpenCalls
+from gong_async._deadline import DeadlineScope, OpenCalls, expiry_error
 from gong_async._redact import PinnedSecret, Redactor, Secret
 from gong_async._transport import Transport
 from gong_async._wire import (
@@ -27,40 +23,28 @@ from gong_async._wire import (
     Response,
 )
 from gong_async._wire.response import request_id, retry_after, status_error, success_payload
+from gong_async._wire.types import path_segment, route_parts
 from gong_async.auth import Auth
-from gong_async.errors import (
-    APITimeoutError,
-    DecodeError,
-    Delivery,
-    GongError,
-    ProtocolError,
-    ServerError,
-    UsageError,
-    ValidationError,
-)
+from gong_async.errors import DecodeError, Delivery, GongError, ProtocolError, ValidationError
+from gong_async.hooks.dispatch import emit, warn
 from gong_async.hooks.events import (
     AttemptFinished,
     CallFinished,
     CallStarted,
-    Event,
     Hook,
     LimiterPaused,
     PermitAcquired,
     RetryPlanned,
 )
-from gong_async.hooks.log import log_event
-from gong_async.limits.types import Limiter, Permit, Priority
-from gong_async.models._shared import Meta, Result, meeting_id, utc_now
+from gong_async.limits.types import Limiter, Priority
+from gong_async.models._shared import Meta, Result, utc_now
 from gong_async.models.converter import Converter, structure, to_json
 from gong_async.models.query import query_string
-from gong_async.retry import Action, Again, RetryBudget, RetryPolicy, decide
+from gong_async.retry import Action, RetryBudget, RetryPolicy, decide
 
 T = TypeVar("T")
 
-_VARIABLE = re.compile(r"\{(\w+)\}")
 _TOO_MANY_REQUESTS = 429
-_GATEWAY_TIMEOUT = 504
-_UNSENT = frozenset({"queue", "pool", "connect", "tls"})
 
 
 def _headers(pipeline: Pipeline) -> tuple[Mapping[str, str], Mapping[str, str]]:
@@ -70,11 +54,6 @@ def _headers(pipeline: Pipeline) -> tuple[Mapping[str, str], Mapping[str, str]]:
         "User-Agent": pipeline.user_agent,
     }
     return bare, {**bare, "Content-Type": "application/json"}
-
-
-def _deadlines(pipeline: Pipeline) -> tuple[float | None, float | None]:
-    deadline = pipeline.retry.deadline
-    return (None, deadline) if pipeline.priority == "bulk" else (deadline, None)
 
 
 @frozen(kw_only=True, eq=False)
@@ -100,10 +79,6 @@ class Pipeline:
         init=False, default=Factory(_headers, takes_self=True)
     )
     """Headers of a request without a body, and of one with a body."""
-    _deadlines: tuple[float | None, float | None] = field(
-        init=False, default=Factory(_deadlines, takes_self=True)
-    )
-    """For a whole call, and for a call without its waits for permits: one of them is None."""
     _longest_pause: float = field(
         init=False, default=Factory(lambda self: self.retry.longest_pause, takes_self=True)
     )
@@ -122,8 +97,30 @@ class Pipeline:
         request = self._prepare(endpoint, path or {}, query, body)
         if self.open_calls.closed:
             self.open_calls.check()
-        self.budget.earn()
-        return await _CallState(self, endpoint, request, before_send, after_attempt).run()
+        self.budget.calls += 1
+        call = _CallState(endpoint, request, before_send, after_attempt)
+        if not self.hooks:
+            return await self._run(call)
+        emit(self.hooks, CallStarted(**call.subject()))
+        error: GongError | None = None
+        cancelled = True
+        try:
+            result = await self._run(call)
+            cancelled = False
+            return result
+        except GongError as failed:
+            error, cancelled = failed, False
+            raise
+        finally:
+            finished = CallFinished(
+                **call.subject(),
+                attempts=call.attempts,
+                seconds_waited=call.waited,
+                seconds_on_wire=call.on_wire,
+                error=error,
+                cancelled=cancelled,
+            )
+            emit(self.hooks, finished)
 
     def _prepare(
         self,
@@ -132,69 +129,259 @@ class Pipeline:
         query: Mapping[str, object] | None,
         body: object,
     ) -> Request:
-        steps = _steps(endpoint.route)
-        filled = steps[0]
-        for name, text in zip(steps[1::2], steps[2::2], strict=True):
+        """Return the request, which every attempt of the call sends."""
+        parts = route_parts(endpoint.route)
+        target = parts[0]
+        for name, text in zip(parts[1::2], parts[2::2], strict=True):
             value = path.get(name)
             # A short number needs no quotes, and is right for every variable.
             usual = type(value) is str and value.isascii() and value.isdigit() and len(value) <= 20  # noqa: PLR2004
-            filled += (value if usual and value else _path_part(name, path)) + text
-        headers = self._headers[body is not None]
+            target += (value if usual and value else path_segment(name, path)) + text
+        content: bytes | None = None
+        problem = ""
+        if isinstance(body, Encoded):
+            content = body.json
+        elif body is not None:
+            try:
+                content = to_json(self.converter, body)
+            except (TypeError, ValueError) as error:
+                problem = f"cannot be converted to JSON: {self.redact(str(error))}"
+        if problem:
+            raise ValidationError("body", problem)
         return Request(
             endpoint.method,
-            self.base_url + filled + (query_string(query) if query else ""),
+            self.base_url + target + (query_string(query) if query else ""),
             endpoint.route,
             endpoint.effect,
-            headers,
-            None if body is None else self._bytes(body),
-            path.get("meetingId"),
-            None if endpoint.echo is None else path[endpoint.echo],
+            self._headers[content is not None],
+            content,
+            path,
+            endpoint.echo,
             endpoint.requires,
         )
 
-    def _bytes(self, body: object) -> bytes:
-        if isinstance(body, Encoded):
-            return body.json
-        problem: str
+    async def _run(self, call: _CallState[T]) -> T:
+        """Attempt, decide, wait: until there is a result, a final error, or no time left."""
+        deadline = self.retry.deadline
         try:
-            return to_json(self.converter, body)
-        except (TypeError, ValueError) as error:
-            problem = f"cannot be converted to JSON: {self.redact(str(error))}"
-        raise ValidationError("body", problem)
+            # The time of a bulk call starts with its first permit: see `_send`.
+            with DeadlineScope(
+                self.open_calls, None if self.priority == "bulk" else deadline
+            ) as call.scope:
+                while True:
+                    try:
+                        return await self._attempt(call)
+                    except GongError as error:
+                        failure = error
+                    wait = await self._next_wait(call, failure)
+                    if wait is None:
+                        raise failure
+                    warn(
+                        self.hooks,
+                        RetryPlanned(
+                            **call.subject(), attempt=call.attempts, wait=wait, error=failure
+                        ),
+                    )
+                    call.waited += wait
+                    await asyncio.sleep(wait)
+        except TimeoutError as error:
+            if isinstance(error, GongError) or not call.scope.expired:
+                raise
+        expired = expiry_error(
+            call.progress.phase,
+            writes=call.request.effect != "read",
+            attempts=call.attempts,
+            deadline=None if self.open_calls.closed else deadline,
+        )
+        expired.outcome_unknown = expired.outcome_unknown or call.doubtful
+        raise call.annotate(expired)
 
-    def emit(self, event: Event) -> None:
-        """Pass an event to every hook. Exceptions in hooks are logged; the call goes on."""
-        for hook in self.hooks:
-            call: Callable[[Event], object] = hook
-            try:
-                returned = call(event)
-                if returned is not None and isinstance(returned, Coroutine):
-                    returned.close()
-                    msg = "a hook returned a coroutine, which is not awaited; see `Hook`"
-                    raise TypeError(msg)  # noqa: TRY301 - logged like other errors of hooks
-            except Exception:
-                logging.getLogger("gong_async").exception(
-                    "a hook raised an exception for %s", type(event).__name__
+    async def _attempt(self, call: _CallState[T]) -> T:
+        """Authorize, acquire a permit and send, parse."""
+        before = (call.attempts, call.waited, call.on_wire)
+        response: Response | None = None
+        error: GongError | None = None
+        call.authorization = None
+        if self.open_calls.closed:
+            self.open_calls.check()
+        try:
+            call.authorization = await self.auth.authorization()
+            response = await self._send(call, call.authorization)
+            return self._parse(call, response)
+        except GongError as failed:
+            has_credential = call.authorization is not None
+            error = failure = (call.annotate if has_credential else call.credential_error)(failed)
+        finally:
+            if call.attempts > before[0] and (self.hooks or call.after_attempt is not None):
+                self._finish_attempt(call, response, error, before)
+        raise failure
+
+    async def _send(self, call: _CallState[Any], authorization: Secret) -> Response:
+        """Acquire a permit, send, and release the permit once the response is complete."""
+        request, scope, max_wait = call.request, call.scope, self._longest_pause
+        if (
+            self.follows_credential
+            and isinstance(authorization, PinnedSecret)
+            and authorization.base_url != self.base_url
+        ):
+            target = request.url.removeprefix(self.base_url)
+            request = evolve(request, url=authorization.base_url + target)
+        deadline = self.retry.deadline if self.priority == "bulk" else None
+        if deadline is not None:
+            scope.stop_time()
+        if scope.until != math.inf:
+            max_wait = min(max_wait, scope.time_left())
+        async with self.limiter.acquire(max_wait=max_wait, priority=self.priority) as permit:
+            call.waited += permit.waited
+            if call.before_send is not None:
+                try:
+                    await call.before_send()
+                except BaseException:
+                    permit.unused()
+                    raise
+            if deadline is not None:
+                scope.count_time(deadline)
+            call.attempts += 1
+            if self.hooks and permit.waited > 0:
+                waited = permit.waited
+                emit(
+                    self.hooks,
+                    PermitAcquired(**call.subject(), priority=self.priority, seconds=waited),
                 )
+            sent_at = scope.loop.time()
+            try:
+                response = await self.transport.send(
+                    request, authorization, timeout=self.timeout, progress=call.progress
+                )
+            finally:
+                call.on_wire += scope.loop.time() - sent_at
+            if response.status == _TOO_MANY_REQUESTS:
+                asked = retry_after(response, utc_now())
+                pause = self.retry.after_refusal(asked, call.refusals + 1)
+                permit.throttled(pause)
+                warn(
+                    self.hooks,
+                    LimiterPaused(pause=pause, request_id=request_id(response, self.redact)),
+                )
+            else:
+                permit.accepted()
+        return response
 
-    def warn(self, event: RetryPlanned | LimiterPaused) -> None:
-        """Emit an event that is also logged when no hook is installed."""
-        if log_event not in self.hooks:
-            log_event(event)
-        self.emit(event)
+    def _parse(self, call: _CallState[T], response: Response) -> T:
+        """Return the result of a response, or raise its error."""
+        redact = self.redact
+        if not 200 <= response.status < 300:  # noqa: PLR2004
+            raise status_error(response, redact, utc_now())
+        try:
+            payload = success_payload(call.request, response, redact)
+        except ProtocolError as error:
+            if error.flaw == "mismatch":
+                self.transport.discard_connections()
+            raise
+        given = request_id(response, redact, payload)
+        try:
+            result = structure(self.converter, payload, call.endpoint.returns)
+        except DecodeError as error:
+            paths = tuple(map(redact, error.paths))  # may contain keys of the payload
+            failure = DecodeError(
+                redact(error.message), paths=paths, status=response.status, request_id=given
+            )
+        else:
+            if isinstance(result, Result):
+                meta = Meta(
+                    status=response.status,
+                    request_id=given,
+                    attempts=call.attempts,
+                    seconds_waited=call.waited,
+                    seconds_on_wire=call.on_wire,
+                )
+                # Frozen, but created a moment ago and not yet visible to the caller.
+                object.__setattr__(result, "meta", meta)
+                object.__setattr__(result, "request_id", given)
+            return result
+        del payload  # a traceback may be shown with the locals of its frames
+        raise failure
+
+    async def _next_wait(self, call: _CallState[Any], error: GongError) -> float | None:
+        """Decide what follows a failed attempt: the seconds until another one, or None."""
+        # The attempt is over: a deadline that ends the call from here on does not interrupt it.
+        call.progress = AttemptProgress()
+        if call.authorization is None:
+            return None  # there is no credential, and whoever provides it has retried already
+        policy, scope = self.retry, call.scope
+        decision = decide(error, call.request.effect, resend_creates=policy.resend_creates)
+        error.outcome_unknown = call.doubtful = call.doubtful or decision.outcome_unknown
+        wait: float | None = None
+        match decision.action:
+            case Action.WAIT:
+                call.refusals += 1
+                asked = getattr(error, "retry_after", None) or 0.0
+                # A bulk call waits for its next permit, which does not count for its deadline.
+                in_time = self.priority == "bulk" or asked < scope.time_left()
+                may_wait = asked <= policy.max_wait and in_time
+                if call.refusals <= policy.max_refusals and may_wait:
+                    wait = 0.0  # the limiter pauses all calls, this one too
+            case Action.RENEW:
+                if not call.renewed and await self._renew(call, call.authorization):
+                    call.renewed, wait = True, 0.0
+            case Action.RETRY | Action.RETRY_ONCE:
+                call.failures += 1
+                most = policy.max_attempts if decision.action is Action.RETRY else 2
+                if call.failures < min(most, policy.max_attempts):
+                    wait = policy.wait_after(error, call.failures)
+                if wait is not None and not self.budget.spend(error):
+                    error.message += " (not retried: too many calls of this client are failing)"
+                    wait = None
+            case Action.FAIL:
+                pass
+        return wait if wait is not None and wait < scope.time_left() else None
+
+    async def _renew(self, call: _CallState[Any], rejected: Secret) -> bool:
+        """Replace the credential that Gong rejected; return whether there is a new one."""
+        call.authorization = None
+        try:
+            return await self.auth.renew(rejected)
+        except GongError as failed:
+            failure = call.credential_error(failed)
+        raise failure
+
+    def _finish_attempt(
+        self,
+        call: _CallState[Any],
+        response: Response | None,
+        error: GongError | None,
+        before: tuple[int, float, float],
+    ) -> None:
+        """Report an attempt to the call's callback and to the hooks."""
+        status = response.status if response else None
+        if call.after_attempt is not None:
+            call.after_attempt(status, error)
+        if not self.hooks:
+            return
+        finished = AttemptFinished(
+            **call.subject(),
+            attempt=call.attempts,
+            status=status,
+            request_id=request_id(response, self.redact) if response else None,
+            seconds_waited=call.waited - before[1],
+            seconds_on_wire=call.on_wire - before[2],
+            error=error,
+        )
+        emit(self.hooks, finished)
 
 
 @define(eq=False)
 class _CallState(Generic[T]):
-    """The state of one call over all its attempts."""
+    """What is known of a call, over all its attempts."""
 
-    pipeline: Pipeline
     endpoint: Endpoint[T]
     request: Request
     before_send: BeforeSend | None
     after_attempt: AfterAttempt | None
-    scope: DeadlineScope | None = None
-    progress: AttemptProgress = field(factory=AttemptProgress)
+    scope: DeadlineScope = field(init=False)
+    progress: AttemptProgress = field(factory=AttemptProgress, init=False)
+    authorization: Secret | None = None
+    """The credential of the current attempt; None while it is fetched or renewed."""
     attempts: int = 0
     failures: int = 0
     refusals: int = 0
@@ -204,331 +391,27 @@ class _CallState(Generic[T]):
     doubtful: bool = False
     """Whether an attempt that may have been applied lost its response."""
 
-    async def run(self) -> T:
-        """Attempt until there is a result, a final error, or no time left."""
-        pipeline = self.pipeline
-        error: GongError | None = None
-        finished = False
-        if pipeline.hooks:
-            pipeline.emit(CallStarted(**self._subject()))
-        try:
-            with DeadlineScope(pipeline.open_calls, pipeline._deadlines[0]) as self.scope:  # noqa: SLF001 - one module
-                result = await pipeline.retry.run(self._attempt)
-            finished = True
-            return result
-        except GongError as failed:
-            error = failed
-            raise
-        except TimeoutError:
-            if self.scope is None or not self.scope.expired:
-                raise
-            error = expired = self._expired()
-        finally:
-            if pipeline.hooks:
-                cancelled = not finished and error is None
-                pipeline.emit(self._finished(error, cancelled=cancelled))
-        raise expired
-
-    async def _attempt(self) -> T:
-        """Make one attempt: authorize, acquire a permit and send, parse; or decide on a retry."""
-        pipeline = self.pipeline
-        if pipeline.open_calls.closed:
-            pipeline.open_calls.check()
-        authorization = await self._authorize()
-        error: GongError | None = None
-        response: Response | None = None
-        before = (self.attempts, self.waited, self.on_wire)
-        try:
-            response = await self._send(authorization)
-            return self._parse(response)
-        except GongError as failed:
-            error = failure = self._annotate(failed)
-        finally:
-            if self.attempts > before[0] and (pipeline.hooks or self.after_attempt is not None):
-                self._emit_attempt(response, error, before)
-        raise await self._next_step(failure, authorization)
-
-    async def _authorize(self) -> Secret:
-        """Return the credential; fetching or renewing it may fail."""
-        try:
-            return await self.pipeline.auth.authorization()
-        except GongError as failed:
-            failure = self._credential_error(failed)
-        raise failure
-
-    async def _renew(self, rejected: Secret) -> bool:
-        """Replace the credential that Gong rejected; return whether there is a new one."""
-        try:
-            return await self.pipeline.auth.renew(rejected)
-        except GongError as failed:
-            failure = self._credential_error(failed)
-        raise failure
-
-    def _credential_error(self, error: GongError) -> GongError:
-        """Return a copy of an error of the credential, for this call: nothing was sent for it."""
-        error = copy.copy(error)  # other calls may wait for the same credential and share the error
-        error.delivery = Delivery.ANSWERED if self.attempts else Delivery.NOT_SENT
-        error.outcome_unknown = self.doubtful
-        return self._annotate(error)
-
-    def _addressed(self, authorization: PinnedSecret) -> Request:
-        """Return the request, addressed to the base URL of the credential."""
-        pipeline, request = self.pipeline, self.request
-        if authorization.base_url == pipeline.base_url:
-            return request
-        target = request.url.removeprefix(pipeline.base_url)
-        return evolve(request, url=authorization.base_url + target)
-
-    async def _send(self, authorization: Secret) -> Response:
-        """Acquire a permit, send, and release the permit once the response is complete."""
-        pipeline, loop = self.pipeline, asyncio.get_running_loop()
-        request = self.request
-        if pipeline.follows_credential and isinstance(authorization, PinnedSecret):
-            request = self._addressed(authorization)
-        scope, deadline = self.scope, pipeline._deadlines[1]  # noqa: SLF001 - one module
-        if deadline is not None and scope is not None:
-            scope.stop_time()
-        max_wait = pipeline._longest_pause  # noqa: SLF001 - one module
-        if scope is not None and scope.until != math.inf:
-            max_wait = min(max_wait, self._time_left())
-        async with pipeline.limiter.acquire(
-            max_wait=max_wait, priority=pipeline.priority
-        ) as permit:
-            self.waited += permit.waited
-            if self.before_send is not None:
-                await _before_send(permit, self.before_send)
-            if deadline is not None and scope is not None:
-                scope.count_time(deadline)
-            self.attempts += 1
-            if pipeline.hooks and permit.waited > 0:
-                waited = permit.waited
-                pipeline.emit(
-                    PermitAcquired(**self._subject(), priority=pipeline.priority, seconds=waited)
-                )
-            sent_at = loop.time()
-            try:
-                response = await pipeline.transport.send(
-                    request, authorization, timeout=pipeline.timeout, progress=self.progress
-                )
-            finally:
-                self.on_wire += loop.time() - sent_at
-            if response.status == _TOO_MANY_REQUESTS:
-                asked = retry_after(response, utc_now())
-                pause = pipeline.retry.after_refusal(asked, self.refusals + 1)
-                permit.throttled(pause)
-                pipeline.warn(
-                    LimiterPaused(pause=pause, request_id=request_id(response, pipeline.redact))
-                )
-            else:
-                permit.accepted()
-        return response
-
-    def _parse(self, response: Response) -> T:
-        """Return the result of a response, or raise its error."""
-        pipeline = self.pipeline
-        if not 200 <= response.status < 300:  # noqa: PLR2004
-            raise status_error(response, pipeline.redact, utc_now())
-        payload = success_payload(self.request, response, pipeline.redact)
-        given = request_id(response, pipeline.redact, payload)
-        failure, echo = None, self.endpoint.echo
-        if echo is not None and payload.get(echo) != self.request.echo:
-            failure = self._check_echo(echo, payload)
-        if failure is None:
-            try:
-                result = structure(pipeline.converter, payload, self.endpoint.returns)
-            except DecodeError as error:
-                paths = tuple(map(pipeline.redact, error.paths))  # may contain keys of the payload
-                failure = DecodeError(pipeline.redact(error.message), paths=paths)
-            else:
-                if isinstance(result, Result):
-                    self._attach_meta(result, response, given)
-                return result
-        failure.status, failure.request_id = response.status, given
-        del payload  # a traceback may be shown with the locals of its frames
-        raise failure
-
-    def _check_echo(self, echo: str, payload: dict[str, Any]) -> ProtocolError | None:
-        """Return the error for an answer whose `echo` is not the text that was sent, if it is one.
-
-        A deletion may lack it; an integer is compared by its digits.
-        """
-        redact, value, wanted = self.pipeline.redact, payload.get(echo), self.request.echo
-        if value is None and self.endpoint.effect == "delete":
-            payload[echo] = wanted
-            return None
-        if value is None:
-            return ProtocolError(f"Gong's answer is JSON without {echo}", flaw="shape")
-        # Gong's ids are strings in some responses and integers in others, which Python keeps exact.
-        if type(value) is int and str(value) == wanted:
-            return None
-        self.pipeline.transport.discard_connections()
-        other = redact(str(value), 40)
-        msg = f"Gong's answer is about {echo} {other}, not the requested one"
-        return ProtocolError(msg, flaw="mismatch")
-
-    def _attach_meta(self, result: Result, response: Response, given: str | None) -> None:
-        meta = Meta(
-            status=response.status,
-            request_id=given,
-            attempts=self.attempts,
-            seconds_waited=self.waited,
-            seconds_on_wire=self.on_wire,
-        )
-        # Frozen, but created a moment ago and not yet visible to the caller.
-        object.__setattr__(result, "meta", meta)
-        object.__setattr__(result, "request_id", given)
-
-    async def _next_step(self, error: GongError, authorization: Secret) -> Again | GongError:
-        """Decide what to raise after `error`: itself, or `Again` for another attempt."""
-        policy = self.pipeline.retry
-        # The attempt is over: a deadline that ends the call from here on does not interrupt it.
-        self.progress = AttemptProgress()
-        decision = decide(error, self.request.effect, resend_creates=policy.resend_creates)
-        error.outcome_unknown = self.doubtful = self.doubtful or decision.outcome_unknown
-        wait: float | None = None
-        match decision.action:
-            case Action.WAIT:
-                self.refusals += 1
-                asked = getattr(error, "retry_after", None) or 0.0
-                # A bulk call waits for its next permit, which does not count for its deadline.
-                in_time = self.pipeline.priority == "bulk" or not self._too_late(asked)
-                may_wait = asked <= policy.max_wait and in_time
-                if self.refusals <= policy.max_refusals and may_wait:
-                    wait = 0.0  # the limiter pauses all calls, this one too
-            case Action.RENEW:
-                if not self.renewed and await self._renew(authorization):
-                    self.renewed, wait = True, 0.0
-            case Action.RETRY | Action.RETRY_ONCE:
-                self.failures += 1
-                most = policy.max_attempts if decision.action is Action.RETRY else 2
-                if self.failures < min(most, policy.max_attempts):
-                    wait = self._retry_wait(error)
-            case Action.FAIL:
-                pass
-        if wait is None or self._too_late(wait):
-            return error
-        self.pipeline.warn(
-            RetryPlanned(**self._subject(), attempt=self.attempts, wait=wait, error=error)
-        )
-        self.waited += wait
-        return Again(wait)
-
-    def _retry_wait(self, error: GongError) -> float | None:
-        """Return the seconds to wait before a retry; None for no retry."""
-        policy = self.pipeline.retry
-        wait = policy.backoff(self.failures)
-        if error.status == _GATEWAY_TIMEOUT:
-            wait = max(wait, 1.0)  # Gong may still be applying the change behind the gateway
-        if isinstance(error, ServerError) and error.retry_after is not None:
-            if error.retry_after > policy.max_wait:
-                return None
-            wait = max(wait, policy.after_refusal(error.retry_after, self.failures))
-        if not self.pipeline.budget.spend(error):
-            error.message += " (not retried: too many calls of this client are failing)"
-            return None
-        return wait
-
-    def _too_late(self, wait: float) -> bool:
-        return wait >= self._time_left()
-
-    def _time_left(self) -> float:
-        if self.scope is None or self.scope.until == math.inf:
-            return math.inf
-        return self.scope.until - asyncio.get_running_loop().time()
-
-    def _expired(self) -> GongError:
-        """Return the error of a call that was ended by its deadline or by closing the client."""
-        unsent = self.progress.phase in _UNSENT
-        delivery = Delivery.NOT_SENT if unsent else Delivery.MAYBE
-        maybe_applied = not unsent and self.request.effect != "read"
-        error: GongError
-        if self.pipeline.open_calls.closed:
-            error = UsageError("the client was closed during the call")
-        elif self.attempts == 0:
-            seconds = self.pipeline.retry.deadline
-            msg = f"no permit within the deadline of {seconds:g} s; nothing was sent"
-            error = APITimeoutError(msg, phase="queue")
-        else:
-            msg = f"no result within the deadline of {self.pipeline.retry.deadline:g} s"
-            error = APITimeoutError(msg, phase="total")
-        error.delivery = delivery
-        error.outcome_unknown = self.doubtful or maybe_applied
-        return self._annotate(error)
-
-    def _annotate(self, error: GongError) -> GongError:
-        """Add the call's operation, subject and attempts to an error."""
-        error.method, error.route = self.request.method, self.request.route
-        error.meeting_id, error.attempts = self.request.meeting_id, self.attempts
-        if advice := self.endpoint.hints.get(type(error)):
-            error.hint = advice
-        return error
-
-    def _subject(self) -> dict[str, Any]:
+    def subject(self) -> dict[str, Any]:
+        """Return the fields that the events of a call share."""
         request = self.request
         return {
             "method": request.method,
             "route": request.route,
-            "meeting_id": request.meeting_id,
+            "meeting_id": request.path.get("meetingId"),
         }
 
-    def _emit_attempt(
-        self,
-        response: Response | None,
-        error: GongError | None,
-        before: tuple[int, float, float],
-    ) -> None:
-        pipeline, status = self.pipeline, response.status if response else None
-        if self.after_attempt is not None:
-            self.after_attempt(status, error)
-        if not pipeline.hooks:
-            return
-        pipeline.emit(
-            AttemptFinished(
-                **self._subject(),
-                attempt=self.attempts,
-                status=status,
-                request_id=request_id(response, pipeline.redact) if response else None,
-                seconds_waited=self.waited - before[1],
-                seconds_on_wire=self.on_wire - before[2],
-                error=error,
-            )
-        )
+    def annotate(self, error: GongError) -> GongError:
+        """Add the call's operation, subject and attempts to an error."""
+        request = self.request
+        error.method, error.route, error.attempts = request.method, request.route, self.attempts
+        error.meeting_id = request.path.get("meetingId")
+        if advice := self.endpoint.hints.get(type(error)):
+            error.hint = advice
+        return error
 
-    def _finished(self, error: GongError | None, *, cancelled: bool) -> CallFinished:
-        return CallFinished(
-            **self._subject(),
-            attempts=self.attempts,
-            seconds_waited=self.waited,
-            seconds_on_wire=self.on_wire,
-            error=error,
-            cancelled=cancelled,
-        )
-
-
-async def _before_send(permit: Permit, before_send: BeforeSend) -> None:
-    """Call `before_send`; if it raises, the permit stays unused."""
-    may_send = False
-    try:
-        await before_send()
-        may_send = True
-    finally:
-        if not may_send:
-            permit.unused()
-
-
-@lru_cache
-def _steps(route: str) -> list[str]:
-    """Split a route into literal texts and, at odd indexes, the names of its variables."""
-    return _VARIABLE.split(route)
-
-
-def _path_part(name: str, path: Mapping[str, str]) -> str:
-    """Return a path variable, quoted so that it stays one path segment."""
-    if name not in path:
-        raise ValidationError(name, "missing path variable of the route")
-    value = path[name]
-    if name == "meetingId":
-        return meeting_id(value)
-    if not value or value in {".", ".."} or not value.isprintable():
-        raise ValidationError(name, "a path variable must be printable text other than . and ..")
-    return quote(value, safe="")
+    def credential_error(self, error: GongError) -> GongError:
+        """Return a copy of an error of the credential, for this call: nothing was sent for it."""
+        error = copy.copy(error)  # other calls may wait for the same credential and share the error
+        error.delivery = Delivery.ANSWERED if self.attempts else Delivery.NOT_SENT
+        error.outcome_unknown = self.doubtful
+        return self.annotate(error)

@@ -7,9 +7,8 @@ number of retries and the waits; `RetryBudget` limits the retries of all calls o
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Generator
 from enum import Enum, auto
-from typing import Any, TypeVar
+from itertools import islice
 
 import backoff
 from attrs import define, field, frozen
@@ -28,8 +27,6 @@ from gong_async.errors import (
     ServerError,
     TLSError,
 )
-
-T = TypeVar("T")
 
 
 class Action(Enum):
@@ -53,10 +50,12 @@ class Decision:
 
 
 _MAX_JITTER = 1.0
+_MOST_DOUBLINGS = 63
 _NOT_PROCESSED = frozenset({421, 423, 425})
 _PERMANENT = frozenset({501, 505})
 _SEE_OTHER = 303
 _REQUEST_TIMEOUT = 408
+_GATEWAY_TIMEOUT = 504
 
 
 def decide(error: GongError, effect: Effect, *, resend_creates: bool = False) -> Decision:
@@ -110,21 +109,6 @@ def _decide_status(error: APIStatusError, *, writes: bool, repeatable: bool) -> 
     return Decision(Action.FAIL, outcome_unknown=writes and status == _SEE_OTHER)
 
 
-class Again(Exception):  # noqa: N818 - a signal to the loop below, never seen by callers
-    """Signals `backoff` to retry after `wait` seconds."""
-
-    def __init__(self, wait: float) -> None:
-        super().__init__(wait)
-        self.wait = wait
-
-
-def _given_wait() -> Generator[float, Any, None]:
-    """Yield the wait of each `Again`; `backoff` sends the exception in."""
-    again = yield 0.0
-    while True:
-        again = yield again.wait
-
-
 @frozen(kw_only=True)
 class RetryPolicy:
     """How often a call is retried, and after which waits.
@@ -152,24 +136,23 @@ class RetryPolicy:
     resend_creates: bool = field(default=False, validator=a_flag)
     """Retry a creation whose response was lost. It may then be created twice."""
 
-    _run: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]] = field(
-        init=False, repr=False, eq=False, factory=lambda: _repeating(_once)
-    )
-
-    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Run `attempt` until it returns, or raises anything other than `Again`."""
-        try:
-            return await attempt()
-        except Again as again:
-            first = again
-        # Only a retried call enters `backoff`; it starts with the outcome of the first attempt.
-        result: T = await self._run(_continued(first, attempt))
-        return result
-
     def backoff(self, failures: int) -> float:
         """Return the seconds to wait after `failures` failed attempts, with full jitter."""
-        ceiling = min(self.backoff_cap, self.backoff_base * 2.0 ** min(failures - 1, 62))
+        ceilings = backoff.expo(factor=self.backoff_base, max_value=self.backoff_cap)
+        # What the generator yields first is not a wait.
+        ceiling = next(islice(ceilings, min(failures, _MOST_DOUBLINGS), None))
         return max(self.backoff_floor, backoff.full_jitter(ceiling))
+
+    def wait_after(self, error: GongError, failures: int) -> float | None:
+        """Return the seconds to wait after `error`, the last of so many; None if too many."""
+        wait = self.backoff(failures)
+        if error.status == _GATEWAY_TIMEOUT:
+            wait = max(wait, 1.0)  # Gong may still be applying the change behind the gateway
+        if isinstance(error, ServerError) and error.retry_after is not None:
+            if error.retry_after > self.max_wait:
+                return None
+            wait = max(wait, self.after_refusal(error.retry_after, failures))
+        return wait
 
     def after_refusal(self, retry_after: float | None, refusals: int) -> float:
         """Return the seconds to pause all calls after a 429: at least `retry_after`."""
@@ -184,31 +167,6 @@ class RetryPolicy:
         return self.max_wait + _MAX_JITTER
 
 
-def _continued(first: Again, attempt: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
-    """Return `attempt`, except that its first run raises the outcome of the first attempt."""
-    ended = [first]
-
-    async def next_attempt() -> T:
-        if ended:
-            raise ended.pop()
-        return await attempt()
-
-    return next_attempt
-
-
-async def _once(attempt: Callable[[], Awaitable[T]]) -> T:
-    return await attempt()
-
-
-def _repeating(once: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Return `once`, retried for as long as it raises `Again`.
-
-    Wrapped once per policy, because wrapping costs more than a call. No jitter here: a wait that
-    Gong asked for must not become shorter, and `RetryPolicy.backoff` adds our own.
-    """
-    return backoff.on_exception(_given_wait, Again, jitter=None, logger=None)(once)
-
-
 @define
 class RetryBudget:
     """Limits retries to a small fraction of a client's calls, so that an outage is not amplified.
@@ -219,13 +177,13 @@ class RetryBudget:
     tokens: float = 10.0
     ratio: float = 0.2
     ceiling: float = 100.0
-
-    def earn(self) -> None:
-        """Count a call."""
-        self.tokens = min(self.ceiling, self.tokens + self.ratio)
+    calls: int = 0
+    """Calls since tokens were last earned; the pipeline counts them."""
 
     def spend(self, error: GongError) -> bool:
         """Pay for a retry after `error`; return whether there were enough tokens."""
+        self.tokens = min(self.ceiling, self.tokens + self.ratio * self.calls)
+        self.calls = 0
         cost = 2.0 if isinstance(error, APITimeoutError) else 1.0
         if self.tokens < cost:
             return False

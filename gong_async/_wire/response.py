@@ -53,11 +53,11 @@ def request_id(response: Response, redact: Redactor, payload: object = None) -> 
 
 
 def success_payload(request: Request, response: Response, redact: Redactor) -> dict[str, Any]:
-    """Return the JSON object of a success; an empty one for an allowed empty body.
+    """Return the JSON object of a success; for an allowed empty body, what the request says.
 
-    A 2xx is a success only if its JSON has the fields that the request requires and no `errors`;
-    the response to a deletion may be empty, or have only `organizerEmail`. Of duplicate keys the
-    last one counts, here and in the result.
+    A 2xx is a success only if its JSON has the fields that the request requires, repeats the path
+    variable of its `echo`, and has no `errors`; the response to a deletion may be empty, or have
+    only `organizerEmail`. Of duplicate keys the last one counts, here and in the result.
 
     Raises:
         ProtocolError: the response is not a valid success.
@@ -68,7 +68,7 @@ def success_payload(request: Request, response: Response, redact: Redactor) -> d
     if not body:
         unproven = not request.requires and request.echo is None
         if request.effect == "delete" or (request.effect == "replace" and unproven):
-            return {}
+            return {} if request.echo is None else {request.echo: request.path[request.echo]}
         raise _invalid("a response without a body", response, redact)
     payload: Any
     broken: ProtocolError
@@ -81,7 +81,11 @@ def success_payload(request: Request, response: Response, redact: Redactor) -> d
         broken = _invalid(problem, response, redact, flaw="cut" if cut else "content")
     else:
         usual = type(payload) is dict and "errors" not in payload and _has_all(request, payload)
-        invalid = None if usual else _validate(payload, request, response, redact)
+        invalid = None
+        if not usual:
+            invalid = _validate(payload, request, response, redact)
+            if invalid is None and request.echo is not None:
+                invalid = _check_echo(request.echo, payload, request, response, redact)
         if invalid is None:
             validated: dict[str, Any] = payload
             return validated
@@ -109,8 +113,33 @@ def _validate(
     return _invalid(problem, response, redact, flaw=flaw)
 
 
+def _check_echo(
+    echo: str, payload: dict[str, Any], request: Request, response: Response, redact: Redactor
+) -> ProtocolError | None:
+    """Return the error if the response does not repeat a path variable, else None.
+
+    A deletion may lack it; an integer is compared by its digits.
+    """
+    value, wanted = payload.get(echo), request.path[echo]
+    if value is None and request.effect == "delete":
+        payload[echo] = wanted
+        return None
+    # Gong's ids are strings in some responses and integers in others, which Python keeps exact.
+    if value == wanted or (type(value) is int and str(value) == wanted):
+        return None
+    other = f"about {echo} {redact(str(value), 40)}, not the requested one"
+    return ProtocolError(
+        f"Gong's answer is {other if value is not None else f'JSON without {echo}'}",
+        flaw="shape" if value is None else "mismatch",
+        status=response.status,
+        request_id=request_id(response, redact, payload),
+    )
+
+
 def _has_all(request: Request, payload: Mapping[str, Any]) -> bool:
-    """Say whether an answer holds all that the request requires."""
+    """Return whether a response certainly has all that the request requires."""
+    if request.echo is not None and payload.get(request.echo) != request.path[request.echo]:
+        return False
     for name in request.requires:
         value = payload.get(name)
         if not (type(value) is str and value.isalnum()) and not _is_given(name, value):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any, Generic, Literal, Protocol, TypeVar
+from urllib.parse import quote
 
 import attrs
 from attrs import Factory, define, field, frozen
@@ -12,7 +15,7 @@ from multidict import MultiMapping
 
 from gong_async._distribution import __version__
 from gong_async._json import from_json
-from gong_async.errors import ConfigurationError, GongError, Phase
+from gong_async.errors import ConfigurationError, GongError, Phase, ValidationError
 
 T = TypeVar("T")
 
@@ -97,6 +100,25 @@ class Endpoint(Generic[T]):
     hints: Mapping[type[GongError], str] = field(factory=dict, kw_only=True, eq=False, repr=False)
 
 
+_VARIABLE = re.compile(r"\{(\w+)\}")
+
+
+@lru_cache
+def route_parts(route: str) -> list[str]:
+    """Split a route into literal texts and, at odd indexes, the names of its variables."""
+    return _VARIABLE.split(route)
+
+
+def path_segment(name: str, path: Mapping[str, str]) -> str:
+    """Return the value of a path variable, quoted so that it stays one segment of the path."""
+    if name not in path:
+        raise ValidationError(name, "missing path variable of the route")
+    value = path[name]
+    if not value or value in {".", ".."} or not value.isprintable():
+        raise ValidationError(name, "a path variable must be printable text other than . and ..")
+    return quote(value, safe="")
+
+
 @frozen
 class Encoded:
     """A body that is already JSON; sent byte for byte."""
@@ -114,9 +136,10 @@ class Request:
     effect: Effect
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
-    meeting_id: str | None = None
+    path: Mapping[str, str] = field(factory=dict)
+    """The variables of the route."""
     echo: str | None = None
-    """The value of the path variable that the response must repeat."""
+    """The variable that the response must repeat."""
     requires: tuple[str, ...] = ()
     """Fields that the JSON of a success must have."""
 

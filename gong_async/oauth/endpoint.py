@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ from gong_async.errors import (
     RequestRejectedError,
 )
 from gong_async.oauth.tokens import Grant, GrantReader, Tokens
-from gong_async.retry import Action, Again, RetryPolicy, decide
+from gong_async.retry import Action, RetryPolicy, decide
 
 AUTHORIZE_ROUTE = "/oauth2/authorize"
 TOKEN_ROUTE = "/oauth2/generate-customer-token"  # noqa: S105 - a route
@@ -80,7 +81,7 @@ class TokenEndpoint:
         # A renewal is rare: its connection is not kept.
         pool = SessionPool(max_connections=1, connector=self.connector)
         try:
-            return await _POLICY.run(_Question(self, pool, query, old).attempt)
+            return await _Question(self, pool, query, old).run()
         finally:
             await pool.close()
 
@@ -115,14 +116,18 @@ class _Question:
     failures: int = 0
     refusals: int = 0
 
-    async def attempt(self) -> Grant:
-        """Send the request once."""
-        self.attempts += 1
-        try:
-            return self._read(await self._send())
-        except GongError as error:
-            failure = error
-        raise self._next_step(failure)
+    async def run(self) -> Grant:
+        """Attempt, decide, wait: until there are tokens, or a final error."""
+        while True:
+            self.attempts += 1
+            try:
+                return self._read(await self._send())
+            except GongError as error:
+                failure = error
+            wait = self._next_wait(failure)
+            if wait is None:
+                raise failure
+            await asyncio.sleep(wait)
 
     async def _send(self) -> Response:
         endpoint = self.endpoint
@@ -147,7 +152,8 @@ class _Question:
         del payload, response
         raise failure.with_traceback(None)
 
-    def _next_step(self, error: GongError) -> Again | GongError:
+    def _next_wait(self, error: GongError) -> float | None:
+        """Decide what follows a failed attempt: the seconds until another one, or None."""
         # A pair is created, so the retry rules of creations apply.
         decision = decide(error, "create")
         wait = 0.0
@@ -155,15 +161,15 @@ class _Question:
             self.refusals += 1
             wait = _POLICY.after_refusal(getattr(error, "retry_after", None), self.refusals)
             if self.refusals <= _POLICY.max_refusals and wait <= _POLICY.max_wait:
-                return Again(wait)
+                return wait
         self.failures += 1
         if self.failures < _MOST_FAILURES.get(decision.action, 0):
-            return Again(_POLICY.backoff(self.failures))
+            return _POLICY.backoff(self.failures)
         failing = "the login failed" if self.old is None else "the login could not be renewed"
         lost = _LOST if decision.outcome_unknown and self.old is not None else ""
         error.message = f"{failing}: {error.message}{lost}"
         error.attempts, error.method, error.route = self.attempts, "POST", TOKEN_ROUTE
-        return error
+        return None
 
 
 def _query(**parameters: str) -> Secret:

@@ -1,13 +1,38 @@
-"""Validation of hooks when a client is created: rejects functions that would never run."""
+"""Checks the hooks of a client, and passes events to them."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Coroutine, Iterable
 
 from gong_async.errors import ConfigurationError
-from gong_async.hooks.events import Hook
+from gong_async.hooks.events import Event, Hook, LimiterPaused, RetryPlanned
+from gong_async.hooks.log import log_event
+
+
+def emit(hooks: tuple[Hook, ...], event: Event) -> None:
+    """Pass an event to every hook. Exceptions in hooks are logged; the call goes on."""
+    for hook in hooks:
+        call: Callable[[Event], object] = hook
+        try:
+            returned = call(event)
+            if returned is not None and isinstance(returned, Coroutine):
+                returned.close()
+                msg = "a hook returned a coroutine, which is not awaited; see `Hook`"
+                raise TypeError(msg)  # noqa: TRY301 - logged like other errors of hooks
+        except Exception:
+            logging.getLogger("gong_async").exception(
+                "a hook raised an exception for %s", type(event).__name__
+            )
+
+
+def warn(hooks: tuple[Hook, ...], event: RetryPlanned | LimiterPaused) -> None:
+    """Emit an event that is also logged when `log_event` is not among the hooks."""
+    if log_event not in hooks:
+        log_event(event)
+    emit(hooks, event)
 
 
 def checked_hooks(hooks: Iterable[Hook]) -> tuple[Hook, ...]:

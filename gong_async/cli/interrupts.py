@@ -17,46 +17,41 @@ _HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
 
 @contextmanager
 def interrupts(
-    reported: Callable[[], object], *, hung_up: Callable[[], object] | None = None
+    reported: Callable[[], object], *, repeated: Callable[[], object] | None = None
 ) -> Iterator[None]:
-    """Call `reported` in the running loop for each SIGINT and SIGTERM.
+    """Call `reported` in the running loop for each SIGINT, SIGTERM and SIGHUP.
 
-    The first SIGHUP calls `hung_up`, or `reported`; later ones are dropped, because a closing
-    terminal sends several. An ignored SIGHUP, as under nohup, stays ignored. Once one was
-    received, the command is ending: after the block further signals are ignored, since they would
-    kill the process before it prints its summary and exits with its own code.
+    A repeat of the same SIGINT or SIGTERM calls `repeated`, if given. Signals of two kinds are not
+    a repeat: a closing terminal, or a supervisor, sends SIGHUP and then SIGTERM. Repeats of SIGHUP
+    are dropped, because a closing terminal sends several. An ignored SIGHUP, as under nohup, stays
+    ignored. Once a signal was received, the command is ending: after the block further signals are
+    ignored, since they would kill the process before it prints its summary and exits with its own
+    code.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can handle signals
         return
     loop = asyncio.get_running_loop()
+    seen: set[int] = set()
 
-    hangups = 0
-    ending = False
-
-    def stop() -> None:
-        nonlocal ending
-        ending = True
-        reported()
-
-    def hang_up() -> None:
-        nonlocal hangups, ending
-        hangups += 1
-        ending = True
-        if hangups == 1:
-            (hung_up or reported)()
+    def handle(number: int) -> None:
+        if number not in seen:
+            seen.add(number)
+            reported()
+        elif number != _HANGUP:
+            (repeated or reported)()
 
     def received(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(stop)
+        loop.call_soon_threadsafe(handle, number)
 
-    calls: dict[int, Callable[[], object]] = {signal.SIGINT: stop, signal.SIGTERM: stop}
+    numbers = [signal.SIGINT, signal.SIGTERM]
     if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
-        calls[_HANGUP] = hang_up
-    before = [(number, signal.getsignal(number)) for number in calls]
-    for number, call in calls.items():
+        numbers.append(_HANGUP)
+    before = [(number, signal.getsignal(number)) for number in numbers]
+    for number in numbers:
         try:
             # Wakes a loop that is about to wait; a plain handler would run only afterwards.
-            loop.add_signal_handler(number, call)
+            loop.add_signal_handler(number, handle, number)
         except NotImplementedError:  # on Windows
             signal.signal(number, received)
     try:
@@ -65,7 +60,7 @@ def interrupts(
         for number, handler in before:
             with suppress(NotImplementedError):  # on Windows
                 loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN if ending else handler)
+            signal.signal(number, signal.SIG_IGN if seen else handler)
 
 
 async def interruptible(work: Coroutine[Any, Any, T]) -> T:

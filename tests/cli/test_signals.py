@@ -58,7 +58,7 @@ def test_one_signal_drains(
     assert (counts["failed"], counts["in_doubt"], counts["in_flight"]) == (0, 0, 0)
     assert counts["succeeded"] == fake.applied_count < 200
     assert counts["pending"] == 200 - counts["succeeded"]
-    assert "a second signal stops at once" in stderr
+    assert "the same signal again stops at once" in stderr
     assert f"Next: gong-async bulk resume {snapshot().id}" in stderr
     assert "Traceback" not in stderr
 
@@ -72,7 +72,7 @@ def test_two_signals_stop_at_once(
     process = start("bulk", "run", meetings(50), *words)
     wait_for(lambda: fake.received_count == 3)
     process.send_signal(signal.SIGINT)
-    read_until(process, "a second signal")
+    read_until(process, "the same signal again")
     process.send_signal(signal.SIGINT)
 
     _, stderr = process.communicate(timeout=60)
@@ -113,7 +113,7 @@ def test_rows_of_one_meeting_in_doubt(
     process = start("bulk", "run", meetings(rows), *words)
     wait_for(lambda: fake.received_count == 2)
     process.send_signal(signal.SIGINT)
-    read_until(process, "a second signal")
+    read_until(process, "the same signal again")
     process.send_signal(signal.SIGINT)
 
     process.communicate(timeout=60)
@@ -126,6 +126,41 @@ def test_rows_of_one_meeting_in_doubt(
     }
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param(signal.SIGHUP, signal.SIGTERM, id="hangup_then_terminate"),
+        pytest.param(signal.SIGTERM, signal.SIGHUP, id="terminate_then_hangup"),
+        pytest.param(signal.SIGINT, signal.SIGTERM, id="interrupt_then_terminate"),
+    ],
+)
+def test_two_signals_of_different_kinds_drain(
+    *,
+    start: Start,
+    fake: FakeGong,
+    meetings: Meetings,
+    snapshot: JobSnapshot,
+    first: signal.Signals,
+    second: signal.Signals,
+) -> None:
+    """Only a repeat of the same signal stops at once: updates in flight finish."""
+    fake.latency = 1.0
+    words = ("--per-second", "1000", "--max-in-flight", "3", UNCHECKED)
+    process = start("bulk", "run", meetings(50), *words)
+    wait_for(lambda: fake.received_count == 3)
+    process.send_signal(first)
+    read_until(process, "the same signal again")
+    process.send_signal(second)
+
+    _, stderr = process.communicate(timeout=60)
+
+    counts = snapshot().counts
+    assert process.returncode == 75
+    assert counts["succeeded"] == fake.applied_count < 50
+    assert (counts["failed"], counts["in_doubt"]) == (0, 0)
+    assert "Traceback" not in stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_the_first_request(
     start: Start, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot, number: signal.Signals
@@ -136,7 +171,7 @@ def test_a_signal_before_the_first_request(
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(number)
-    read_until(process, "a second signal")
+    read_until(process, "the same signal again")
     process.send_signal(number)
 
     _, stderr = process.communicate(timeout=60)

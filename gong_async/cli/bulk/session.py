@@ -27,7 +27,7 @@ from gong_async.limits.types import Limits
 
 _SHOW_SECONDS = 1.0
 _ASK_SECONDS = 0.5
-_DRAINING = "stopping: waiting for updates in flight; a second signal stops at once"
+_DRAINING = "stopping: waiting for updates in flight; the same signal again stops at once"
 
 
 @define(eq=False, kw_only=True)
@@ -63,19 +63,16 @@ class Driver:
             await reading
 
     def interrupt(self) -> None:
-        """Pause the job; the second time, abort it."""
+        """Pause the job."""
         if self._pausing is None:
             self._pausing = asyncio.create_task(self._pause())
             self.warn(_DRAINING)
-            return
+
+    def abort(self) -> None:
+        """Stop reading items; updates in flight are in doubt."""
         self._cut = True
         if self._reading is not None:
             self._reading.cancel()
-
-    def hang_up(self) -> None:
-        """Pause the job; a closed terminal never counts as the second signal."""
-        if self._pausing is None:
-            self.interrupt()
 
     async def _pause(self) -> None:
         """Pause the job, repeatedly: a run that is just starting ignores it."""
@@ -177,15 +174,15 @@ class Session:
             else:
                 driver.interrupt()
 
-        def hung_up() -> None:
+        def repeated() -> None:
             if driver is None:
                 interrupted()
             else:
-                driver.hang_up()
+                driver.abort()
 
         async with self.gong as gong:
             starting = asyncio.ensure_future(start(gong))
-            with interrupts(interrupted, hung_up=hung_up):
+            with interrupts(interrupted, repeated=repeated):
                 await asyncio.wait([starting])
                 if starting.cancelled():
                     raise KeyboardInterrupt

@@ -23,8 +23,7 @@ from rich.console import Console
 from gong_async.bulk.records import BulkStatus
 from gong_async.cli.bulk.bar import Bar
 from gong_async.cli.bulk.progress import Lines
-from gong_async.cli.bulk.snapshot import JobSnapshot, RateMeter
-from gong_async.cli.bulk.wording import duration
+from gong_async.cli.bulk.wording import JobSnapshot, RateMeter, duration
 from gong_async.cli.diagnostics import Diagnostics
 from gong_async.testing import FakeGong, Fault
 

@@ -11,8 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gong_async._redact import Redactor
-from gong_async.cli.bulk.snapshot import JobSnapshot, seconds_to
-from gong_async.cli.bulk.wording import COUNTS, duration, tally
+from gong_async.cli.bulk.wording import COUNTS, JobSnapshot, duration, seconds_to, tally
 
 _STYLES = {"succeeded": "green", "failed": "bold red", "in_doubt": "yellow", "organizer": "magenta"}
 _SOON = 20 * 3600.0

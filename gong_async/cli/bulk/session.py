@@ -16,8 +16,8 @@ from gong_async.bulk.job import BulkJob
 from gong_async.bulk.records import BulkItem
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.cli.bulk.progress import ProgressDisplay, make_progress
-from gong_async.cli.bulk.snapshot import RateMeter
 from gong_async.cli.bulk.summary import Summary
+from gong_async.cli.bulk.wording import RateMeter
 from gong_async.cli.client import connect, given
 from gong_async.cli.diagnostics import Diagnostics, Exit
 from gong_async.cli.failures import explain_failure

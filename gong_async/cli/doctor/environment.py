@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from attrs import frozen
 
-from gong_async._distribution import __version__
 from gong_async._redact import Secret
 from gong_async._settings.base_url import DEFAULT_BASE_URL, base_url
 from gong_async.cli.doctor.findings import Diagnosis, note, ok, problem
@@ -88,7 +87,7 @@ def advise_aiohttp(version: str, *, compiled: bool) -> Iterator[Diagnosis]:
 
 
 def _packages() -> Iterator[str]:
-    yield f"gong-async {__version__}"
+    yield f"gong-async {_version('gong-async') or 'not installed'}"
     try:
         required = metadata.requires("gong-async") or ()
     except metadata.PackageNotFoundError:

@@ -69,13 +69,15 @@ coverage: $(VENV)/.test  ## Change: Run `make test` and report branch coverage: 
 # These depend on the event loop and on the HTTP parser, so they run with the other ones as well.
 SURROUNDINGS := tests/faults tests/bulk tests/oauth
 
-test-full: $(VENV)/.test  ## Test more: Run the slow tests; fault tests again under uvloop and with the Python parser
-	@echo "The slow tests take about 15 minutes on two cores."
+test-full: $(VENV)/.test  ## Test more: Run the slow tests; fault tests also under uvloop and with other parts of aiohttp
+	@echo "The slow tests take about 16 minutes on two cores."
 	@$(PYTEST) --full -m "full or hypothesis" $(ARGS)
 	@echo "Faults, bulk jobs and OAuth under uvloop:"
 	@$(PYTEST) --full --uvloop $(SURROUNDINGS) $(ARGS)
 	@echo "... and with aiohttp's Python parser:"
 	@AIOHTTP_NO_EXTENSIONS=1 $(PYTEST) --full $(SURROUNDINGS) $(ARGS)
+	@echo "... and the faults through aiohttp's documented API:"
+	@$(PYTEST) --documented-aiohttp tests/faults $(ARGS)
 
 COUNT ?= 1000000
 fuzz: $(VENV)/.test  ## Stress: Answer calls with damaged bytes (COUNT=1000000, ARGS='--seed 7')

@@ -22,8 +22,10 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 from blockbuster import BlockBuster
+from faults.documented_aiohttp import expect_differences
 
 from gong_async import BasicAuth, GongClient, Invitee, Limits, MeetingUpdate
+from gong_async._transport.http1 import DOCUMENTED_ONLY
 from gong_async.hooks.events import Hook
 from gong_async.limits.memory import MemoryLimitStore
 from gong_async.testing import FakeGong
@@ -154,10 +156,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the loop be chosen, and the tests that take long be run: `pytest tests/faults --full`."""
     parser.addoption("--uvloop", action="store_true", help="run the async tests under uvloop")
     parser.addoption("--full", action="store_true", help="also run the tests that take long")
+    parser.addoption(
+        "--documented-aiohttp",
+        action="store_true",
+        help="send requests through aiohttp's documented API",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes long, unless it is asked for: by `--full`, or by the name of a test."""
+    if config.getoption("--documented-aiohttp"):
+        expect_differences(items)
     if config.getoption("--full") or any("::" in argument for argument in config.args):
         return
     full = [item for item in items if item.get_closest_marker("full")]
@@ -173,6 +182,8 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object) -> str | None
 
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the whole run; change the loop if `--uvloop` says so."""
+    if config.getoption("--documented-aiohttp"):
+        os.environ[DOCUMENTED_ONLY] = "1"
     if config.getoption("--uvloop"):
         config.pluginmanager.register(UnderUvloop(), "under-uvloop")
     pair = f"{FAKE_ACCESS_KEY}:{FAKE_ACCESS_KEY_SECRET}"

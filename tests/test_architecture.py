@@ -357,7 +357,7 @@ def test_modules_hold_no_state(file: Path) -> None:
         if isinstance(target, ast.Name)
     } - {"__all__"}
     # One value per task and thread is not shared by anybody.
-    per_task = {"connecting"} if place(file) == "_transport/tls.py" else set()
+    per_task = {"connecting"} if place(file) == "_transport/connector.py" else set()
 
     assert {name for name in held - per_task if not name.isupper()} == set()
     assert held & set(changed_names(tree)) == set()

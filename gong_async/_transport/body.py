@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import aiohttp
+from aiohttp import HttpVersion, HttpVersion10, HttpVersion11, StreamReader
 from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING
-from aiohttp.http import HttpProcessingError, HttpVersion, HttpVersion10, HttpVersion11
-from aiohttp.streams import StreamReader
 from multidict import MultiMapping
 
 from gong_async.errors import ProtocolError
@@ -81,11 +80,15 @@ async def read(
     limit = BODY_LIMIT if success else ERROR_BODY_LIMIT
     lengths = headers.getall(CONTENT_LENGTH, ())
     plain = not (TRANSFER_ENCODING in headers or CONTENT_ENCODING in headers or len(lengths) > 1)
-    if plain and content.is_eof() and not content.exception() and content.total_bytes <= limit:
-        return content.read_nowait(), True  # usually the body arrives with the head
     body = bytearray()
     try:
-        problem = await _fill(body, headers, content, limit)
+        if plain and content.is_eof() and not content.exception():
+            whole = content.read_nowait()  # usually the body arrives with the head
+            if len(whole) <= limit:
+                return whole, True
+            problem = _too_large(limit)
+        else:
+            problem = await _fill(body, headers, content, limit)
     except (aiohttp.ClientError, OSError):
         if success:
             raise
@@ -108,18 +111,34 @@ async def _fill(
         return "has an unclear end"
     unpacker = _Unpacker(", ".join(headers.getall(CONTENT_ENCODING, ())))
     arrived = 0
-    try:
-        async for chunk in content.iter_chunked(_CHUNK):
-            arrived += len(chunk)
+    while chunk := await _next_chunk(content):
+        arrived += len(chunk)
+        try:
             for piece in unpacker.unpack(chunk):
                 body += piece
                 if max(arrived, len(body)) > limit:
-                    return f"is larger than {limit:,} bytes"
-    except zlib.error:
-        return "cannot be decompressed"
-    except HttpProcessingError:  # aiohttp's Python parser does not wrap its own errors
-        return "broke off"
+                    return _too_large(limit)
+        except zlib.error:
+            return "cannot be decompressed"
     return "" if unpacker.complete else "was cut short"
+
+
+async def _next_chunk(content: StreamReader) -> bytes:
+    """Return the next bytes of a body, empty at its end.
+
+    aiohttp's Python parser lets errors through that its documentation does not name.
+    """
+    try:
+        return await content.read(_CHUNK)
+    except (aiohttp.ClientError, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - any of them ends the body
+        problem = type(error).__name__
+    raise aiohttp.ClientPayloadError(problem)
+
+
+def _too_large(limit: int) -> str:
+    return f"is larger than {limit:,} bytes"
 
 
 class _Unpacker:

@@ -6,7 +6,6 @@ import socket
 import ssl
 
 import aiohttp
-from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from gong_async._wire import AttemptProgress, Request
@@ -41,6 +40,10 @@ class ConnectionLost(aiohttp.ClientError):
         self.original = original
 
 
+class InvalidResponse(aiohttp.ClientError):
+    """A response that aiohttp's parser rejects."""
+
+
 def explain(
     error: Exception, request: Request, *, timeout: float, progress: AttemptProgress
 ) -> GongError:
@@ -73,7 +76,7 @@ def explain(
                 reason="dns" if _is_unknown_name(error.os_error) else "connect",
                 delivery=Delivery.NOT_SENT,
             )
-        case aiohttp.ClientResponseError() | HttpProcessingError():
+        case aiohttp.ClientResponseError() | InvalidResponse():
             # aiohttp gives these status 400, although no server sent one.
             return ProtocolError(f"the answer of {host} is not valid HTTP", flaw="not_http")
         case aiohttp.ClientPayloadError():

@@ -1,30 +1,75 @@
-"""The sessions and connections of each event loop, closed with it."""
+"""The sessions and deadlines of each event loop, closed with it."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from weakref import WeakKeyDictionary, WeakSet
+from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from aiohttp import ClientSession
-from aiohttp.client_proto import ResponseHandler
 from attrs import define, field
 
-from gong_async._transport.deadlines import Deadlines
 from gong_async._transport.http1 import Origin
+
+
+class Expiring(Protocol):
+    """Anything with a deadline."""
+
+    def expire(self) -> None:
+        """End: the deadline has passed."""
+        ...
+
+
+@define(eq=False)
+class Deadlines:
+    """The deadlines of one loop, on its clock, with one timer for all.
+
+    A timer for each would cost more than all that is done here for those that end in time, which
+    nearly all of them do.
+    """
+
+    _until: dict[Expiring, float] = field(factory=dict, init=False)
+    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
+
+    def add(self, one: Expiring, until: float) -> None:
+        """Expire `one` at `until`, unless it is removed before."""
+        self._until[one] = until
+        if self._timer is None or until < self._timer.when():
+            self._wake_at(until)
+
+    def remove(self, one: Expiring) -> None:
+        """Forget `one`: it has ended.
+
+        The timer stays: the next call needs one, and one that finds nothing to do costs less than
+        a timer for each call.
+        """
+        self._until.pop(one, None)
+
+    def _wake_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(when, self._look, when)
+
+    def _look(self, now: float) -> None:
+        # Timers may come a hair early by the loop's clock: the time that was waited for counts.
+        self._timer = None
+        for one in [one for one, until in self._until.items() if until <= now]:
+            del self._until[one]
+            one.expire()
+        if self._until:
+            self._wake_at(min(self._until.values()))
 
 
 @define(eq=False)
 class Loop:
-    """The sessions and connections of one event loop."""
+    """The sessions and deadlines of one event loop."""
 
     sessions: dict[bool, ClientSession] = field(factory=dict)
     """By whether each request gets a new connection."""
     origins: dict[tuple[bool, str], Origin] = field(factory=dict)
     """The servers that are reached through them."""
-    connections: WeakSet[ResponseHandler] = field(factory=WeakSet)
-    """All used connections that may still be open."""
     deadlines: Deadlines = field(factory=Deadlines)
     guard: AsyncGenerator[None, None] | None = field(default=None, init=False)
 

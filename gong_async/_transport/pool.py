@@ -9,19 +9,22 @@ from functools import cache
 
 import aiohttp
 from aiohttp import BaseConnector, ClientSession
-from aiohttp.http import HttpProcessingError
 from attrs import define, field
 
 from gong_async._redact import Secret
+from gong_async._transport.connector import make_connector, tls_context
 from gong_async._transport.errors import explain
-from gong_async._transport.http1 import Http1Exchange, Origin, facts
+from gong_async._transport.http1 import (
+    Http1Exchange,
+    Origin,
+    aiohttp_info,
+    documented_only,
+    is_of_another_loop,
+)
 from gong_async._transport.loops import Loop, Loops
 from gong_async._transport.session_send import session_send
-from gong_async._transport.tls import tls_context
 from gong_async._wire import AttemptProgress, Request, Response
 from gong_async.errors import GongError, UsageError
-
-_KEEPALIVE_SECONDS = 15.0  # below the idle time of the usual load balancers (60 s and more)
 
 
 @define(eq=False)
@@ -47,33 +50,34 @@ class SessionPool:
         Raises:
             GongError: there is none, or none that can be believed.
         """
-        if self.session is not None:
-            _check_own("session", self.session)
+        session = self.session
         failure: GongError
+        if session is not None:
+            _check_own("session", session)
         try:
-            if self.session is not None:
-                return await session_send(
-                    self.session, request, authorization, timeout=timeout, progress=progress
-                )
-            here = self._loops.here()
-            if here.guard is None:
-                await here.close_at_its_end()
-            origin = self._origin(request, here)
-            until = asyncio.get_running_loop().time() + timeout
-            progress.phase = "connect"
-            connection = await origin.connect(timeout, progress)
-            if connection.protocol is not None and connection.protocol not in here.connections:
-                here.connections.add(connection.protocol)
-            exchange = Http1Exchange(connection, progress)
-            here.deadlines.add(exchange, until)
-            try:
-                return await exchange.run(origin, request, authorization)
-            finally:
-                here.deadlines.remove(exchange)
-        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
+            if session is None:
+                here = self._loops.here()
+                if here.guard is None:
+                    await here.close_at_its_end()
+                session = self._session(request, here)
+                if not documented_only():
+                    origin = self._origin(request, session, here)
+                    until = asyncio.get_running_loop().time() + timeout
+                    progress.phase = "connect"
+                    connection = await origin.connect(timeout, progress)
+                    exchange = Http1Exchange(connection, progress)
+                    here.deadlines.add(exchange, until)
+                    try:
+                        return await exchange.run(origin, request, authorization)
+                    finally:
+                        here.deadlines.remove(exchange)
+            return await session_send(
+                session, request, authorization, timeout=timeout, progress=progress
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = explain(error, request, timeout=timeout, progress=progress)
         except RuntimeError:
-            if self.session is None or not self.session.closed:
+            if session is None or not session.closed:
                 raise
             failure = UsageError("the connections were closed during the call")
         # Raised outside the handler: aiohttp's exceptions hold our headers.
@@ -84,26 +88,31 @@ class SessionPool:
 
         An answer that belongs to another request may leave its own behind on the connection.
         """
-        for connection in self._loops.here().connections:
-            connection.force_close()
+        for origin in self._loops.here().origins.values():
+            origin.discard_connections()
 
     async def close(self) -> None:
         """Close the sessions of this loop. Those of other loops are closed when their loops end."""
         await self._loops.close_here()
 
-    def _origin(self, request: Request, here: Loop) -> Origin:
+    def _session(self, request: Request, here: Loop) -> ClientSession:
         if self.connector is not None:
             _check_own("connector", self.connector)
         # A creation must not be repeated when its answer is lost, and its answer names nothing
-        # that we could check: it gets a new connection.
-        fresh = request.effect == "create"
+        # that we could check: it gets a new connection. aiohttp's documented API does not say
+        # whether there is unread data on a connection, so that all connections are new with it.
+        fresh = request.effect == "create" or documented_only()
         session = here.sessions.get(fresh)
         if session is None or session.closed:
             session = self._open(fresh=fresh, https=request.url.startswith("https:"))
             here.sessions[fresh] = session
             here.origins.clear()
+        return session
+
+    def _origin(self, request: Request, session: ClientSession, here: Loop) -> Origin:
         end = request.url.find("/", request.url.index("//") + 2)
         url = request.url if end < 0 else request.url[:end]
+        fresh = request.effect == "create"
         origin = here.origins.get((fresh, url))
         if origin is None:
             assert session.connector is not None  # noqa: S101 - it is open
@@ -111,10 +120,10 @@ class SessionPool:
         return origin
 
     def _open(self, *, fresh: bool, https: bool) -> ClientSession:
-        _check_parser()
-        connector = self.connector
-        if connector is None:
-            connector = self._connector_of_our_own(fresh=fresh, https=https)
+        _warn_of_aiohttp()
+        if self._tls is None and https and self.connector is None:
+            self._tls = tls_context()
+        connector = self.connector or make_connector(self.max_connections, self._tls, fresh=fresh)
         return ClientSession(
             connector=connector,
             connector_owner=self.connector is None,
@@ -122,34 +131,30 @@ class SessionPool:
             trust_env=False,
         )
 
-    def _connector_of_our_own(self, *, fresh: bool, https: bool) -> BaseConnector:
-        if self._tls is None and https:
-            self._tls = tls_context()
-        return aiohttp.TCPConnector(
-            limit=self.max_connections,
-            ssl=self._tls or True,
-            resolver=aiohttp.ThreadedResolver(),
-            force_close=fresh,
-            keepalive_timeout=None if fresh else _KEEPALIVE_SECONDS,
-        )
-
 
 @cache
-def _check_parser() -> None:
-    """Log once if aiohttp runs without its compiled parser."""
-    if not facts().compiled:
-        logging.getLogger("gong_async").warning(
+def _warn_of_aiohttp() -> None:
+    """Log once if aiohttp is slower or less safe than it could be."""
+    aiohttp_is, log = aiohttp_info(), logging.getLogger("gong_async")
+    if not aiohttp_is.compiled:
+        log.warning(
             "aiohttp runs with its pure-Python parser, which is slower and takes malformed answers "
             "less strictly; install a wheel of aiohttp that was compiled for this platform"
+        )
+    if aiohttp_is.differences:
+        log.warning(
+            "aiohttp %s differs from the versions that this version of gong_async supports (%s); "
+            "requests go through ClientSession.request, which is slower and opens a new connection "
+            "for each; install another version of gong_async or of aiohttp",
+            aiohttp_is.version,
+            "; ".join(aiohttp_is.differences),
         )
 
 
 def _check_own(kind: str, own: ClientSession | BaseConnector) -> None:
     if own.closed:
         raise UsageError(f"the aiohttp {kind} that was passed in is closed; pass an open one")
-    # The public `session.loop` is deprecated and warns.
-    here = asyncio.get_running_loop()
-    if getattr(own, "_loop", here) is not here:
+    if is_of_another_loop(own):
         raise UsageError(
             f"the aiohttp {kind} that was passed in belongs to another event loop; "
             "pass one that was made in this loop, or none"

@@ -1,10 +1,13 @@
-"""Sends requests through the caller's session, with its cookies, proxies and traces."""
+"""Sends requests through a session, by aiohttp's documented API.
+
+The session is the caller's, with its cookies, proxies and traces. It is the client's own if
+aiohttp lacks what `http1` relies on.
+"""
 
 from __future__ import annotations
 
 import aiohttp
 from aiohttp import ClientSession
-from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from gong_async._redact import MaskedHeader, Secret
@@ -15,8 +18,9 @@ from gong_async._transport.body import (
     check_head,
     read,
 )
+from gong_async._transport.connector import CONNECT_SECONDS, connecting
 from gong_async._transport.errors import ConnectionLost
-from gong_async._transport.http1 import CONNECT_SECONDS
+from gong_async._transport.http1 import close_connection
 from gong_async._wire import AttemptProgress, Request, Response
 
 
@@ -32,22 +36,33 @@ async def session_send(
     # Without a body there is no signal that the request is being sent.
     progress.phase = "headers" if request.body is None else "connect"
     content = None if request.body is None else _Body(request.body, progress)
-    response = await session.request(
-        request.method,
-        URL(request.url, encoded=True),
-        data=content,
-        headers={**request.headers, "Authorization": MaskedHeader(authorization.reveal())},
-        allow_redirects=False,
-        timeout=aiohttp.ClientTimeout(
-            total=timeout, sock_connect=min(timeout, CONNECT_SECONDS), ceil_threshold=timeout + 1
-        ),
-        middlewares=(_no_resend,),
-        raise_for_status=False,
-        auto_decompress=False,
-        max_line_size=PARSER_LINE_LIMIT,
-        max_field_size=PARSER_LINE_LIMIT,
-        max_headers=PARSER_HEADER_COUNT,
-    )
+    length = {} if request.body is None else {"Content-Length": str(len(request.body))}
+    token = connecting.set(progress)
+    try:
+        response = await session.request(
+            request.method,
+            URL(request.url, encoded=True),
+            data=content,
+            headers={
+                **request.headers,
+                **length,
+                "Authorization": MaskedHeader(authorization.reveal()),
+            },
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(
+                total=timeout,
+                sock_connect=min(timeout, CONNECT_SECONDS),
+                ceil_threshold=timeout + 1,
+            ),
+            middlewares=(_no_resend,),
+            raise_for_status=False,
+            auto_decompress=False,
+            max_line_size=PARSER_LINE_LIMIT,
+            max_field_size=PARSER_LINE_LIMIT,
+            max_headers=PARSER_HEADER_COUNT,
+        )
+    finally:
+        connecting.reset(token)
     progress.phase = "body"
     complete = False
     try:
@@ -60,12 +75,7 @@ async def session_send(
         )
     finally:
         if not complete or response.status == MISDIRECTED_REQUEST:
-            response.close()
-            # aiohttp puts a connection back before we see the answer if that has no body: after a
-            # 101 the server speaks something else on it.
-            protocol = getattr(response, "_protocol", None)
-            if protocol is not None:
-                protocol.close()
+            close_connection(response)
         response.release()
     return Response(response.status, response.headers, body)
 
@@ -84,26 +94,28 @@ async def _no_resend(
     raise lost
 
 
-class _Body(aiohttp.Payload):
-    """The bytes of a body, which record when sending starts and ends."""
+class _Body:
+    """The bytes of a body, as an asynchronous iterator that records when sending starts and ends.
 
-    _value: bytes
+    aiohttp asks for the next bytes after it has written the last ones.
+    """
 
     def __init__(self, value: bytes, progress: AttemptProgress) -> None:
-        super().__init__(value)
-        self._size = len(value)
+        self._value = value
         self._progress = progress
+        self._started = False
         self.sent = False
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Return the bytes as text."""
-        return self._value.decode(encoding, errors)
+    def __aiter__(self) -> _Body:
+        return self
 
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write the bytes."""
-        # The headers are buffered until the first bytes of the body: nothing was sent before.
-        self._progress.phase = "send"
-        await writer.write(self._value)
+    async def __anext__(self) -> bytes:
+        if not self._started:
+            # The headers are buffered until the first bytes of the body: nothing was sent before.
+            self._started = True
+            self._progress.phase = "send"
+            return self._value
         self.sent = True
         if self._progress.phase == "send":  # the response may have come early
             self._progress.phase = "headers"
+        raise StopAsyncIteration

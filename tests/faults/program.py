@@ -34,9 +34,9 @@ async def use(gong, number=1):
 """
 
 
-def start(text: str, fake: FakeGong, *flags: str) -> subprocess.Popen[str]:
-    """Start a program that talks to `fake`."""
-    source = _PREAMBLE + textwrap.dedent(text)
+def start(text: str, fake: FakeGong, *flags: str, before: str = "") -> subprocess.Popen[str]:
+    """Start a program that talks to `fake`; it does what is in `before` without the package."""
+    source = before + _PREAMBLE + textwrap.dedent(text)
     command = [sys.executable, *(flags or ("-X", "dev", "-W", "error")), "-c", source]
     return subprocess.Popen(
         [*command, fake.url, fake.access_key, fake.access_key_secret],
@@ -47,9 +47,11 @@ def start(text: str, fake: FakeGong, *flags: str) -> subprocess.Popen[str]:
     )
 
 
-def run(text: str, fake: FakeGong, *flags: str) -> subprocess.CompletedProcess[str]:
+def run(
+    text: str, fake: FakeGong, *flags: str, before: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run a program to its end."""
-    with start(text, fake, *flags) as process:
+    with start(text, fake, *flags, before=before) as process:
         try:
             out, err = process.communicate(timeout=60)
         except subprocess.TimeoutExpired:

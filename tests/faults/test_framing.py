@@ -630,7 +630,7 @@ def test_f55_pure_python_parser(chosen: str) -> None:
 
 async def test_f55_pure_python_parser_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     """An operator reads once, and only where it is so, that the weaker parser is at work."""
-    pool._check_parser.cache_clear()
+    pool._warn_of_aiohttp.cache_clear()
     for _ in range(2):
         async with scripted() as peer, trial(peer) as case:
             await case.run(UPDATE)

@@ -23,7 +23,7 @@ from faults.operations import (
 )
 from faults.peer import Act, Exchange, Peer, behave, scripted
 from gong_async import GongError, IntegrationStatus
-from gong_async._transport import pool
+from gong_async._transport import connector
 
 pytestmark = pytest.mark.looptime
 
@@ -95,14 +95,14 @@ async def test_f19_idle_connection_closed(operation: Operation, then: Then) -> N
 
 def test_f19_keep_alive_is_shorter_than_that_of_load_balancers() -> None:
     """Connections are given up before the usual load balancer (60 s) gives them up."""
-    assert 15 <= pool._KEEPALIVE_SECONDS <= 55
+    assert 15 <= connector._KEEPALIVE_SECONDS <= 55
 
 
 @pytest.mark.looptime(False)  # noqa: FBT003
 async def test_f19_idle_connection_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that was idle for longer than that is not used again."""
     # aiohttp counts this by the machine's own clock, whatever the loop's says.
-    monkeypatch.setattr(pool, "_KEEPALIVE_SECONDS", 0.02)
+    monkeypatch.setattr(connector, "_KEEPALIVE_SECONDS", 0.02)
     async with scripted() as peer, trial(peer) as case:
         await UPDATE.call(case.gong)
         await asyncio.to_thread(time.sleep, 0.04)

@@ -52,9 +52,9 @@ def check_aiohttp() -> Iterator[Diagnosis]:
     """Check aiohttp: its version and its parser."""
     try:
         # Not at the top: the doctor must run even if aiohttp is missing or too old to import.
-        from gong_async._transport.http1 import facts  # noqa: PLC0415
+        from gong_async._transport.http1 import aiohttp_info  # noqa: PLC0415
 
-        loaded = facts()
+        loaded = aiohttp_info()
     except Exception as error:  # noqa: BLE001 - old versions fail in various ways
         version = _version("aiohttp") or "no version"
         yield problem("aiohttp", f"{version}, not usable: {type(error).__name__}: {error}", _UPDATE)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from gong_async._transport.tls import tls_context
+from gong_async._transport.connector import tls_context
 from gong_async.cli.doctor.environment import PROXIES, SETTINGS_PAGE, Target
 from gong_async.cli.doctor.findings import Diagnosis, note, ok, problem
 

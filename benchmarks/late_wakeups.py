@@ -34,7 +34,7 @@ from rivals import Server, in_flight, paced_by
 from virtual_time import VirtualLoop
 
 from gong_async import Limits
-from gong_async.limits.memory import MemoryLimiter
+from gong_async.limits.memory import MemoryLimitStore
 from gong_async.limits.state import LimiterState
 from gong_async.limits.types import Priority
 from gong_async.testing.algorithms import ALGORITHMS, Algorithm, AlgorithmName, make_algorithm
@@ -151,9 +151,11 @@ def run(case: Case, learning: float, counted: float) -> Row:
     virtual = case.clock == "virtual"
     server = Server(algorithm, JITTER if virtual else 0.0, random.Random(1))
     workers = in_flight(case.rate)
-    limiter = MemoryLimiter(Limits(per_second=case.rate, per_day=None, max_in_flight=workers))
+    limiter = MemoryLimitStore().limiter(
+        "A", Limits(per_second=case.rate, per_day=None, max_in_flight=workers)
+    )
     make_gate = FromWakeUp if case.limiter == "wake-up" else Watched
-    state = limiter.state = make_gate(limiter.limits)
+    state = limiter.company.state = make_gate(limiter.limits)
     begun = 0.0
 
     async def play() -> None:

@@ -13,7 +13,7 @@ from rivals import Server, paced_by
 from virtual_time import VirtualLoop
 
 from gong_async import Limits
-from gong_async.limits.memory import MemoryLimiter
+from gong_async.limits.memory import MemoryLimitStore
 from gong_async.testing.algorithms import AlgorithmName, make_algorithm
 
 mpl.use("svg")
@@ -68,7 +68,9 @@ def _watch(scene: Scene, seed: int) -> tuple[list[float], list[float], list[floa
     random.seed(seed)
     algorithm = make_algorithm(scene.algorithm, RATE)
     server = Server(algorithm, scene.jitter, random.Random(seed))
-    limiter = MemoryLimiter(Limits(per_second=RATE, per_day=None, max_in_flight=16))
+    limiter = MemoryLimitStore().limiter(
+        "A", Limits(per_second=RATE, per_day=None, max_in_flight=16)
+    )
     times: list[float] = []
     paces: list[float] = []
 
@@ -78,7 +80,7 @@ def _watch(scene: Scene, seed: int) -> tuple[list[float], list[float], list[floa
             loop.call_at(at, setattr, algorithm, "rate", rate)
         calling = asyncio.create_task(paced_by(limiter, server, 16))
         while loop.time() < scene.seconds:
-            learned = limiter.state.rate
+            learned = limiter.company.state.rate
             times.append(loop.time())
             paces.append(learned.per_second if learned else math.nan)
             await asyncio.sleep(0.1)

@@ -17,7 +17,8 @@ from attrs import define, field
 from pyrate_limiter import Duration, InMemoryBucket, Limiter, Rate, SingleBucketFactory
 
 from gong_async import Limits, RetryPolicy
-from gong_async.limits.memory import MemoryLimiter
+from gong_async.limits.limiter import Limiter as OurLimiter
+from gong_async.limits.memory import MemoryLimitStore
 from gong_async.testing.algorithms import Algorithm
 
 ONE_WAY = 0.05
@@ -84,10 +85,10 @@ async def ours(server: Server, rate: int) -> None:
     """Call through the limiter of a client."""
     workers = in_flight(rate)
     limits = Limits(per_second=rate, per_day=None, max_in_flight=workers)
-    await paced_by(MemoryLimiter(limits), server, workers)
+    await paced_by(MemoryLimitStore().limiter("A", limits), server, workers)
 
 
-async def paced_by(limiter: MemoryLimiter, server: Server, workers: int) -> None:
+async def paced_by(limiter: OurLimiter, server: Server, workers: int) -> None:
     """Call as a client does: its limiter, and its holds at a refusal."""
     policy = RetryPolicy()
 

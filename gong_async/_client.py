@@ -25,8 +25,9 @@ from gong_async.bulk.engine import Engine, Outcome, wait_until_done
 from gong_async.errors import ConfigurationError, ValidationError
 from gong_async.hooks.dispatch import checked_hooks
 from gong_async.hooks.events import Hook
+from gong_async.limits.limiter import LimitStore
 from gong_async.limits.memory import PROCESS_LIMITS
-from gong_async.limits.types import Limits, LimitStore, Priority, Quota
+from gong_async.limits.types import Limits, Priority, Quota
 from gong_async.models._shared import RawResult, meeting_id
 from gong_async.models.converter import make_converter
 from gong_async.models.meetings import Change, MeetingChange, UpdatedMeeting

@@ -36,7 +36,8 @@ from gong_async.hooks.events import (
     PermitAcquired,
     RetryPlanned,
 )
-from gong_async.limits.types import Limiter, Priority
+from gong_async.limits.limiter import Limiter
+from gong_async.limits.types import Priority
 from gong_async.models._shared import Meta, Result, utc_now
 from gong_async.models.converter import Converter, structure, to_json
 from gong_async.models.query import query_string

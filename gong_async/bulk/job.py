@@ -24,7 +24,8 @@ from gong_async.bulk.runner import Run
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.bulk.store.journal import SETTLE, Journal, make_header
 from gong_async.errors import ConfigurationError, JournalError
-from gong_async.limits.types import Limiter, Limits
+from gong_async.limits.limiter import Limiter
+from gong_async.limits.types import Limits
 from gong_async.resources.meetings import EMAILS_PER_CALL
 
 _PAGE = 500

@@ -37,7 +37,8 @@ from gong_async.errors import (
     JournalError,
     UsageError,
 )
-from gong_async.limits.types import Limiter, Limits
+from gong_async.limits.limiter import Limiter
+from gong_async.limits.types import Limits
 from gong_async.models.meetings import UpdatedMeeting
 from gong_async.resources.meetings import UPDATE, Meetings
 

@@ -1,17 +1,18 @@
-"""The limits as values, and the protocols of permits, limiters and limit stores."""
+"""The values of the limiter: limits, quota, priority, and how a permit was used."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from gong_async._settings.values import a_flag, a_number
 from gong_async.errors import ConfigurationError
 from gong_async.models._times import time_problem
+
+NumberT = TypeVar("NumberT", int, float)
 
 Priority = Literal["interactive", "bulk"]
 """`interactive` calls get the next free slot before `bulk` calls."""
@@ -59,6 +60,27 @@ class Limits:
         return 0.0 if self.per_second is None else 1.0 / (self.per_second * (1.0 - self.headroom))
 
 
+def strictest(one: Limits, other: Limits) -> Limits:
+    """Return limits that satisfy both `one` and `other`."""
+    if one == other:
+        return one
+    return evolve(
+        one,
+        per_second=_least(one.per_second, other.per_second),
+        per_day=_least(one.per_day, other.per_day),
+        max_in_flight=min(one.max_in_flight, other.max_in_flight),
+        headroom=max(one.headroom, other.headroom),
+        reserve=max(one.reserve, other.reserve),
+        reserved_share=max(one.reserved_share, other.reserved_share),
+    )
+
+
+def _least(one: NumberT | None, other: NumberT | None) -> NumberT | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
 @frozen(kw_only=True)
 class Quota:
     """Usage of a company's limits, as counted by the limiter."""
@@ -96,59 +118,3 @@ class PermitOutcome:
     accepted: bool
     pause: float | None
     """Seconds to pause all calls, if the request was throttled."""
-
-
-class Permit(Protocol):
-    """The right to send one request now; released when its `async with` block ends."""
-
-    @property
-    def waited(self) -> float:
-        """Seconds from `acquire` until the permit was granted."""
-        ...
-
-    def accepted(self) -> None:
-        """Report that the request was not throttled."""
-        ...
-
-    def throttled(self, pause: float) -> None:
-        """Report a 429: pause all calls for `pause` seconds."""
-        ...
-
-    def unused(self) -> None:
-        """Report that no request was sent."""
-        ...
-
-
-class Limiter(Protocol):
-    """Grants permits within a company's limits."""
-
-    def acquire(
-        self, *, max_wait: float, priority: Priority = "interactive"
-    ) -> AbstractAsyncContextManager[Permit]:
-        """Wait for a permit: interactive calls first, then in order of arrival.
-
-        Args:
-            max_wait: seconds that a pause after a 429 may delay this call; a longer pause raises.
-            priority: the call's priority.
-
-        Raises:
-            DailyQuotaExceededError: no daily call is left for this priority.
-            RateLimitError: a 429 of another call pauses all calls for longer than `max_wait`.
-        """
-        ...
-
-    async def quota(self) -> Quota:
-        """Return the usage of the limits and the load."""
-        ...
-
-    def detach(self) -> None:
-        """Note that the client is closed: its limits no longer apply."""
-        ...
-
-
-class LimitStore(Protocol):
-    """Keeps the state of limits; returns the limiter of a company."""
-
-    def limiter(self, company: str, limits: Limits) -> Limiter:
-        """Return the limiter of `company`, which is an API origin and a key's fingerprint."""
-        ...

@@ -8,10 +8,8 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from attrs import define, field
 
@@ -29,12 +27,14 @@ from gong_async import (
     Limits,
     MeetingUpdate,
     NewMeeting,
-    Quota,
     Result,
     RetryPolicy,
     UpdatedMeeting,
 )
-from gong_async.limits.types import Limiter, Permit, Priority
+from gong_async.limits.limiter import CompanyLimits
+from gong_async.limits.memory import MemoryLimitStore, MemoryQueue
+from gong_async.limits.queue import Queue
+from gong_async.limits.types import PermitOutcome
 
 TIMEOUT = 3.0
 """Seconds for one call of the client."""
@@ -44,52 +44,20 @@ _SUCCESSES = frozenset({200, 201, 202, 204})
 _MOST_KEPT = 20
 
 
-class _FreePermit:
-    """A permit without limits."""
+@define(eq=False)
+class _NeverPaused(MemoryQueue):
+    """Grants permits whatever the answers are."""
 
-    waited: float = 0.0
-
-    def accepted(self) -> None:
-        """Do nothing."""
-
-    def throttled(self, pause: float) -> None:
-        """Do nothing: the next case must not be paused."""
-
-    def unused(self) -> None:
-        """Do nothing."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        pass
+    async def settle(self, outcome: PermitOutcome) -> None:
+        """Do nothing: a forged 429 must not pause the next case."""
 
 
-class _Unlimited:
-    """Limits that are none, so that a forged 429 does not stop the run."""
+class _Unlimited(MemoryLimitStore):
+    """Limits that no answer changes, so that a forged 429 does not stop the run."""
 
-    def limiter(self, company: str, limits: Limits) -> Limiter:
-        """Return itself."""
-        return self
-
-    def acquire(
-        self, *, max_wait: float, priority: Priority = "interactive"
-    ) -> AbstractAsyncContextManager[Permit]:
-        """Let everybody go."""
-        return _FreePermit()
-
-    async def quota(self) -> Quota:
-        """Return that nothing is counted."""
-        return Quota(used_today=0, left_today=None, resets_at=None, per_second=None, ceiling=None,
-                     paused_until=None)  # fmt: skip
-
-    def detach(self) -> None:
-        """Do nothing."""
+    def make_queue(self, company: CompanyLimits) -> Queue:
+        """Return a queue that is never paused."""
+        return _NeverPaused(company.limits, company)
 
 
 @define

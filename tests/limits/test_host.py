@@ -20,7 +20,8 @@ import pytest
 
 import gong_async
 from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, RateLimitError
-from gong_async.limits.sqlite.store import SQLiteLimiter, SQLiteLimitStore
+from gong_async.limits.limiter import Limiter
+from gong_async.limits.sqlite.store import SQLiteLimitStore
 from gong_async.limits.state import PROBE_LEASE
 from gong_async.testing import FakeGong, Fault
 
@@ -102,7 +103,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-async def take(limiter: SQLiteLimiter) -> float:
+async def take(limiter: Limiter) -> float:
     """Take a turn that Gong accepts; return when."""
     async with limiter.acquire(max_wait=60) as permit:
         permit.accepted()
@@ -307,9 +308,9 @@ async def test_what_is_known_to_be_hopeless_fails_ahead_of_the_queue(
     for known in (limiter, other):
         with pytest.raises((DailyQuotaExceededError, RateLimitError)) as caught:
             await take(known)
-        backend = known.queue_here()[1]
+        queue = known.company.open_queue()
         with pytest.raises(type(caught.value)):
-            backend.begin(backend.now(), "interactive", 60, free=False)
+            queue.acquire_nowait(queue.now(), "interactive", 60)
         errors.append(caught.value)
 
     assert [type(error) for error in errors] == [DailyQuotaExceededError, RateLimitError]
@@ -338,13 +339,13 @@ async def test_an_answer_is_not_lost_with_the_file(store: SQLiteLimitStore) -> N
         await limiter.quota()
 
 
-async def test_a_share_has_one_limiter_for_a_company(store: SQLiteLimitStore) -> None:
-    """Its clients stand in one queue, under the more careful limits."""
+async def test_clients_of_a_company_have_one_queue(store: SQLiteLimitStore) -> None:
+    """The strictest limits of both apply to all calls."""
     one = store.limiter(COMPANY, Limits(per_day=500))
     two = store.limiter(COMPANY, Limits(per_second=2))
 
-    assert one is two
-    assert (two.limits.per_second, two.limits.per_day) == (2, 500)
+    assert one.company is two.company
+    assert (two.company.limits.per_second, two.company.limits.per_day) == (2, 500)
 
 
 def _next_slot(store: SQLiteLimitStore) -> float:
@@ -354,7 +355,7 @@ def _next_slot(store: SQLiteLimitStore) -> float:
     return slot
 
 
-def _waits(limiter: SQLiteLimiter) -> tuple[int, int, int]:
+def _waits(limiter: Limiter) -> tuple[int, int, int]:
     """Return who is told to wait and to be in flight."""
     quota = asyncio.run(limiter.quota())
     return quota.waiting["interactive"], quota.waiting["bulk"], quota.in_flight
@@ -365,7 +366,7 @@ def _company(fake: FakeGong) -> str:
     names: list[str] = []
 
     class Spy(SQLiteLimitStore):
-        def limiter(self, company: str, limits: Limits) -> SQLiteLimiter:
+        def limiter(self, company: str, limits: Limits) -> Limiter:
             names.append(company)
             return super().limiter(company, limits)
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gong_async import Limits
-from gong_async.limits.memory import MemoryLimiter
+from gong_async.limits.memory import MemoryLimitStore
 
 INTERVAL = 1.0
 EPSILON = 1e-3
@@ -92,10 +92,11 @@ class Judge:
 async def play(callers: list[Caller], places: int) -> Judge:
     """Let the callers loose on a limiter."""
     loop = asyncio.get_running_loop()
-    limiter = MemoryLimiter(
+    limiter = MemoryLimitStore().limiter(
+        "A",
         Limits(
             per_second=1 / INTERVAL, per_day=None, max_in_flight=places, headroom=0, learns=False
-        )
+        ),
     )
     judge = Judge(places)
 

@@ -9,7 +9,8 @@ from statistics import median
 import pytest
 
 from gong_async import DailyQuotaExceededError, Limits
-from gong_async.limits.memory import MemoryLimiter
+from gong_async.limits.limiter import Limiter
+from gong_async.limits.memory import MemoryLimitStore
 from gong_async.limits.types import Priority
 
 pytestmark = pytest.mark.looptime
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.looptime
 EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
 
 
-async def take(limiter: MemoryLimiter, priority: Priority, *, flight: float = 0.0) -> float:
+async def take(limiter: Limiter, priority: Priority, *, flight: float = 0.0) -> float:
     """Take one turn and return when it was granted."""
     async with limiter.acquire(max_wait=60, priority=priority) as permit:
         granted = asyncio.get_running_loop().time()
@@ -28,7 +29,7 @@ async def take(limiter: MemoryLimiter, priority: Priority, *, flight: float = 0.
 
 async def test_an_interactive_call_takes_the_next_slot_of_a_bulk_queue() -> None:
     """It waits for one slot, and the bulk calls behind it for one more each."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     bulk = [asyncio.create_task(take(limiter, "bulk")) for _ in range(5)]
     await asyncio.sleep(1.5)
     urgent = await take(limiter, "interactive")
@@ -39,7 +40,7 @@ async def test_an_interactive_call_takes_the_next_slot_of_a_bulk_queue() -> None
 
 async def test_interactive_calls_go_in_the_order_in_which_they_came() -> None:
     """Among themselves they are first come, first served, also when the bulk queue runs dry."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     bulk = asyncio.create_task(take(limiter, "bulk"))
     await asyncio.sleep(0)
     urgent = [asyncio.create_task(take(limiter, "interactive")) for _ in range(6)]
@@ -50,7 +51,9 @@ async def test_interactive_calls_go_in_the_order_in_which_they_came() -> None:
 
 async def test_an_interactive_call_waits_a_slot_and_a_bulk_job_loses_no_other() -> None:
     """A thousand of them, at any moment of a job that runs at full speed."""
-    limiter = MemoryLimiter(Limits(per_second=3, per_day=None, headroom=0, learns=False))
+    limiter = MemoryLimitStore().limiter(
+        "A", Limits(per_second=3, per_day=None, headroom=0, learns=False)
+    )
     slot, waits, bulk = 1 / 3, list[float](), list[float]()
     done = False
 
@@ -74,7 +77,7 @@ async def test_an_interactive_call_waits_a_slot_and_a_bulk_job_loses_no_other() 
 
 async def test_a_cancelled_interactive_call_takes_no_slot_with_it() -> None:
     """The slot that it waited for goes to the bulk call at the head."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     bulk = [asyncio.create_task(take(limiter, "bulk")) for _ in range(3)]
     await asyncio.sleep(0.5)
     urgent = asyncio.create_task(take(limiter, "interactive"))
@@ -86,7 +89,7 @@ async def test_a_cancelled_interactive_call_takes_no_slot_with_it() -> None:
 
 async def test_a_cancelled_head_leaves_the_line_to_the_others() -> None:
     """Whoever stood beside the line is called up when the line is empty."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     await take(limiter, "bulk")
     head = asyncio.create_task(take(limiter, "bulk"))
     await asyncio.sleep(0.5)
@@ -99,7 +102,7 @@ async def test_a_cancelled_head_leaves_the_line_to_the_others() -> None:
 
 async def test_the_bulk_lane_leaves_its_reserve_of_the_day() -> None:
     """When only the reserve is left, bulk calls fail at once and interactive ones go on."""
-    limiter = MemoryLimiter(Limits(per_second=None, per_day=10, reserve=4))
+    limiter = MemoryLimitStore().limiter("A", Limits(per_second=None, per_day=10, reserve=4))
     for _ in range(6):
         await take(limiter, "bulk")
     with pytest.raises(DailyQuotaExceededError) as caught:
@@ -115,7 +118,7 @@ async def test_the_bulk_lane_leaves_its_reserve_of_the_day() -> None:
 async def test_the_bulk_lane_leaves_its_share_of_each_second() -> None:
     """A quarter reserved: bulk calls are a third further apart, interactive ones are not."""
     limits = Limits(per_second=1, per_day=None, headroom=0, learns=False, reserved_share=0.25)
-    limiter = MemoryLimiter(limits)
+    limiter = MemoryLimitStore().limiter("A", limits)
     bulk = await asyncio.gather(*(take(limiter, "bulk") for _ in range(4)))
     urgent = [await take(limiter, "interactive") for _ in range(3)]
 
@@ -125,7 +128,9 @@ async def test_the_bulk_lane_leaves_its_share_of_each_second() -> None:
 
 async def test_the_quota_tells_what_is_used_and_who_waits() -> None:
     """Used, left, pace, ceiling, the waiting and those in flight."""
-    limiter = MemoryLimiter(Limits(per_second=1, per_day=100, headroom=0.5, learns=False))
+    limiter = MemoryLimitStore().limiter(
+        "A", Limits(per_second=1, per_day=100, headroom=0.5, learns=False)
+    )
     calls = [asyncio.create_task(take(limiter, "bulk", flight=9)) for _ in range(3)]
     await asyncio.sleep(0.5)
     calls.append(asyncio.create_task(take(limiter, "interactive")))
@@ -142,7 +147,7 @@ async def test_the_quota_tells_what_is_used_and_who_waits() -> None:
 
 async def test_the_quota_tells_until_when_calls_are_held() -> None:
     """After a refusal there is a time in it, and when the day's count falls next."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     async with limiter.acquire(max_wait=60) as permit:
         permit.throttled(30)
     quota = await limiter.quota()

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gong_async import Limits
-from gong_async.limits.memory import MemoryLimiter
-from gong_async.limits.queue import Queue
+from gong_async.limits.limiter import Limiter
+from gong_async.limits.memory import MemoryLimitStore
 from gong_async.limits.types import Priority
 
 EPSILON = 1e-6
@@ -69,7 +69,7 @@ def fixed(rate: float, *, headroom: float = 0.002, **others: Any) -> Limits:
 
 
 async def saturate(
-    limiter: MemoryLimiter,
+    limiter: Limiter,
     grants: list[float],
     number: int,
     *,
@@ -135,7 +135,7 @@ def test_no_lateness_takes_grants_beyond_the_limit(  # noqa: PLR0917
 
     run(
         saturate(
-            MemoryLimiter(limits),
+            MemoryLimitStore().limiter("A", limits),
             grants,
             100,
             workers=workers,
@@ -161,7 +161,7 @@ def test_late_wakeups_are_made_up_for(rate: int, spike: float) -> None:
         return spike if chance.random() < spikes else chance.uniform(0, 1.2 * MILLISECOND)
 
     number = max(200, 10 * rate)
-    run(saturate(MemoryLimiter(limits), grants, number), lateness)
+    run(saturate(MemoryLimitStore().limiter("A", limits), grants, number), lateness)
 
     made = (len(grants) - 1) * limits.interval / (grants[-1] - grants[0])
     assert 0.995 <= made <= 1.0 + EPSILON
@@ -180,7 +180,7 @@ def test_timers_of_whole_milliseconds_lose_no_calls() -> None:
         assert isinstance(loop, LateLoop)
         loop.selector.permit = 2e-5
         loop.selector.rounds = True
-        await saturate(MemoryLimiter(limits), grants, 2 * rate)
+        await saturate(MemoryLimitStore().limiter("A", limits), grants, 2 * rate)
 
     run(play(), lambda: chance.uniform(0.3, 0.7) * MILLISECOND)
 
@@ -192,14 +192,13 @@ def test_timers_of_whole_milliseconds_lose_no_calls() -> None:
 async def test_a_frozen_clock_does_not_keep_the_loop_busy() -> None:
     """Where time stands still between timers, as in tests, a wait ends in a timer all the same."""
     loop = asyncio.get_running_loop()
-    limiter = MemoryLimiter(fixed(400))
-    backend = limiter.make_backend(Queue(16))
-    now = backend.now()
-    limiter.state.earliest = now + 0.0005
+    company = MemoryLimitStore().limiter("A", fixed(400)).company
+    queue = company.open_queue()
+    company.state.earliest = queue.now() + 0.0005
     frozen = loop.time()
     loop.time = lambda: frozen  # type: ignore[method-assign]
     try:
-        wait, probes = await backend.ask("interactive", 60)
+        wait, probes = await queue.ask("interactive", 60)
     finally:
         del loop.time
 
@@ -219,7 +218,7 @@ def test_after_a_blocked_loop_calls_return_to_their_schedule() -> None:
         loop.block(0.25)
 
     async def play() -> None:
-        await asyncio.gather(saturate(MemoryLimiter(limits), grants, 41), block())
+        await asyncio.gather(saturate(MemoryLimitStore().limiter("A", limits), grants, 41), block())
 
     run(play(), lambda: 0.0)
 
@@ -233,7 +232,7 @@ def test_after_a_blocked_loop_calls_return_to_their_schedule() -> None:
 def test_time_without_calls_is_not_made_up_for() -> None:
     """After a silence, or a call that comes a moment after its slot, gaps are whole."""
     limits = fixed(3, headroom=0)
-    limiter = MemoryLimiter(limits)
+    limiter = MemoryLimitStore().limiter("A", limits)
     grants: list[float] = []
 
     async def play() -> None:
@@ -253,7 +252,12 @@ def test_a_full_flight_is_not_made_up_for() -> None:
     limits = fixed(10, headroom=0, max_in_flight=2)
     grants: list[float] = []
 
-    run(saturate(MemoryLimiter(limits), grants, 30, workers=6, flight=lambda: 0.75), lambda: 0.0)
+    run(
+        saturate(
+            MemoryLimitStore().limiter("A", limits), grants, 30, workers=6, flight=lambda: 0.75
+        ),
+        lambda: 0.0,
+    )
 
     assert min(b - a for a, b in pairwise(grants)) >= limits.interval - EPSILON
 
@@ -261,7 +265,7 @@ def test_a_full_flight_is_not_made_up_for() -> None:
 def test_time_that_gong_held_is_not_made_up_for() -> None:
     """After a refusal, and the probe's way, the others follow one interval apart."""
     limits = fixed(10, headroom=0)
-    limiter = MemoryLimiter(limits)
+    limiter = MemoryLimitStore().limiter("A", limits)
     grants: list[float] = []
     flights = iter([0.0, 0.7])
 
@@ -278,7 +282,7 @@ def test_time_that_gong_held_is_not_made_up_for() -> None:
 def test_a_cancelled_wait_leaves_no_credit() -> None:
     """Who waited and gave up does not let those who come later go closer together."""
     limits = fixed(3, headroom=0)
-    limiter = MemoryLimiter(limits)
+    limiter = MemoryLimitStore().limiter("A", limits)
     grants: list[float] = []
 
     async def play() -> None:
@@ -297,24 +301,25 @@ def test_a_cancelled_wait_leaves_no_credit() -> None:
 
 def test_a_high_ceiling_keeps_few_grants() -> None:
     """A ceiling of a million calls a second remembers a thousand."""
-    limiter = MemoryLimiter(fixed(1e6))
+    limiter = MemoryLimitStore().limiter("A", fixed(1e6))
     grants: list[float] = []
 
     run(saturate(limiter, grants, 2_000), lambda: MILLISECOND)
 
-    assert len(limiter.state._grants or ()) == 1_000
+    assert len(limiter.company.state._grants or ()) == 1_000
     assert_within(grants, 1e6, limiter.limits.interval)
 
 
 def test_a_lower_ceiling_binds_the_second_that_has_begun() -> None:
     """Another client names one call a second: the grants before it count."""
-    limiter = MemoryLimiter(fixed(10, headroom=0))
+    store = MemoryLimitStore()
+    limiter = store.limiter("A", fixed(10, headroom=0))
     grants: list[float] = []
 
     async def play() -> None:
         await saturate(limiter, grants, 5, workers=1)
-        limiter.keep_to(fixed(1, headroom=0))
-        await saturate(limiter, grants, 7, workers=1)
+        slow = store.limiter("A", fixed(1, headroom=0))
+        await saturate(slow, grants, 7, workers=1)
 
     run(play(), lambda: 0.0)
 

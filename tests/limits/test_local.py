@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from gong_async import DailyQuotaExceededError, Delivery, Limits, RateLimitError
-from gong_async.limits.memory import MemoryLimiter
-from gong_async.limits.types import Limiter
+from gong_async.limits.limiter import Limiter
+from gong_async.limits.memory import MemoryLimitStore
 
 PATIENCE = 60.0
 EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
@@ -52,7 +52,7 @@ async def refuse(limiter: Limiter, pause: float, *, after: float = 0.0) -> None:
 @pytest.mark.looptime
 async def test_turns_come_first_come_first_served() -> None:
     """Turns are granted in the order in which they were asked for, one interval apart."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
 
     async with asyncio.TaskGroup() as group:
@@ -66,7 +66,7 @@ async def test_turns_come_first_come_first_served() -> None:
 @pytest.mark.looptime
 async def test_idle_time_is_not_saved_up_for_a_burst() -> None:
     """After an hour without calls the next ones are as far apart as ever."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
     await take(limiter, granted, 0)
     await asyncio.sleep(3600)
@@ -81,7 +81,9 @@ async def test_idle_time_is_not_saved_up_for_a_burst() -> None:
 @pytest.mark.looptime
 async def test_no_more_calls_are_in_flight_than_allowed() -> None:
     """With `max_in_flight=2`, a third turn is granted only when one of two is given back."""
-    limiter = MemoryLimiter(Limits(per_second=None, per_day=None, max_in_flight=2))
+    limiter = MemoryLimitStore().limiter(
+        "A", Limits(per_second=None, per_day=None, max_in_flight=2)
+    )
     granted: list[tuple[int, float]] = []
 
     async with asyncio.TaskGroup() as group:
@@ -94,7 +96,7 @@ async def test_no_more_calls_are_in_flight_than_allowed() -> None:
 @pytest.mark.looptime
 async def test_a_turn_tells_how_long_it_was_waited_for() -> None:
     """`waited` counts from asking to the grant."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     await take(limiter, [], 0)
 
     async with limiter.acquire(max_wait=PATIENCE) as permit:
@@ -106,7 +108,7 @@ async def test_a_turn_tells_how_long_it_was_waited_for() -> None:
 @pytest.mark.looptime
 async def test_a_cancelled_waiter_takes_no_turn_with_it() -> None:
     """Whoever stands behind a cancelled waiter moves up: no interval stays unused."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
     waiting = [asyncio.create_task(take(limiter, granted, number)) for number in range(20)]
     await asyncio.sleep(0.5)
@@ -122,7 +124,7 @@ async def test_a_cancelled_waiter_takes_no_turn_with_it() -> None:
 @pytest.mark.looptime
 async def test_after_a_refusal_one_call_probes_and_the_others_follow_at_the_pace() -> None:
     """Nothing is granted during the hold, one turn at its end, the rest after that one's answer."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
     await refuse(limiter, 30)
     start = now()
@@ -137,7 +139,7 @@ async def test_after_a_refusal_one_call_probes_and_the_others_follow_at_the_pace
 @pytest.mark.looptime
 async def test_a_refused_probe_holds_everybody_again() -> None:
     """When the probe is refused too, nobody follows before the second hold is over."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
     await refuse(limiter, 30)
     start = now()
@@ -153,7 +155,7 @@ async def test_a_refused_probe_holds_everybody_again() -> None:
 @pytest.mark.looptime
 async def test_after_a_lost_probe_the_next_call_probes() -> None:
     """A probe without an answer proves nothing: the next call probes, still alone."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
     await refuse(limiter, 30)
     start = now()
@@ -173,7 +175,7 @@ async def test_after_a_lost_probe_the_next_call_probes() -> None:
 @pytest.mark.looptime
 async def test_after_a_cancelled_probe_the_next_call_probes() -> None:
     """A caller who gives up while probing leaves the probe to the next one."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
     await refuse(limiter, 30)
     start = now()
@@ -191,7 +193,7 @@ async def test_after_a_cancelled_probe_the_next_call_probes() -> None:
 @pytest.mark.looptime
 async def test_a_refusal_during_a_probe_lengthens_the_hold() -> None:
     """An older call that is refused while another probes counts, even if the probe is accepted."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
     start = now()
     old = asyncio.create_task(refuse(limiter, 20, after=33))
@@ -208,7 +210,7 @@ async def test_a_refusal_during_a_probe_lengthens_the_hold() -> None:
 @pytest.mark.looptime
 async def test_a_hold_beyond_the_patience_raises_at_once() -> None:
     """Nobody sleeps for a hold that is too long; the error says when to come back."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     await refuse(limiter, 3600)
     start = now()
     before = dt.datetime.now(dt.UTC)
@@ -227,7 +229,7 @@ async def test_a_hold_beyond_the_patience_raises_at_once() -> None:
 @pytest.mark.looptime
 async def test_a_short_patience_does_not_wait_behind_a_long_one() -> None:
     """A caller with little patience fails at once, also while a patient one leads the queue."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     await refuse(limiter, 30)
     patient = asyncio.create_task(take(limiter, [], 0))
     await asyncio.sleep(1)
@@ -244,7 +246,7 @@ async def test_a_short_patience_does_not_wait_behind_a_long_one() -> None:
 @pytest.mark.looptime
 async def test_everybody_in_the_queue_learns_of_a_hold_that_is_too_long() -> None:
     """Five hundred waiters fail in the instant in which an earlier call is refused for an hour."""
-    limiter = MemoryLimiter(EVEN)
+    limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
     first = asyncio.create_task(refuse(limiter, 3600, after=2.5))
     await asyncio.sleep(0)
@@ -261,7 +263,7 @@ async def test_everybody_in_the_queue_learns_of_a_hold_that_is_too_long() -> Non
 @pytest.mark.looptime
 async def test_the_day_is_used_up_and_says_when_it_is_free_again() -> None:
     """Call 11 of 10 raises at once, with the time at which the oldest call is a day old."""
-    limiter = MemoryLimiter(Limits(per_second=None, per_day=10))
+    limiter = MemoryLimitStore().limiter("A", Limits(per_second=None, per_day=10))
     for number in range(10):
         await take(limiter, [], number)
     start = now()
@@ -279,7 +281,7 @@ async def test_the_day_is_used_up_and_says_when_it_is_free_again() -> None:
 @pytest.mark.looptime
 async def test_the_day_rolls() -> None:
     """In any 24 hours no more calls are granted than the day has, and each day all of them."""
-    limiter = MemoryLimiter(Limits(per_second=None, per_day=24))
+    limiter = MemoryLimitStore().limiter("A", Limits(per_second=None, per_day=24))
     granted: list[float] = []
 
     for _ in range(4 * 24 * 6):
@@ -297,7 +299,9 @@ async def test_the_day_rolls() -> None:
 @pytest.mark.looptime
 async def test_a_step_of_the_wall_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wall clock that jumps a year back or ahead neither delays nor hastens a turn."""
-    limiter = MemoryLimiter(Limits(per_second=1, per_day=100, headroom=0, learns=False))
+    limiter = MemoryLimitStore().limiter(
+        "A", Limits(per_second=1, per_day=100, headroom=0, learns=False)
+    )
     granted: list[tuple[int, float]] = []
     real = time.time
     for number, step in enumerate((0.0, -3e7, 3e7, 0.0)):
@@ -310,7 +314,9 @@ async def test_a_step_of_the_wall_clock_changes_nothing(monkeypatch: pytest.Monk
 
 def test_one_limiter_keeps_the_pace_of_two_threads() -> None:
     """Two loops in two threads share one pace: together they are no faster than one."""
-    limiter = MemoryLimiter(Limits(per_second=100, per_day=None, headroom=0, learns=False))
+    limiter = MemoryLimitStore().limiter(
+        "A", Limits(per_second=100, per_day=None, headroom=0, learns=False)
+    )
     granted: list[float] = []
     start = time.monotonic()
 
@@ -331,7 +337,7 @@ def test_one_limiter_keeps_the_pace_of_two_threads() -> None:
 
 def test_a_hold_reaches_the_other_threads_loop() -> None:
     """A refusal in one thread holds the calls of another thread's loop."""
-    limiter = MemoryLimiter(UNPACED)
+    limiter = MemoryLimitStore().limiter("A", UNPACED)
     start = time.monotonic()
     run(refuse(limiter, 0.1))
     thread = threading.Thread(target=lambda: run(take(limiter, [], 0)))
@@ -344,7 +350,7 @@ def test_a_hold_reaches_the_other_threads_loop() -> None:
 
 def test_the_quota_counts_the_calls_of_every_thread() -> None:
     """Those of another thread's loop count, until that loop is gone."""
-    limiter = MemoryLimiter(UNPACED)
+    limiter = MemoryLimitStore().limiter("A", UNPACED)
     taken, let_go = threading.Event(), threading.Event()
     counts: list[int] = []
 
@@ -369,8 +375,8 @@ def test_the_quota_counts_the_calls_of_every_thread() -> None:
 
 def test_loops_that_are_gone_are_forgotten() -> None:
     """A limiter that outlives a hundred loops remembers the last one only."""
-    limiter = MemoryLimiter(UNPACED)
+    limiter = MemoryLimitStore().limiter("A", UNPACED)
     for number in range(100):
         run(take(limiter, [], number))
 
-    assert len(limiter._by_loop) == 1
+    assert len(limiter.company.queues) == 1

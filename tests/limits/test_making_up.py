@@ -10,7 +10,7 @@ import pytest
 
 from gong_async import Limits, RetryPolicy
 from gong_async.limits.making_up import MakingUp
-from gong_async.limits.memory import MemoryLimiter
+from gong_async.limits.memory import MemoryLimitStore
 from gong_async.testing import ALGORITHMS, AlgorithmName
 from gong_async.testing.algorithms import make_algorithm
 
@@ -111,7 +111,7 @@ def test_a_slightly_shorter_gap_proves_nothing() -> None:
 def test_only_a_server_that_counts_single_gaps_stops_it(algorithm: AlgorithmName) -> None:
     """A spike that GCRA refuses to have made up for costs one refusal, and no rate."""
     chance = random.Random(1)
-    limiter = MemoryLimiter(Limits(per_second=10, per_day=None, headroom=0.02))
+    limiter = MemoryLimitStore().limiter("A", Limits(per_second=10, per_day=None, headroom=0.02))
     server, policy = make_algorithm(algorithm, 10), RetryPolicy()
     refused = 0
 
@@ -131,7 +131,7 @@ def test_only_a_server_that_counts_single_gaps_stops_it(algorithm: AlgorithmName
 
     run(play(), lambda: 0.05 if chance.random() < 0.1 else MILLISECOND * chance.random())
 
-    making_up, rate = limiter.state.making_up, limiter.state.rate
+    making_up, rate = limiter.company.state.making_up, limiter.company.state.rate
     counts_gaps = algorithm == "gcra"
     assert refused == making_up.failures == counts_gaps
     assert (making_up.tolerated >= 10) is not counts_gaps

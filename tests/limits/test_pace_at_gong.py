@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from gong_async import BasicAuth, GongClient, Limits, MeetingUpdate, RetryPolicy
-from gong_async.limits.memory import MemoryLimiter, MemoryLimitStore
+from gong_async.limits.memory import MemoryLimitStore
 from gong_async.testing import ALGORITHMS, AlgorithmName, FakeGong
 from gong_async.testing.algorithms import Algorithm, make_algorithm
 
@@ -50,7 +50,7 @@ async def call_for(
     chance = random.Random(7)
     random.seed(7)
     loop = asyncio.get_running_loop()
-    limiter, policy = MemoryLimiter(LIMITS), RetryPolicy()
+    limiter, policy = MemoryLimitStore().limiter("A", LIMITS), RetryPolicy()
     accepted: list[float] = []
     refused: list[float] = []
     start = loop.time()

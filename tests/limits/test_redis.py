@@ -14,8 +14,9 @@ import pytest
 from redis.asyncio import Redis
 
 from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, Quota, RateLimitError
-from gong_async.limits.redis.backend import RedisBackend
-from gong_async.limits.redis.store import RedisLimiter, RedisLimitStore
+from gong_async.limits.limiter import Limiter
+from gong_async.limits.redis.queue import RedisQueue
+from gong_async.limits.redis.store import RedisLimitStore
 from gong_async.limits.state import PROBE_LEASE
 from gong_async.limits.types import Priority
 from limits.redis_server import own_server, some_server
@@ -51,7 +52,7 @@ async def shares(url: str, client: Redis) -> AsyncIterator[list[RedisLimitStore]
 
 
 async def call(
-    limiter: RedisLimiter,
+    limiter: Limiter,
     *,
     priority: Priority = "interactive",
     max_wait: float = PATIENCE,
@@ -351,7 +352,7 @@ async def test_the_password_is_never_shown(caplog: pytest.LogCaptureFixture) -> 
     store = RedisLimitStore("redis://user:hunter2secret@127.0.0.1:1/0")
     limiter = store.limiter(COMPANY, EVEN)
     await call(limiter)
-    shown = repr(store) + repr(limiter) + repr(store.link) + caplog.text
+    shown = repr(store) + repr(limiter) + repr(store.links) + repr(store.links.here) + caplog.text
     await store.aclose()
 
     assert "hunter2secret" not in shown
@@ -424,7 +425,7 @@ async def test_numbers_of_a_dead_process_are_forgotten(
 ) -> None:
     """What was not renewed for ten seconds does not count, and is taken away."""
     limiter = shares[0].limiter(COMPANY, EVEN)
-    key, now = limiter.keys[3], (await client.time())[0]
+    key, now = f"gong:{{{COMPANY}}}:crowd", (await client.time())[0]
     await client.hset(key, "dead", f"{now - 11}.5 4 5 6")
     await client.hset(key, "alive", f"{now - 5}.5 1 2 3")
     await client.hset(key, "odd", "what?")
@@ -440,12 +441,12 @@ async def test_a_closed_share_is_not_opened_to_tell_who_waits(
     """Nobody would close it again."""
     limiter = shares[0].limiter(COMPANY, EVEN)
     await call(limiter)
-    backend = limiter.queue_here()[1]
+    queue = limiter.company.open_queue()
     await shares[0].aclose()
-    assert isinstance(backend, RedisBackend)
-    backend.publish()
+    assert isinstance(queue, RedisQueue)
+    queue.publish()
 
-    assert shares[0].open_link is None
+    assert shares[0].links.open_here is None
 
 
 @pytest.mark.parametrize(("per_second", "most"), [(None, 1.1), (50, 4)])

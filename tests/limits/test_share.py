@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 import pytest
 
 from gong_async import BasicAuth, GongClient, Limits, MeetingUpdate, RateLimitError
-from gong_async.limits.memory import MemoryLimitStore, strictest
-from gong_async.limits.types import Limiter
+from gong_async.limits.limiter import Limiter
+from gong_async.limits.memory import MemoryLimitStore
+from gong_async.limits.types import strictest
 from gong_async.testing import FakeGong, Fault
 
 UPDATE = MeetingUpdate(

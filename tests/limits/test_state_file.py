@@ -12,8 +12,8 @@ from attrs import define
 from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, RateLimitError
 from gong_async._storage.database import Database
 from gong_async.limits.load import EVERY, FORGOTTEN, Load, Report
-from gong_async.limits.sqlite.schema import LIMITS
 from gong_async.limits.sqlite.state_file import HORIZON, Clocks, Reservation, StateFile
+from gong_async.limits.sqlite.tables import LIMITS
 from gong_async.limits.types import PermitOutcome
 
 EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)

@@ -17,9 +17,10 @@ from typing import Any
 
 from gong_async import BasicAuth, GongClient, Limits, MeetingUpdate, RetryPolicy
 from gong_async.errors import GongError
+from gong_async.limits.limiter import LimitStore
 from gong_async.limits.redis.store import RedisLimitStore
 from gong_async.limits.sqlite.store import SQLiteLimitStore
-from gong_async.limits.types import LimitStore, Priority
+from gong_async.limits.types import Priority
 from gong_async.testing.server import FAKE_ACCESS_KEY, FAKE_ACCESS_KEY_SECRET
 
 UPDATE = MeetingUpdate(

@@ -18,7 +18,7 @@ from gong_async._storage.private_file import (
     state_directory,
 )
 from gong_async.bulk.store.job_file import jobs_directory
-from gong_async.limits.sqlite.schema import FILE_NAME, LIMITS
+from gong_async.limits.sqlite.tables import FILE_NAME, LIMITS
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes and links of POSIX")
 

@@ -17,7 +17,7 @@ from gong_async.bulk.store.schema import LEDGER
 from gong_async.cli.bulk.wording import moment, name_of, number_of
 from gong_async.cli.doctor.findings import Diagnosis, advised, note, ok, problem
 from gong_async.errors import ConfigurationError, GongError, JournalError
-from gong_async.limits.sqlite.schema import FILE_NAME, LIMITS
+from gong_async.limits.sqlite.tables import FILE_NAME, LIMITS
 
 _ELSEWHERE = "set GONG_STATE_DIR to your own directory on a local disk"
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH

@@ -1,9 +1,10 @@
-"""The connection of one event loop to Redis: runs the script and detects outages."""
+"""The connections to Redis, one for each event loop: run the script and detect outages."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Coroutine
 from importlib import import_module
 from typing import Any, TypeVar
@@ -197,3 +198,38 @@ class Link:
             self._check_at = asyncio.get_running_loop().time() + _CHECK_EVERY
         finally:
             self._checking = False
+
+
+@define(eq=False, repr=False)
+class RedisLinks:
+    """The connections of a store: one for each event loop, opened when it is first used."""
+
+    url: Secret | None
+    client: Any
+    """A client that belongs to the user, in place of `url`."""
+    timeout: float
+    _notice: Notice = field(factory=Notice, init=False)
+    _links: dict[tuple[int, asyncio.AbstractEventLoop], Link] = field(factory=dict, init=False)
+
+    @property
+    def here(self) -> Link:
+        """The running loop's connection, opened if there is none."""
+        key = (os.getpid(), asyncio.get_running_loop())
+        link = self._links.get(key)
+        if link is None:
+            for closed in [(pid, loop) for pid, loop in list(self._links) if loop.is_closed()]:
+                self._links.pop(closed, None)
+            client = make_client(self.url, self.timeout) if self.url else self.client
+            link = self._links[key] = Link(client, self.url is not None, self.timeout, self._notice)
+        return link
+
+    @property
+    def open_here(self) -> Link | None:
+        """The running loop's connection, if there is one."""
+        return self._links.get((os.getpid(), asyncio.get_running_loop()))
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections; the next call opens new ones."""
+        link = self._links.pop((os.getpid(), asyncio.get_running_loop()), None)
+        if link is not None:
+            await link.aclose()

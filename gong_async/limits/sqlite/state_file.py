@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,8 +16,7 @@ from gong_async.errors import LONGEST_WAIT
 from gong_async.limits.adaptive_rate import AdaptiveRate
 from gong_async.limits.day import DayRule
 from gong_async.limits.load import Report
-from gong_async.limits.sqlite.day_and_load import StoredDay, StoredLoad
-from gong_async.limits.sqlite.process import is_gone, namespace
+from gong_async.limits.sqlite.tables import StoredDay, StoredLoad, StoredProber
 from gong_async.limits.state import LimiterState, new_rate
 from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 
@@ -36,8 +34,6 @@ _READ = (
     "SELECT boot, steady, next_slot, next_bulk_slot, held_until, held_until_wall, probe_until, "
     "used, pace FROM company WHERE key = ?"
 )
-_PROBER = "SELECT pid, namespace FROM prober WHERE key = ?"
-_PROBES = "INSERT OR REPLACE INTO prober VALUES (?, ?, ?)"
 _WRITE = "INSERT OR REPLACE INTO company VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -169,7 +165,7 @@ class StateFile:
             finally:  # also when no permit is granted: what was learned is kept
                 self._write(connection, company, state, (now, wall))
                 if state.probe_until is not None and state.probe_until != probe:
-                    connection.execute(_PROBES, (company, os.getpid(), namespace()))
+                    StoredProber(connection, company).become()
 
     def _read(
         self, connection: Connection, company: str, limits: Limits, at: tuple[float, float]
@@ -192,10 +188,8 @@ class StateFile:
                 paused_until = now + pause
             if rate is not None:
                 rate.changed_at = None
-        if probe is not None:
-            prober = connection.execute(_PROBER, (company,)).fetchone()
-            if prober is not None and is_gone(*prober):
-                probe = None
+        if probe is not None and StoredProber(connection, company).is_gone():
+            probe = None
         return LimiterState(limits, rate, day, slot, bulk_slot, paused_until, probe)
 
     def _write(

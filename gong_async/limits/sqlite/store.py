@@ -18,12 +18,11 @@ from gong_async._settings.values import a_path
 from gong_async._storage.database import Database
 from gong_async._storage.private_file import state_directory
 from gong_async.errors import ConfigurationError
-from gong_async.limits.limiter import LimitBackend, QueuedLimiter
+from gong_async.limits.limiter import CompanyLimits, LimitStore
 from gong_async.limits.load import Heartbeat
-from gong_async.limits.memory import strictest
 from gong_async.limits.queue import Queue
-from gong_async.limits.sqlite.schema import FILE_NAME, LIMITS
 from gong_async.limits.sqlite.state_file import Reservation, StateFile
+from gong_async.limits.sqlite.tables import FILE_NAME, LIMITS
 from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
 
 P = ParamSpec("P")
@@ -39,7 +38,7 @@ def _database_thread(store: SQLiteLimitStore) -> DatabaseThread:
 
 
 @define(eq=False)
-class SQLiteLimitStore:
+class SQLiteLimitStore(LimitStore):
     """Keeps the limits in a file, for all processes of this user on this machine.
 
     Together they keep to one rate, nearly in order of arrival; a process that dies blocks nothing.
@@ -59,20 +58,10 @@ class SQLiteLimitStore:
     _database_thread: DatabaseThread = field(
         default=Factory(_database_thread, takes_self=True), init=False, repr=False
     )
-    _limiters: dict[str, SQLiteLimiter] = field(factory=dict, init=False, repr=False)
-    _mutex: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
 
-    def limiter(self, company: str, limits: Limits) -> SQLiteLimiter:
-        """Return the limiter of `company`."""
-        with self._mutex:
-            known = self._limiters.get(company)
-            if known is None:
-                known = self._limiters[company] = SQLiteLimiter(
-                    limits, company=company, database_thread=self._database_thread
-                )
-            else:
-                known.limits = strictest(known.limits, limits)
-            return known
+    def make_queue(self, company: CompanyLimits) -> Queue:
+        """Return a queue of `company` for the running loop."""
+        return SQLiteQueue(company.limits, company.name, self._database_thread)
 
     def close(self) -> None:
         """Close the file. The next call opens it again."""
@@ -137,39 +126,27 @@ def _call(reference: weakref.ref[DatabaseThread], method: Callable[[DatabaseThre
         method(database_thread)
 
 
-@define(eq=False)
-class SQLiteLimiter(QueuedLimiter):
-    """Enforces one company's limits over all processes that share the file."""
-
-    company: str = field(kw_only=True)
-    database_thread: DatabaseThread = field(kw_only=True, repr=False)
-
-    def make_backend(self, queue: Queue) -> LimitBackend:
-        """Return a backend for the running loop."""
-        return SQLiteBackend(self, queue)
-
-
-def _heartbeat(backend: SQLiteBackend) -> Heartbeat:
-    return Heartbeat(backend.queue, backend.reservation.report, backend.now, backend.report)
+def _heartbeat(queue: SQLiteQueue) -> Heartbeat:
+    return Heartbeat(queue, queue.reservation.report, queue.now, queue.publish)
 
 
 @define(eq=False)
-class SQLiteBackend:
+class SQLiteQueue(Queue):
     """Gets permits from the file for one event loop, and reserves one slot ahead for it."""
 
-    limiter: SQLiteLimiter
-    queue: Queue
+    company: str
+    database_thread: DatabaseThread
     reservation: Reservation = field(factory=Reservation, init=False)
     _heartbeat: Heartbeat = field(default=Factory(_heartbeat, takes_self=True), init=False)
 
     def now(self) -> float:
         """Return the machine's monotonic time."""
-        return self.limiter.database_thread.state_file.clocks.steady()
+        return self.database_thread.state_file.clocks.steady()
 
-    def begin(self, now: float, priority: Priority, max_wait: float, *, free: bool) -> None:
+    def acquire_nowait(self, now: float, priority: Priority, max_wait: float) -> None:
         """Raise at once the errors that the last read state makes certain."""
         if self.reservation.seen is not None:
-            wall = self.limiter.database_thread.state_file.clocks.wall()
+            wall = self.database_thread.state_file.clocks.wall()
             self.reservation.seen.check(now, wall, priority, max_wait)
 
     async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
@@ -177,10 +154,8 @@ class SQLiteBackend:
         self._heartbeat.count()
         if self.reservation.slot is not None and (early := self.reservation.slot - self.now()) > 0:
             return early, False
-        queue, most = self.queue, self.limiter.limits.max_in_flight
-        self.reservation.others_wait = (
-            sum(queue.waiting.values()) > 1 and queue.in_flight + 1 < most
-        )
+        more_may_go = self.in_flight + 1 < self.limits.max_in_flight
+        self.reservation.others_wait = self.waiting > 1 and more_may_go
         asked = self._submit(StateFile.ask, priority, max_wait)
         try:
             return await asyncio.shield(asked)
@@ -189,40 +164,34 @@ class SQLiteBackend:
             raise
 
     def undo(self, *, probes: bool) -> None:
-        """Take back a permit whose call was cancelled before it sent anything."""
-        database_thread, limiter = self.limiter.database_thread, self.limiter
-        database_thread.post(
-            database_thread.state_file.give_back,
-            limiter.company,
-            limiter.limits,
-            self.reservation,
-            probes,
+        """Take back a permit whose request was not sent."""
+        state_file = self.database_thread.state_file
+        self.database_thread.post(
+            state_file.give_back, self.company, self.limits, self.reservation, probes
         )
 
-    async def settle(self, settlement: PermitOutcome) -> None:
+    async def settle(self, outcome: PermitOutcome) -> None:
         """Record how a permit was used: at once if it affects others, else with the next."""
-        if not settlement.probed and settlement.pause is None:
-            if settlement.accepted:
-                self.reservation.settled.append(settlement)
+        if not outcome.probed and outcome.pause is None:
+            if outcome.accepted:
+                self.reservation.settled.append(outcome)
             return
         try:
-            await asyncio.shield(self._submit(StateFile.settle, settlement))
+            await asyncio.shield(self._submit(StateFile.settle, outcome))
         except ConfigurationError as error:
             # The call has its response, which must not be lost; the next call will raise this.
             logging.getLogger("gong_async").warning("%s", error)
-        self.queue.wake()
+        self.wake()
 
     async def quota(self) -> Quota:
         """Return the usage of the limits, and the load of all processes."""
-        self.reservation.report.load = self.queue.load
+        self.reservation.report.load = self.load
         return await asyncio.shield(self._submit(StateFile.quota))
 
-    def report(self) -> None:
+    def publish(self) -> None:
         """Publish the load to other processes; if that fails, the next call raises the error."""
-        limiter = self.limiter
-        limiter.database_thread.post(
-            limiter.database_thread.state_file.publish, limiter.company, self.reservation
-        )
+        state_file = self.database_thread.state_file
+        self.database_thread.post(state_file.publish, self.company, self.reservation)
 
     def _submit(
         self,
@@ -230,10 +199,9 @@ class SQLiteBackend:
         *given: P.args,
         **named: P.kwargs,
     ) -> asyncio.Future[T]:
-        limiter = self.limiter
-        database_thread, company, limits = limiter.database_thread, limiter.company, limiter.limits
-        return database_thread.submit(
-            job, database_thread.state_file, company, limits, self.reservation, *given, **named
+        thread = self.database_thread
+        return thread.submit(
+            job, thread.state_file, self.company, self.limits, self.reservation, *given, **named
         )
 
     def _give_back(self, asked: asyncio.Future[tuple[float, bool]]) -> None:

@@ -1,23 +1,5 @@
-"""The schema of the limits file."""
+-- The limits file: a row for each company, and for what it counts and knows of its processes.
 
-from __future__ import annotations
-
-from gong_async._storage.database import Schema
-from gong_async._storage.private_file import Purpose
-from gong_async.errors import ConfigurationError
-
-FILE_NAME = "limits.sqlite3"
-
-LIMITS = Schema(
-    Purpose(
-        "the limits file",
-        ConfigurationError,
-        "set GONG_STATE_DIR to a directory of yours on a local disk",
-        instead="share the limits over Redis",
-    ),
-    application=0x474F4E47,
-    version=2,
-    tables="""
 CREATE TABLE IF NOT EXISTS company (
     key TEXT PRIMARY KEY,          -- API origin and fingerprint of the key id
     boot TEXT NOT NULL,            -- the run of the machine that steady times belong to
@@ -52,7 +34,3 @@ CREATE TABLE IF NOT EXISTS crowd (
     written REAL NOT NULL,         -- steady time
     PRIMARY KEY (key, name)
 ) WITHOUT ROWID;
-""",
-    move_it="move it away and start again (the daily count restarts), or set GONG_STATE_DIR",
-    synchronous="NORMAL",
-)

@@ -1,18 +1,38 @@
-"""The daily count and the load of each queue, as rows of the limits file."""
+"""The tables of the limits file: the daily count, the load of each queue, who probes."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
+from gong_async._storage.database import Schema
+from gong_async._storage.package_data import package_text
+from gong_async._storage.private_file import Purpose
+from gong_async.errors import ConfigurationError
 from gong_async.limits.day import MINUTE, DayRule
 from gong_async.limits.load import FORGOTTEN, NO_LOAD, Load
-from gong_async.limits.sqlite.process import is_gone, namespace
 
 if TYPE_CHECKING:
     from gong_async._storage.database import Connection
+
+FILE_NAME = "limits.sqlite3"
+
+LIMITS = Schema(
+    Purpose(
+        "the limits file",
+        ConfigurationError,
+        "set GONG_STATE_DIR to a directory of yours on a local disk",
+        instead="share the limits over Redis",
+    ),
+    application=0x474F4E47,
+    version=2,
+    tables=package_text("gong_async.limits.sqlite", "schema.sql"),
+    move_it="move it away and start again (the daily count restarts), or set GONG_STATE_DIR",
+    synchronous="NORMAL",
+)
 
 _ENDS = (
     "SELECT (SELECT min(began) FROM minute WHERE key = ?), "
@@ -111,7 +131,7 @@ class StoredLoad:
             self._remove(name)
             return
         counts = (load.interactive, load.bulk, load.in_flight)
-        row = (self.company, name, os.getpid(), namespace(), *counts, now)
+        row = (self.company, name, os.getpid(), _namespace(), *counts, now)
         self.connection.execute(_PUBLISH, row)
 
     def others(self, name: str, now: float) -> Load:
@@ -121,7 +141,7 @@ class StoredLoad:
         for other, pid, space, *counts in self.connection.execute(
             _OTHERS, (self.company, name)
         ).fetchall():
-            if is_gone(pid, space):
+            if _is_gone(pid, space):
                 self._remove(other)
             else:
                 total += Load(*counts)
@@ -133,3 +153,48 @@ class StoredLoad:
     def _expire(self, now: float) -> None:
         # Times in the future were written before the machine rebooted.
         self.connection.execute(_EXPIRE, (now - FORGOTTEN, now))
+
+
+_PROBER = "SELECT pid, namespace FROM prober WHERE key = ?"
+_PROBES = "INSERT OR REPLACE INTO prober VALUES (?, ?, ?)"
+
+
+@define
+class StoredProber:
+    """The process whose call probes after a pause."""
+
+    connection: Connection
+    company: str
+
+    def is_gone(self) -> bool:
+        """Return whether it has certainly died: its probe has no outcome then."""
+        row = self.connection.execute(_PROBER, (self.company,)).fetchone()
+        return row is not None and _is_gone(*row)
+
+    def become(self) -> None:
+        """Store that this process probes."""
+        self.connection.execute(_PROBES, (self.company, os.getpid(), _namespace()))
+
+
+_NAMESPACE = Path("/proc/self/ns/pid")
+
+
+def _namespace() -> str:
+    """Return our pid namespace: a pid of another container's namespace means nothing here."""
+    try:
+        return str(_NAMESPACE.readlink())
+    except OSError:
+        return ""
+
+
+def _is_gone(pid: int, space: str) -> bool:
+    """Return whether a process has certainly died."""
+    if os.name != "posix" or space != _namespace():
+        return False
+    try:
+        os.kill(pid, 0)  # sends no signal, only checks
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,4 +1,4 @@
-"""The Redis backend of one company's limits, for one event loop."""
+"""The queue of one event loop that gets its permits from Redis."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import time
-from typing import Protocol
 
 from attrs import Factory, define, evolve, field
 
@@ -14,73 +13,43 @@ from gong_async.limits.adaptive_rate import AdaptiveRate
 from gong_async.limits.day import DayRule
 from gong_async.limits.load import NO_LOAD, Heartbeat, Report
 from gong_async.limits.queue import Queue
-from gong_async.limits.redis.connection import Link
-from gong_async.limits.redis.reply import KnownDay, Reply, read_rate
+from gong_async.limits.redis.connection import RedisLinks
+from gong_async.limits.redis.script import KnownDay, Reply, read_rate
 from gong_async.limits.state import LimiterState
-from gong_async.limits.types import Limits, PermitOutcome, Priority, Quota
+from gong_async.limits.types import PermitOutcome, Priority, Quota
 
 _LONGEST_LOCAL_SLEEP = 3.0
 _TRIES_TO_LEARN = 4
 
 
-class RedisLinks(Protocol):
-    """The connections to one Redis server."""
-
-    @property
-    def link(self) -> Link:
-        """The running loop's connection, opened if there is none."""
-        ...
-
-    @property
-    def open_link(self) -> Link | None:
-        """The running loop's connection, if there is one."""
-        ...
+def _mirror(queue: RedisQueue) -> LimiterState:
+    return LimiterState(queue.limits, day=KnownDay(DayRule(queue.limits.day_resets)))
 
 
-class RedisCompany(Protocol):
-    """What the backend needs of its limiter."""
-
-    limits: Limits
-
-    @property
-    def store(self) -> RedisLinks:
-        """The connections to the server that keeps the limits."""
-        ...
-
-    @property
-    def keys(self) -> list[str]:
-        """The company's keys in Redis."""
-        ...
-
-    @property
-    def expected_processes(self) -> int:
-        """How many processes share the limits while Redis is unreachable."""
-        ...
+def _offset(queue: RedisQueue) -> float:
+    return time.time() - queue.loop.time()
 
 
-def _mirror(backend: RedisBackend) -> LimiterState:
-    limits = backend.limiter.limits
-    return LimiterState(limits, day=KnownDay(DayRule(limits.day_resets)))
-
-
-def _heartbeat(backend: RedisBackend) -> Heartbeat:
-    return Heartbeat(backend.queue, backend.report, backend.now, backend.publish)
+def _heartbeat(queue: RedisQueue) -> Heartbeat:
+    return Heartbeat(queue, queue.report, queue.now, queue.publish)
 
 
 @define(eq=False)
-class RedisBackend:
+class RedisQueue(Queue):
     """Gets slots from the Lua script; enforces a fraction of the limits while Redis is down."""
 
-    limiter: RedisCompany
-    queue: Queue
-    loop: asyncio.AbstractEventLoop
+    links: RedisLinks
+    keys: list[str]
+    """The company's keys in Redis."""
+    expected_processes: int
+    """How many processes share the limits while Redis is unreachable."""
     report: Report = field(factory=Report, init=False)
     """The loop's load; the report's name identifies the loop in Redis."""
     state: LimiterState = field(init=False, default=Factory(_mirror, takes_self=True))
     """The state that Redis last returned. Both its clocks are that of the Redis server."""
     local: LimiterState | None = field(default=None, init=False)
     """The state in force while Redis is unreachable."""
-    offset: float = field(init=False)
+    offset: float = field(init=False, default=Factory(_offset, takes_self=True))
     """Added to the loop's time it is the Redis server's time."""
     version: int = field(default=0, init=False)
     _offset_error: float = field(default=float("inf"), init=False)
@@ -90,15 +59,12 @@ class RedisBackend:
     _probe_result: str = field(default="", init=False)
     _heartbeat: Heartbeat = field(default=Factory(_heartbeat, takes_self=True), init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self.offset = time.time() - self.loop.time()
-
     def now(self) -> float:
         """Return the loop's time."""
         return self.loop.time()
 
-    def begin(self, now: float, priority: Priority, max_wait: float, *, free: bool) -> None:
-        """Raise at once the errors that waiting in the queue could only delay."""
+    def acquire_nowait(self, now: float, priority: Priority, max_wait: float) -> None:
+        """Raise at once the errors that waiting could only delay."""
         now += self.offset
         (self.local or self.state).check(now, now, priority, max_wait)
 
@@ -117,7 +83,7 @@ class RedisBackend:
                 await asyncio.sleep(reply.now + reply.wait - self.server_now())
                 return 0.0, reply.state == "probe"
         except asyncio.CancelledError:
-            self.link.later(self._undo(asking))
+            self.links.here.later(self._undo(asking))
             raise
         if reply is None:
             return self._ask_local(priority, max_wait)
@@ -125,55 +91,46 @@ class RedisBackend:
         return max(reply.wait, 0.001), False
 
     def undo(self, *, probes: bool) -> None:
-        """Take back a permit whose call was cancelled before it sent anything."""
-        self.link.later(self._take_back())
+        """Take back a permit whose request was not sent."""
+        self.links.here.later(self._take_back())
 
-    async def settle(self, settlement: PermitOutcome) -> None:
+    async def settle(self, outcome: PermitOutcome) -> None:
         """Record how a permit was used; a 429 is sent to Redis at once."""
-        sent_at = settlement.sent_at + self.offset
+        sent_at = outcome.sent_at + self.offset
         if self.local is not None:
-            self.local.settle(self.server_now(), evolve(settlement, sent_at=sent_at))
-            if settlement.probed or settlement.pause is not None:
-                self.queue.wake()
-        elif settlement.accepted and settlement.pause is None:
+            self.local.settle(self.server_now(), evolve(outcome, sent_at=sent_at))
+            if outcome.probed or outcome.pause is not None:
+                self.wake()
+        elif outcome.accepted and outcome.pause is None:
             rate = self.state.rate
             self._accepted += rate is not None and sent_at >= (rate.changed_at or sent_at)
-        if settlement.probed:
-            self._probe_result = "1" if settlement.accepted else "0"
-        if settlement.pause is not None:
-            self._pause(settlement.pause)
-            await asyncio.shield(self.link.later(self._publish_429(settlement.pause, sent_at)))
-        elif settlement.probed:
-            await asyncio.shield(self.link.later(self._look()))
+        if outcome.probed:
+            self._probe_result = "1" if outcome.accepted else "0"
+        if outcome.pause is not None:
+            self._pause(outcome.pause)
+            await asyncio.shield(self.links.here.later(self._publish_429(outcome.pause, sent_at)))
+        elif outcome.probed:
+            await asyncio.shield(self.links.here.later(self._look()))
 
     async def quota(self) -> Quota:
         """Return the usage of the limits and the load: of this loop only while Redis is down."""
         # redis-py loses a cancellation that comes while it sends.
-        reply = await asyncio.shield(self.link.later(self._run("look")))
+        reply = await asyncio.shield(self.links.here.later(self._run("look")))
         now, others = self.server_now(), NO_LOAD if reply is None else reply.others
-        return (self.local or self.state).quota(now, now, self.queue.load + others)
+        return (self.local or self.state).quota(now, now, self.load + others)
 
     def publish(self) -> None:
         """Publish the load of this loop."""
-        link = self.limiter.store.open_link
+        link = self.links.open_here
         if link is None:
             # The store was closed, and is not opened for this: the last report expires.
             self.report.take(self.now())
             return
         link.later(self._run("look"))
 
-    @property
-    def link(self) -> Link:
-        """The loop's connection to Redis; a new one after the store was closed."""
-        return self.limiter.store.link
-
-    @property
-    def _limits(self) -> Limits:
-        return self.limiter.limits
-
     async def _run(self, action: str, priority: Priority = "bulk", *more: str) -> Reply | None:
         """Run the script and apply its reply; None while Redis is unreachable."""
-        limits, state = self._limits, self.state
+        limits, state = self.limits, self.state
         state.limits = limits
         epoch = "" if state.rate is None else _epoch(state.rate)
         sent = (self._accepted, self._uncounted, self._probe_result)
@@ -200,7 +157,7 @@ class RedisBackend:
             *more,
         ]
         before = self.loop.time()
-        answer = await self.link.run(self.limiter.keys, args)
+        answer = await self.links.here.run(self.keys, args)
         if answer is None:
             # Sent again with the next run. Losing accepted calls is harmless: more will come.
             self._uncounted += sent[1]
@@ -210,7 +167,7 @@ class RedisBackend:
         self._set_clock(reply.now, before, self.loop.time())
         self._note(reply)
         if reply.learn_now and limits.learns:
-            self.link.later(self._learn_accepted(reply.accepted))
+            self.links.here.later(self._learn_accepted(reply.accepted))
         return reply
 
     def _set_clock(self, reported: float, sent: float, received: float) -> None:
@@ -224,7 +181,7 @@ class RedisBackend:
         state = self.state
         self.local = None
         state.paused_until = reply.paused_until or None
-        state.day = KnownDay(DayRule(self._limits.day_resets), reply.used, reply.oldest)
+        state.day = KnownDay(DayRule(self.limits.day_resets), reply.used, reply.oldest)
         if (
             reply.rate
             and (rate := read_rate(reply.rate))
@@ -235,7 +192,7 @@ class RedisBackend:
             state.rate, self.version = rate, reply.version
         elif not reply.version and self.version:
             self.version = 0  # Redis has lost its keys: restore the rate from this process
-            self.link.later(self._learn_accepted(0))
+            self.links.here.later(self._learn_accepted(0))
         else:
             self.version = reply.version
 
@@ -245,7 +202,7 @@ class RedisBackend:
 
     async def _look(self) -> None:
         await self._run("look")
-        self.queue.wake()
+        self.wake()
 
     async def _undo(self, asking: asyncio.Task[Reply | None]) -> None:
         reply = await asking
@@ -254,13 +211,13 @@ class RedisBackend:
 
     async def _take_back(self) -> None:
         await self._run("undo")
-        self.queue.wake()
+        self.wake()
 
     async def _publish_429(self, pause: float, sent_at: float) -> None:
         reply = await self._run("refuse", "bulk", repr(pause))
-        self.queue.wake()
+        self.wake()
         for _ in range(_TRIES_TO_LEARN):
-            if reply is None or self.state.rate is None or not self._limits.learns:
+            if reply is None or self.state.rate is None or not self.limits.learns:
                 return
             rate = AdaptiveRate.restored(self.state.rate.snapshot())
             if reply.accepted:
@@ -298,7 +255,7 @@ class RedisBackend:
 
     def _make_local(self, now: float) -> LimiterState:
         """Return the state for a process without Redis: a fraction of the rate and of the day."""
-        limits, processes = self._limits, self.limiter.expected_processes
+        limits, processes = self.limits, self.expected_processes
         if limits.per_second is not None:
             limits = evolve(limits, per_second=limits.per_second / processes)
         known = self.state.day

@@ -246,6 +246,8 @@ class GongClient:
             method, _, route = endpoint.partition(" ")
             endpoint = Endpoint(method, route, RawResult)
         plain = {name: str(value) for name, value in (path or {}).items()}
+        if "meetingId" in plain:
+            plain["meetingId"] = meeting_id(plain["meetingId"])
         return await self._call(endpoint, path=plain, query=query, body=body)
 
     def update_many(

@@ -395,17 +395,14 @@ class _CallState(Generic[T]):
     def subject(self) -> dict[str, Any]:
         """Return the fields that the events of a call share."""
         request = self.request
-        return {
-            "method": request.method,
-            "route": request.route,
-            "meeting_id": request.path.get("meetingId"),
-        }
+        # A hook cannot change the call.
+        return {"method": request.method, "route": request.route, "path": dict(request.path)}
 
     def annotate(self, error: GongError) -> GongError:
         """Add the call's operation, subject and attempts to an error."""
         request = self.request
         error.method, error.route, error.attempts = request.method, request.route, self.attempts
-        error.meeting_id = request.path.get("meetingId")
+        error.path = dict(request.path)
         if advice := self.endpoint.hints.get(type(error)):
             error.hint = advice
         return error

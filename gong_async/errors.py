@@ -29,7 +29,7 @@ response, no body, no secret. They support `pickle`, `copy.copy` and `copy.deepc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
@@ -39,7 +39,7 @@ Phase = Literal["queue", "pool", "connect", "tls", "send", "headers", "body", "t
 """The phase in which an attempt timed out."""
 
 Flaw = Literal["cut", "content", "mismatch", "not_http", "unexpected", "shape"]
-"""What is wrong with a response: truncated, not JSON, of another meeting, not HTTP, an unexpected
+"""What is wrong with a response: truncated, not JSON, about another object, not HTTP, an unexpected
 status, or of an unexpected shape."""
 
 LONGEST_WAIT = 86_400.0
@@ -70,7 +70,7 @@ class GongError(Exception):
         *,
         method: str | None = None,
         route: str | None = None,
-        meeting_id: str | None = None,
+        path: Mapping[str, str] | None = None,
         attempts: int = 0,
         status: int | None = None,
         request_id: str | None = None,
@@ -85,8 +85,8 @@ class GongError(Exception):
         """HTTP method of the call, `PUT` for example."""
         self.route = route
         """Route template of the call, `/v2/meetings/{meetingId}` for example."""
-        self.meeting_id = meeting_id
-        """The meeting id of the call, if it has one."""
+        self.path: Mapping[str, str] = dict(path or {})
+        """The value of each variable of the route."""
         self.attempts = attempts
         """Attempts of this call."""
         self.status = status
@@ -100,11 +100,16 @@ class GongError(Exception):
         self.outcome_unknown = outcome_unknown
         """Whether Gong may have applied the change although this error was raised."""
 
+    @property
+    def meeting_id(self) -> str | None:
+        """The meeting id of the call, if it has one."""
+        return self.path.get("meetingId")
+
     def __str__(self) -> str:
         subject = f"{self.method} {self.route}" if self.route else ""
         context = [
             subject,
-            f"meeting {self.meeting_id}" if self.meeting_id else "",
+            *(f"{name} {value}" for name, value in self.path.items()),
             f"request id {self.request_id}" if self.request_id else "",
             f"{self.attempts} attempts" if self.attempts > 1 else "",
         ]

@@ -62,7 +62,7 @@ CLASSES: list[type[GongError]] = [
 CONTEXT: dict[str, Any] = {
     "method": "PUT",
     "route": ROUTE,
-    "meeting_id": ID,
+    "path": {"meetingId": ID},
     "attempts": 3,
     "status": 418,
     "request_id": "4al018gzaztcr8nbukw",
@@ -172,6 +172,8 @@ def plain(value: object) -> bool:
     """Say whether a value is data and nothing else."""
     if isinstance(value, tuple | list):
         return all(map(plain, value))
+    if isinstance(value, dict):
+        return all(map(plain, [*value, *value.values()]))
     return value is None or isinstance(value, str | int | float | bool | datetime)
 
 
@@ -265,6 +267,7 @@ async def test_each_status_is_its_own_error_and_knows_its_call(
     assert error.status == status
     assert error.errors == ("First fault", "Second fault")
     assert (error.method, error.route, error.meeting_id) == ("PUT", ROUTE, ID)
+    assert error.path == {"meetingId": ID}
     assert error.attempts == fake_gong.received_count == 1
     assert error.request_id is not None and len(error.request_id) == 20
     assert error.delivery is Delivery.ANSWERED
@@ -295,7 +298,7 @@ async def test_text_says_what_where_and_what_next(
     error = await failure(impatient)
 
     text = str(error)
-    everywhere = ["The fault in Gong's words", f"PUT {ROUTE}", f"meeting {ID}", error.request_id]
+    everywhere = ["The fault in Gong's words", f"PUT {ROUTE}", f"meetingId {ID}", error.request_id]
     assert [word for word in [*words, *everywhere] if str(word) not in text] == []
     assert "\n" not in text
 

@@ -1,10 +1,14 @@
-"""The events that hooks receive: frozen records without secrets or personal data."""
+"""The events that hooks receive: frozen records without secrets or personal data.
+
+`path` has the value of each variable of `route`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from gong_async.errors import GongError
 
@@ -15,7 +19,7 @@ class CallStarted:
 
     method: str
     route: str
-    meeting_id: str | None
+    path: Mapping[str, str] = field(hash=False)
 
 
 @frozen(kw_only=True)
@@ -24,7 +28,7 @@ class PermitAcquired:
 
     method: str
     route: str
-    meeting_id: str | None
+    path: Mapping[str, str] = field(hash=False)
     priority: str
     seconds: float
 
@@ -35,7 +39,7 @@ class AttemptFinished:
 
     method: str
     route: str
-    meeting_id: str | None
+    path: Mapping[str, str] = field(hash=False)
     attempt: int
     status: int | None
     """HTTP status; None without a response."""
@@ -52,7 +56,7 @@ class RetryPlanned:
 
     method: str
     route: str
-    meeting_id: str | None
+    path: Mapping[str, str] = field(hash=False)
     attempt: int
     wait: float
     """Seconds until the retry."""
@@ -74,7 +78,7 @@ class CallFinished:
 
     method: str
     route: str
-    meeting_id: str | None
+    path: Mapping[str, str] = field(hash=False)
     attempts: int
     seconds_waited: float
     seconds_on_wire: float

@@ -27,20 +27,16 @@ def log_event(event: Event) -> None:
             )
         case RetryPlanned():
             logger.info(
-                "%s %s meeting=%s attempt %d failed, retrying in %.1f s: %s",
-                event.method,
-                event.route,
-                event.meeting_id,
+                "%s attempt %d failed, retrying in %.1f s: %s",
+                _subject(event),
                 event.attempt,
                 event.wait,
                 type(event.error).__name__,
             )
         case AttemptFinished():
             logger.debug(
-                "%s %s meeting=%s attempt %d status=%s request_id=%s waited=%.3fs wire=%.3fs",
-                event.method,
-                event.route,
-                event.meeting_id,
+                "%s attempt %d status=%s request_id=%s waited=%.3fs wire=%.3fs",
+                _subject(event),
                 event.attempt,
                 event.status,
                 event.request_id,
@@ -49,24 +45,28 @@ def log_event(event: Event) -> None:
             )
         case PermitAcquired():
             logger.debug(
-                "%s %s meeting=%s waited %.3f s for a permit, priority %s",
-                event.method,
-                event.route,
-                event.meeting_id,
+                "%s waited %.3f s for a permit, priority %s",
+                _subject(event),
                 event.seconds,
                 event.priority,
             )
         case CallStarted():
-            logger.debug("%s %s meeting=%s", event.method, event.route, event.meeting_id)
+            logger.debug("%s", _subject(event))
         case CallFinished():
             logger.debug(
-                "%s %s meeting=%s finished after %d attempts: %s",
-                event.method,
-                event.route,
-                event.meeting_id,
+                "%s finished after %d attempts: %s",
+                _subject(event),
                 event.attempts,
                 _ending(event),
             )
+
+
+def _subject(
+    event: CallStarted | PermitAcquired | AttemptFinished | RetryPlanned | CallFinished,
+) -> str:
+    """Return method, route and path variables; not those that are emails."""
+    shown = (f" {name}={'***' if '@' in value else value}" for name, value in event.path.items())
+    return f"{event.method} {event.route}{''.join(shown)}"
 
 
 def _ending(event: CallFinished) -> str:

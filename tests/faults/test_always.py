@@ -92,7 +92,7 @@ def test_c1_looks_everywhere(make: Callable[[], GongError]) -> None:
 
 def test_c1_finds_nothing_in_a_clean_error() -> None:
     """A clean error is clean."""
-    assert not _shows(GongError("clean", meeting_id="1"))
+    assert not _shows(GongError("clean", path={"meetingId": "1"}))
     assert foreign_links(_in_a_cause()) == ["ValueError"]
 
 

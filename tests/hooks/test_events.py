@@ -33,7 +33,7 @@ from gong_async.testing import FakeGong, Fault
 
 UNLIMITED = Limits(per_second=None, per_day=None)
 Client = Callable[..., GongClient]
-SUBJECT = ("PUT", "/v2/meetings/{meetingId}", "7")
+SUBJECT = ("PUT", "/v2/meetings/{meetingId}", {"meetingId": "7"})
 
 pytestmark = pytest.mark.looptime
 
@@ -54,15 +54,15 @@ async def test_a_call_is_told_from_its_start_to_its_end(
 
     started, attempt, finished = events
     assert isinstance(started, CallStarted)
-    assert (started.method, started.route, started.meeting_id) == SUBJECT
+    assert (started.method, started.route, started.path) == SUBJECT
     assert isinstance(attempt, AttemptFinished)
-    assert (attempt.method, attempt.route, attempt.meeting_id) == SUBJECT
+    assert (attempt.method, attempt.route, attempt.path) == SUBJECT
     assert (attempt.attempt, attempt.status, attempt.error) == (1, 200, None)
     assert attempt.request_id == updated.request_id
     assert attempt.seconds_on_wire == pytest.approx(2, abs=0.1)
     assert attempt.seconds_waited == 0
     assert isinstance(finished, CallFinished)
-    assert (finished.method, finished.route, finished.meeting_id) == SUBJECT
+    assert (finished.method, finished.route, finished.path) == SUBJECT
     assert (finished.attempts, finished.error, finished.cancelled) == (1, None, False)
     assert finished.seconds_on_wire == pytest.approx(2, abs=0.1)
 
@@ -115,7 +115,7 @@ async def test_a_plan_is_told_with_its_error_and_its_wait(
 
     plan = next(event for event in events if isinstance(event, RetryPlanned))
     second = [event for event in events if isinstance(event, AttemptFinished)][1]
-    assert (plan.method, plan.route, plan.meeting_id) == SUBJECT
+    assert (plan.method, plan.route, plan.path) == SUBJECT
     assert (plan.attempt, plan.wait) == (1, 5)
     assert isinstance(plan.error, ServerError)
     assert (second.attempt, second.status) == (2, 200)

@@ -61,7 +61,7 @@ async def test_holds_and_repetitions_are_logged_without_a_hook(
     assert [level for level, _ in lines] == [logging.WARNING, logging.INFO, logging.INFO]
     assert re.search(r"all calls pause for 3[01]\.", lines[0][1])
     assert "RateLimitError" in lines[1][1]
-    assert "PUT /v2/meetings/{meetingId} meeting=7 attempt 2 failed" in lines[2][1]
+    assert "PUT /v2/meetings/{meetingId} meetingId=7 attempt 2 failed" in lines[2][1]
     assert "ServerError" in lines[2][1]
 
 
@@ -101,8 +101,26 @@ async def test_no_name_no_email_and_no_title_is_logged(
     lines = await log_of_one_update(fake, caplog, hooks=(log_event,))
 
     text = "\n".join(line for _, line in lines)
-    assert "meeting=7" in text
+    assert "meetingId=7" in text
     assert not any(word in text for word in ("dana", "lee", "Lang", "merger"))
+
+
+async def test_a_path_variable_that_is_an_email_is_not_logged(
+    fake: FakeGong, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The other variables of the route are."""
+    caplog.set_level(logging.DEBUG, logger="gong_async")
+    auth = BasicAuth(fake.access_key, fake.access_key_secret)
+    limits = Limits(per_second=None, per_day=None)
+    async with GongClient(auth, base_url=fake.url, limits=limits, hooks=[log_event]) as gong:
+        with pytest.raises(NotFoundError):
+            await gong.request(
+                "GET /v2/x/{email}/y/{id}", path={"email": "dana@example.com", "id": 7}
+            )
+
+    text = "\n".join(record.getMessage() for record in caplog.records)
+    assert "GET /v2/x/{email}/y/{id} email=*** id=7" in text
+    assert "dana" not in text
 
 
 async def test_an_error_ends_the_log_of_a_call(

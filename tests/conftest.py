@@ -22,7 +22,6 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 from blockbuster import BlockBuster
-from faults.documented_aiohttp import expect_differences
 
 from gong_async import BasicAuth, GongClient, Invitee, Limits, MeetingUpdate
 from gong_async._transport.http1 import DOCUMENTED_ONLY
@@ -166,6 +165,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes long, unless it is asked for: by `--full`, or by the name of a test."""
     if config.getoption("--documented-aiohttp"):
+        from faults.documented_aiohttp import expect_differences  # noqa: PLC0415 - as uvloop
+
         expect_differences(items)
     if config.getoption("--full") or any("::" in argument for argument in config.args):
         return

@@ -40,7 +40,7 @@ class ConnectionLost(aiohttp.ClientError):
         self.original = original
 
 
-class InvalidResponse(aiohttp.ClientError):
+class InvalidResponseError(aiohttp.ClientError):
     """A response that aiohttp's parser rejects."""
 
 
@@ -76,7 +76,7 @@ def explain(
                 reason="dns" if _is_unknown_name(error.os_error) else "connect",
                 delivery=Delivery.NOT_SENT,
             )
-        case aiohttp.ClientResponseError() | InvalidResponse():
+        case aiohttp.ClientResponseError() | InvalidResponseError():
             # aiohttp gives these status 400, although no server sent one.
             return ProtocolError(f"the answer of {host} is not valid HTTP", flaw="not_http")
         case aiohttp.ClientPayloadError():

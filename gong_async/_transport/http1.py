@@ -30,7 +30,7 @@ from gong_async._transport.body import (
     read,
 )
 from gong_async._transport.connector import CONNECT_SECONDS, connecting
-from gong_async._transport.errors import InvalidResponse
+from gong_async._transport.errors import InvalidResponseError
 from gong_async._wire import AttemptProgress, Request, Response
 
 if TYPE_CHECKING:
@@ -332,7 +332,7 @@ class Http1Exchange:
             reusable = complete and left and message.code != MISDIRECTED_REQUEST
             return Response(message.code, message.headers, body)
         except _PARSER_ERROR as error:
-            raise InvalidResponse from error
+            raise InvalidResponseError from error
         finally:
             if reusable:
                 self.connection.release()

@@ -26,7 +26,7 @@ from gong_async._storage.private_file import (
 )
 from gong_async.errors import ConfigurationError
 from gong_async.oauth.store import LOCK_SECONDS
-from gong_async.oauth.tokens import Tokens
+from gong_async.oauth.tokens import NewerLoginError, Tokens
 
 T = TypeVar("T")
 
@@ -126,6 +126,8 @@ class FileTokenStore:
             kept = self._read_file(self._draft)
             if kept is not None:
                 Tokens.restore(kept)
+        except NewerLoginError:
+            raise  # the pair before it is spent
         except ConfigurationError:
             return None  # written incompletely
         return kept

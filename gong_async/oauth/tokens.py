@@ -17,9 +17,14 @@ from gong_async.auth import credential_problem
 from gong_async.errors import ConfigurationError, ProtocolError
 
 _VERSION = 1
+"""Of the stored form. A change of it raises this, and `_tokens` also reads all versions before."""
 _LONGEST_TOKEN = 16 * 1024
 _MOST_SCOPES = 200
 _LONGEST_LIFE = 10 * 365 * 86_400.0
+
+
+class NewerLoginError(ConfigurationError):
+    """A stored login was written by a newer version of this package."""
 
 
 @frozen(kw_only=True)
@@ -58,19 +63,28 @@ class Tokens:
         """Parse the text of `reveal`.
 
         Raises:
+            NewerLoginError: it is of a newer version.
             ConfigurationError: this is something else. It is not shown.
         """
         tokens = _read(kept)
+        if isinstance(tokens, int):
+            raise NewerLoginError(
+                f"the stored login is of version {tokens}, and this version of gong_async reads "
+                f"only {_VERSION}; update gong_async, or log in again with this version"
+            )
         if tokens is None:
-            msg = "the stored login is damaged, or of another version; log in again"
-            raise ConfigurationError(msg)
+            raise ConfigurationError("the stored login is damaged; log in again")
         return tokens
 
 
-def _read(kept: Secret) -> Tokens | None:
+def _read(kept: Secret) -> Tokens | int | None:
+    """Return the tokens, the version if it is a newer one, or None for anything else."""
     # The plain text stays in the frames of this function: none of them is in a traceback.
     try:
         parsed = json.loads(kept.reveal())
+        version = parsed["version"]
+        if type(version) is int and version > _VERSION:
+            return version
         return _tokens(parsed)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

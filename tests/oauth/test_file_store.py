@@ -9,12 +9,14 @@ import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from gong_async import ConfigurationError, FileTokenStore, Secret, Tokens
 
+FILES = Path(__file__).parent / "files"
 PAIR = Tokens(access_token=Secret("hunter2-a"), refresh_token=Secret("hunter2-r"))
 NEXT = Tokens(access_token=Secret("hunter3-a"), refresh_token=Secret("hunter3-r"))
 
@@ -43,6 +45,38 @@ async def test_it_keeps_the_last_pair(store: FileTokenStore) -> None:
     seen.append(await store.load())
 
     assert seen == [None, PAIR, NEXT, None]
+
+
+async def test_a_login_of_every_version_is_read(store: FileTokenStore) -> None:
+    """Also one that an earlier version of the package has written."""
+    store.path.parent.mkdir(mode=0o700)
+    for written in sorted(FILES.glob("login-version-*.json")):
+        store.path.write_bytes(written.read_bytes())
+        store.path.chmod(0o600)
+
+        assert await store.load() == Tokens(
+            access_token=Secret("stored-access-token"),
+            refresh_token=Secret("stored-refresh-token"),
+            base_url="https://us-12345.api.gong.io",
+            expires_at=datetime(2026, 11, 27, 12, tzinfo=UTC),
+            lifetime=86400.0,
+            scopes=("api:meetings:user:update", "api:meetings:integration:status"),
+        )
+
+
+@pytest.mark.parametrize("suffix", ["", ".new"], ids=["in_its_place", "left_beside_it"])
+async def test_a_login_of_a_newer_version_is_refused(store: FileTokenStore, suffix: str) -> None:
+    """It stays as it is, and the error says what to do; an older pair beside it is spent."""
+    await save(store, PAIR)
+    newer = store.path.with_name(store.path.name + suffix)
+    newer.write_text('{"version": 2, "tokens": "hunter2"}', encoding="utf-8")
+    newer.chmod(0o600)
+
+    with pytest.raises(ConfigurationError, match=r"version 2.*update gong_async") as caught:
+        await store.load()
+
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" in newer.read_text(encoding="utf-8")
 
 
 @posix

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 from faults.operations import UPDATE
@@ -46,6 +47,23 @@ async def test_it_keeps_the_last_pair(url: str, redis: Redis) -> None:
 
     assert seen == [None, PAIR, None, None]
     assert await redis.keys("gong:*") == []
+
+
+async def test_a_login_of_another_version(url: str, redis: Redis) -> None:
+    """One that was written before is read, one of a newer version is refused and stays."""
+    written = Path(__file__).parent.joinpath("files", "login-version-1.json").read_text("utf-8")
+    store = RedisTokenStore("acme", url)
+    await store.save(PAIR)
+    (key,) = await redis.keys("gong:*")
+    await redis.set(key, written)
+    earlier = await store.load()
+    await redis.set(key, '{"version": 2, "tokens": "hunter2"}')
+
+    assert earlier is not None
+    assert earlier.access_token == Secret("stored-access-token")
+    with pytest.raises(ConfigurationError, match=r"version 2.*update gong_async"):
+        await store.load()
+    assert await redis.exists(key)
 
 
 @pytest.mark.parametrize("decode", [True, False])

@@ -162,7 +162,7 @@ async def test_a_replacement_without_any_answer_is_a_choice(
     gong: GongClient, fake_gong: FakeGong
 ) -> None:
     """An operation that answers nothing says so by requiring nothing."""
-    endpoint = Endpoint("PUT", "/v2/things", RawResult, requires=())
+    endpoint = Endpoint("PUT", "/v2/things", RawResult, effect="replace", requires=())
     fake_gong.script(answering(b""))
     fake_gong.script(answering(b""))
 
@@ -170,6 +170,37 @@ async def test_a_replacement_without_any_answer_is_a_choice(
     with pytest.raises(ProtocolError, match="without a body") as caught:
         await gong.request("PUT /v2/things")
     assert caught.value.outcome_unknown
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("method", "effect", "sent"),
+    [
+        ("GET", None, 2),
+        ("HEAD", None, 2),
+        ("DELETE", None, 2),
+        ("POST", None, 1),
+        ("PUT", None, 1),
+        ("PATCH", None, 1),
+        ("POST", "read", 2),
+        ("PUT", "replace", 2),
+        ("PATCH", "replace", 2),
+        ("PUT", "create", 1),
+    ],
+)
+async def test_a_put_or_patch_is_sent_again_only_if_its_effect_allows_it(
+    method: str, effect: Any, sent: int, gong: GongClient, fake_gong: FakeGong
+) -> None:
+    """A PUT may post events: without an effect, no lost answer makes it happen twice."""
+    fake_gong.script(Fault.drop_after())
+    stated = {} if effect is None else {"effect": effect}
+    endpoint = Endpoint(method, "/v2/things", RawResult, **stated)
+
+    with pytest.raises(GongError) as caught:
+        await gong.request(endpoint)
+
+    assert fake_gong.received_count == sent
+    assert caught.value.outcome_unknown == (endpoint.effect != "read")
 
 
 @pytest.mark.parametrize("returns", [User, Page, RawResult])

@@ -22,20 +22,21 @@ T = TypeVar("T")
 DEFAULT_USER_AGENT = f"gong_async/{__version__} Python/{platform.python_version()}"
 
 Effect = Literal["read", "replace", "delete", "create"]
-"""What a call does at Gong; decides whether it may be retried when its response is lost."""
+"""What a call does at Gong; decides whether it may be retried when its response is lost. "create"
+also means any change that may not be applied twice."""
 
 _EFFECTS: dict[str, Effect] = {
     "GET": "read",
     "HEAD": "read",
-    "PUT": "replace",
     "DELETE": "delete",
     "POST": "create",
+    # Some of Gong's PUTs add to what is there. One that replaces it says so with `effect`.
+    "PUT": "create",
     "PATCH": "create",
 }
 
 
 def _default_effect(endpoint: Endpoint[Any]) -> Effect:
-    # PATCH counts as "create": it is not known to be idempotent.
     return _EFFECTS.get(endpoint.method, "create")  # the validator rejects an unknown method
 
 
@@ -75,8 +76,9 @@ class Endpoint(Generic[T]):
     """One operation of Gong's API.
 
     `method` and `route` are as in Gong's reference, for example `/v2/meetings/{meetingId}`;
-    `returns` is the class of the result; `effect` is what a call does at Gong (by default derived
-    from the method; set "read" for a POST that only reads).
+    `returns` is the class of the result; `effect` is what a call does at Gong. By default a GET
+    reads, a DELETE deletes, and any other call is not sent again if its response is lost; state the
+    effect of a POST that only reads ("read"), and of a PUT that replaces the state ("replace").
 
     `echo` names the path variable that every response repeats at its top level; a response with
     another value, or without it, raises `ProtocolError`. `requires` names the fields that a 2xx

@@ -51,6 +51,7 @@ UPDATE = Endpoint(
     "PUT",
     "/v2/meetings/{meetingId}",
     UpdatedMeeting,
+    effect="replace",
     echo="meetingId",
     requires=("requestId",),
     hints=_HINTS,

@@ -115,6 +115,9 @@ from gong_async.models._shared import (
     RawResult as RawResult,
 )
 from gong_async.models._shared import (
+    ResponseObject as ResponseObject,
+)
+from gong_async.models._shared import (
     Result as Result,
 )
 from gong_async.models.meetings import (

@@ -83,14 +83,16 @@ async def test_gong_cannot_set_what_is_ours(gong: GongClient, fake_gong: FakeGon
     assert deleted.extra == {"alreadyGone": True}
 
 
-async def test_new_fields_deep_inside_do_no_harm(gong: GongClient, fake_gong: FakeGong) -> None:
-    """Inner objects may grow too."""
+async def test_new_fields_deep_inside_are_kept(gong: GongClient, fake_gong: FakeGong) -> None:
+    """Inner objects may grow, too."""
     user = {"email": "a@example.com", "exists": True, "valid": True, "score": 1.5}
     fake_gong.script(answering({"requestId": "r", "users": [user]}))
 
     status = await gong.meetings.integration_status(["a@example.com"])
 
-    assert status.users == (UserIntegration(email="a@example.com", exists=True, valid=True),)
+    assert status.users == (
+        UserIntegration(email="a@example.com", exists=True, valid=True, extra={"score": 1.5}),
+    )
 
 
 @pytest.mark.parametrize(

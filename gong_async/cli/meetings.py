@@ -131,7 +131,11 @@ def _print(
 
     result = asyncio.run(run())
     # ASCII only: no character of Gong's response can control the terminal.
-    click.echo(json.dumps(attrs.asdict(result), indent=2))
+    click.echo(json.dumps(attrs.asdict(result, filter=_is_shown), indent=2))
+
+
+def _is_shown(field: attrs.Attribute[Any], value: Any) -> bool:
+    return field.name != "extra" or bool(value)
 
 
 def _meeting(cls: type[MeetingT], body: Mapping[str, Any], meeting_id: str | None) -> MeetingT:

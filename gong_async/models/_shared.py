@@ -24,8 +24,10 @@ _NO_TIME = timedelta()
 _FOUR_DIGITS = 1000
 _TWO_DIGITS = tuple(f"{number:02d}" for number in range(60))
 
-USABLE_ID = {"usable_id": True}
-"""Marks a result field that later calls need: an invalid id raises `DecodeError`."""
+USABLE_ID = {"max_digits": _MOST_DIGITS}
+"""Marks a result field that later calls need: an id that is not digits raises `DecodeError`."""
+LOCAL = {"local": True}
+"""Marks a field of a result that describes the call and is not part of Gong's JSON."""
 
 
 @cache
@@ -33,6 +35,21 @@ def camel_case(name: str) -> str:
     """Return Gong's name of a field or parameter: `start_time` is `startTime`."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
+
+
+def gong_name(field: Attribute[Any]) -> str:
+    """Return Gong's name of a field: in `metadata["name"]`, else in camelCase."""
+    return str(field.metadata.get("name") or camel_case(field.name))
+
+
+def is_local(field: Attribute[Any]) -> bool:
+    """Return whether a field is no part of Gong's JSON."""
+    return bool(field.metadata.get("local"))
+
+
+def max_digits(field: Attribute[Any]) -> int:
+    """Return the most digits of a field that is an id; 0 if the field is checked as others."""
+    return int(field.metadata.get("max_digits", 0))
 
 
 def meeting_id(value: str | SupportsIndex) -> str:
@@ -201,14 +218,20 @@ _NO_CALL = Meta()
 
 
 @frozen(kw_only=True)
-class Result:
+class ResponseObject:
+    """Base class of an object in a response; keeps the fields that its class does not define."""
+
+    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, metadata=LOCAL)
+    """Fields that the class does not define, under Gong's names."""
+
+
+@frozen(kw_only=True)
+class Result(ResponseObject):
     """Base class of all results."""
 
     request_id: str | None = None
     """Gong's request id, for Gong's support."""
-    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False)
-    """Fields of the response that this version does not know, under Gong's names."""
-    meta: Meta = field(default=_NO_CALL, eq=False, repr=False)
+    meta: Meta = field(default=_NO_CALL, eq=False, repr=False, metadata=LOCAL)
     """Metadata of the call."""
 
 

@@ -1,13 +1,24 @@
-"""Converts between our models and Gong's JSON: camelCase, times, absent and required fields."""
+"""Converts between our models and Gong's JSON: camelCase, times, absent and required fields.
+
+`scalars.py` reads single values; this file reads and writes what contains them, and gives every
+mismatch its path.
+"""
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from datetime import date, datetime
-from enum import Enum
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from functools import cache
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
 from cattrs import (
@@ -27,15 +38,17 @@ from cattrs.gen import (
 )
 
 from gong_async._json import FASTEST, Json
-from gong_async.errors import DecodeError, ValidationError
+from gong_async.errors import DecodeError
+from gong_async.models import scalars
 from gong_async.models._shared import (
     RawResult,
-    Result,
-    camel_case,
+    ResponseObject,
+    gong_name,
+    is_local,
     isoformat,
-    meeting_id,
+    max_digits,
 )
-from gong_async.models.meetings import MeetingUpdate, NewMeeting
+from gong_async.models.scalars import Reader, exactly, json_type
 
 # `Converter` is defined here because only this file imports cattrs.
 __all__ = ["Converter", "make_converter", "structure", "to_json"]
@@ -54,58 +67,45 @@ _LISTS: dict[Any, Any] = {
 """Types of fields that are lists in JSON, and the types they are converted to."""
 _OBJECTS = frozenset({dict, Mapping, MutableMapping})
 """Types of fields that are objects in JSON."""
-_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6}0*)?)?(?:[Zz]|[+-]\d\d:?\d\d)", re.ASCII
-)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_OBJECT = (dict, Mapping)
-"""In this order, because the first is asked at once and the second by way of Python code."""
-_LARGEST_FLOAT = int(sys.float_info.max)
-_TEXT_TYPES = (str, "str", str | None, "str | None")
-_TEXTS_ONLY = frozenset({MeetingUpdate, NewMeeting})
-"""What is written of them is text alone: their fields were checked, and do not change."""
-_OURS = frozenset({"already_gone", "extra", "meta"})
-"""Fields of results that describe the call and are not part of Gong's JSON."""
+_ID_READERS: dict[Any, Reader] = {str: scalars.read_id, str | None: scalars.read_optional_id}
+_MOST_PATHS = 20
+_MOST_KEY = 40
 
 
-def make_converter() -> Converter:
-    """Return the converter of one client."""
-    converter = Converter(prefer_attrib_converters=True)
+def make_converter(*, detailed: bool = False) -> Converter:
+    """Return the converter of one client.
+
+    Args:
+        detailed: whether it collects all mismatches with their paths, which takes longer.
+    """
+    converter = Converter(prefer_attrib_converters=True, detailed_validation=detailed)
     converter.register_unstructure_hook(datetime, isoformat)
+    converter.register_unstructure_hook(date, date.isoformat)
     # Otherwise cattrs calls a function for each that returns what it is given.
     converter.register_unstructure_hook(str | None, converter.get_unstructure_hook(str))
     converter.register_unstructure_hook_factory(
         _is_list_of_models, lambda cls: _list_writer(cls, converter)
     )
-    converter.register_structure_hook(str, _exactly(str, _structure_str))
-    converter.register_structure_hook(bool, _structure_bool)
-    converter.register_structure_hook(int, _exactly(int, _structure_int))
-    converter.register_structure_hook(float, _exactly(float, _structure_float))
-    converter.register_structure_hook(bytes, _structure_nothing)
-    converter.register_structure_hook(date, _exactly(date, _structure_date))
-    converter.register_structure_hook(datetime, _exactly(datetime, _structure_datetime))
-    converter.register_structure_hook_func(_is_enum, _structure_enum)
-    converter.register_structure_hook_func(_is_literal, _structure_literal)
-    converter.register_structure_hook(RawResult, _structure_answer)
     converter.register_unstructure_hook_factory(attrs.has, lambda cls: _writer(cls, converter))
-    converter.register_structure_hook_factory(_is_model, lambda cls: _reader(cls, converter))
-    converter.register_structure_hook_factory(_is_optional_str, lambda _: _structure_optional_str)
-    converter.register_structure_hook_factory(_is_list, lambda cls: _list_reader(cls, converter))
-    converter.register_structure_hook_factory(_is_object, lambda cls: _dict_reader(cls, converter))
+    converter.register_structure_hook(str, exactly(str, scalars.read_str))
+    converter.register_structure_hook(bool, scalars.read_bool)
+    converter.register_structure_hook(int, exactly(int, scalars.read_int))
+    converter.register_structure_hook(float, exactly(float, scalars.read_float))
+    converter.register_structure_hook(bytes, scalars.read_nothing)
+    converter.register_structure_hook(date, exactly(date, scalars.read_date))
+    converter.register_structure_hook(datetime, exactly(datetime, scalars.read_datetime))
+    converter.register_structure_hook_func(scalars.is_enum, scalars.read_member)
+    converter.register_structure_hook_func(scalars.is_literal, scalars.read_member)
+    converter.register_structure_hook(RawResult, _read_raw_result)
+    for applies, make in (
+        (_is_model, lambda cls: _reader(cls, converter)),
+        (scalars.is_scalar_union, scalars.union_reader),
+        (_is_optional_str, lambda _: scalars.read_optional_str),
+        (_is_list, lambda cls: _list_reader(cls, converter)),
+        (_is_object, lambda cls: _dict_reader(cls, converter)),
+    ):
+        converter.register_structure_hook_factory(applies, make)
     return converter
-
-
-def _exactly(cls: type[Any], read: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return a hook for `cls` that knows its subclasses: enums may be ones of text or numbers."""
-
-    def structure_exactly(value: Any, wanted: Any) -> Any:
-        if wanted is cls:
-            return read(value, wanted)
-        if isinstance(wanted, type) and issubclass(wanted, Enum):
-            return _structure_enum(value, wanted)
-        return _structure_nothing(value, wanted)
-
-    return structure_exactly
 
 
 def to_json(converter: Converter, body: object, *, json: Json = FASTEST) -> bytes:
@@ -116,8 +116,10 @@ def to_json(converter: Converter, body: object, *, json: Json = FASTEST) -> byte
         ValueError: NaN, an infinite number, a lone surrogate, a time without a zone, or something
             that holds itself.
     """
+    # Of this class and no subclass, which may add fields of other types.
+    texts_only = "_texts_only" in type(body).__dict__
     try:
-        return json.dumps(converter.unstructure(body), texts_only=type(body) in _TEXTS_ONLY)
+        return json.dumps(converter.unstructure(body), texts_only=texts_only)
     except RecursionError:
         raise ValueError("nested too deeply, or holding itself") from None
 
@@ -128,23 +130,36 @@ def structure(converter: Converter, payload: Mapping[str, Any], cls: type[T]) ->
     Raises:
         DecodeError: something that we rely on is missing or of another type.
     """
-    failure: DecodeError | None = None
+    failure: DecodeError
     try:
         return converter.structure(payload, cls)
-    except (
-        ClassValidationError,
-        IterableValidationError,
-        StructureHandlerNotFoundError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:
-        paths = tuple(_paths(error, "$"))
-        failure = DecodeError(f"Gong's answer has another shape: {'; '.join(paths)}", paths=paths)
+    except Exception:  # noqa: BLE001 - validators of the caller's classes raise what they like
+        failure = _decode_error(payload, cls)
     # Raised outside the handler: the handler's exception contains the payload, and tracebacks
     # may be shown with the locals of their frames.
     del payload
     raise failure
+
+
+@cache
+def _detailed_converter() -> Converter:
+    return make_converter(detailed=True)
+
+
+def _decode_error(payload: Mapping[str, Any], cls: type[Any]) -> DecodeError:
+    """Return the error of a payload that is no instance of `cls`: convert it again, in detail."""
+    paths: list[str] = []
+    more = 0
+    try:
+        _detailed_converter().structure(payload, cls)
+    except Exception as error:  # noqa: BLE001
+        for path in _mismatches(error):
+            if len(paths) < _MOST_PATHS:
+                paths.append(path)
+            else:
+                more += 1
+    shown = "; ".join(paths or ["$: not as expected"]) + (f"; and {more} more" if more else "")
+    return DecodeError(f"Gong's answer has another shape: {shown}", paths=paths)
 
 
 def _is_model(cls: Any) -> bool:
@@ -163,14 +178,6 @@ def _is_object(cls: Any) -> bool:
     return (get_origin(cls) or cls) in _OBJECTS
 
 
-def _is_enum(cls: Any) -> bool:
-    return isinstance(cls, type) and issubclass(cls, Enum)
-
-
-def _is_literal(cls: Any) -> bool:
-    return get_origin(cls) is Literal
-
-
 def _is_list_of_models(cls: Any) -> bool:
     args = get_args(cls)
     return get_origin(cls) is tuple and args[1:] == (...,) and _is_model(args[0])
@@ -185,15 +192,19 @@ def _list_writer(cls: Any, converter: Converter) -> Callable[[Any], Any]:
     return lambda values: list(map(write, values))
 
 
-def _list_reader(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+def _list_reader(cls: Any, converter: Converter) -> Reader:
     origin, args = get_origin(cls) or cls, get_args(cls)
     if origin is tuple and args and args[1:] != (...,):
-        return _structure_nothing  # a list of Gong's has items of one kind, and any number of them
+        return scalars.read_nothing  # a list of Gong's has any number of items of one kind
     items: Any = tuple.__class_getitem__((args[0] if args else Any, ...))
     read_items = homogenous_tuple_structure_factory(items, converter)
     build: Callable[[Any], Any] = _LISTS[origin]
 
-    def read(payload: Any) -> Any:
+    def read_list(payload: Any, _: Any) -> Any:
+        # Texts and objects can be iterated over too, and would be wrong item by item.
+        if not isinstance(payload, list):
+            msg = f"expected a list, got {json_type(payload)}"
+            raise TypeError(msg)
         found = read_items(payload, items)
         if build is tuple:
             return found
@@ -203,220 +214,126 @@ def _list_reader(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
             raise TypeError(msg)
         return result
 
-    def structure_list(payload: Any, target: Any) -> Any:
-        # Texts and objects can be iterated over too, and would be wrong item by item.
-        if not isinstance(payload, list):
-            msg = f"expected a list, got {_json_type(payload)}"
-            raise TypeError(msg)
-        return read(payload)
-
-    return structure_list
+    return read_list
 
 
-def _dict_reader(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+def _dict_reader(cls: Any, converter: Converter) -> Reader:
     keys, values = get_args(cls) or (str, Any)
     wanted: Any = dict.__class_getitem__((keys, values))
     read_items = mapping_structure_factory(wanted, converter)
 
-    def structure_dict(payload: Any, _: Any) -> Any:
+    def read_dict(payload: Any, _: Any) -> Any:
         # Python would take a list of pairs for a dict, and an empty list for an empty one.
         if not isinstance(payload, dict):
-            msg = f"expected an object, got {_json_type(payload)}"
+            msg = f"expected an object, got {json_type(payload)}"
             raise TypeError(msg)
         return read_items(payload, wanted)
 
-    return structure_dict
+    return read_dict
 
 
 def _writer(cls: type[Any], converter: Converter) -> Callable[[Any], Any]:
     # None means "not set": Gong does not distinguish absent from null in requests.
     names = {
-        attribute.name: override(rename=camel_case(attribute.name), omit_if_default=True)
-        for attribute in attrs.fields(cls)
+        field.name: override(omit=True)
+        if is_local(field)
+        else override(rename=gong_name(field), omit_if_default=True)
+        for field in attrs.fields(cls)
     }
-    return make_dict_unstructure_fn(cls, converter, **names)  # type: ignore[arg-type]
+    write = make_dict_unstructure_fn(cls, converter, **names)  # type: ignore[arg-type]
+    if not issubclass(cls, ResponseObject):
+        return write
+    # An object that was received, and is sent back with a change, keeps what it had.
+    return lambda model: {**model.extra, **write(model)}
 
 
-def _read_as(attribute: attrs.Attribute[Any]) -> Any:
-    if attribute.name in _OURS:
+def _override(field: attrs.Attribute[Any]) -> Any:
+    if is_local(field):
         return override(omit=True)
-    if attribute.metadata.get("usable_id"):
-        return override(rename=camel_case(attribute.name), struct_hook=_structure_meeting_id)
-    if (attribute.name == "id" or attribute.name.endswith("_id")) and attribute.type in _TEXT_TYPES:
-        return override(rename=camel_case(attribute.name), struct_hook=_structure_id)
-    return override(rename=camel_case(attribute.name))
+    reader = None
+    if digits := max_digits(field):
+        reader = scalars.id_reader(digits)
+    elif field.name == "id" or field.name.endswith("_id"):
+        reader = _ID_READERS.get(field.type)
+    return override(rename=gong_name(field), struct_hook=reader)
 
 
-def _reader(cls: type[Any], converter: Converter) -> Callable[[Any, Any], Any]:
-    attributes = attrs.fields(cls)
-    names = {attribute.name: _read_as(attribute) for attribute in attributes}
-    optional = {
-        camel_case(attribute.name)
-        for attribute in attributes
-        if attribute.default is not attrs.NOTHING
-    }
-    known = {camel_case(attribute.name) for attribute in attributes if attribute.name not in _OURS}
+def _replaces_null(field: attrs.Attribute[Any]) -> bool:
+    """Return whether null stands for "absent": for a field with a default other than None."""
+    if field.default is attrs.NOTHING or is_local(field):
+        return False
+    reads_null = field.converter is None and NoneType in get_args(field.type)
+    return field.default is not None or not reads_null
+
+
+def _reader(cls: type[Any], converter: Converter) -> Reader:
+    attrs.resolve_types(cls)
+    fields = attrs.fields(cls)
+    known = {gong_name(field) for field in fields if not is_local(field)}
+    absent_if_null = [gong_name(field) for field in fields if _replaces_null(field)]
+    names = {field.name: _override(field) for field in fields}
     read = make_dict_structure_fn(cls, converter, **names)
-    keeps_extra = issubclass(cls, Result)
+    keeps_extra = issubclass(cls, ResponseObject)
 
-    def structure_model(payload: Any, target: Any) -> Any:
-        if not isinstance(payload, _OBJECT):
-            msg = f"expected an object, got {_json_type(payload)}"
+    def read_model(payload: Any, target: Any) -> Any:
+        if type(payload) is not dict and not isinstance(payload, Mapping):
+            msg = f"expected an object, got {json_type(payload)}"
             raise TypeError(msg)
         given = payload
-        if None in payload.values():
-            # null stands for "absent" wherever a field may be absent.
-            given = {
-                key: value
-                for key, value in payload.items()
-                if value is not None or key not in optional
-            }
+        for name in absent_if_null:
+            if given.get(name, "") is None:
+                given = {key: value for key, value in given.items() if key != name}
         model = read(given, target)
-        if keeps_extra and not known.issuperset(given):
+        if keeps_extra and not known.issuperset(payload):
             extra = {key: value for key, value in payload.items() if key not in known}
-            model = attrs.evolve(model, extra=extra)
+            # Frozen, but created a moment ago and not yet visible to the caller.
+            object.__setattr__(model, "extra", extra)
         return model
 
-    return structure_model
+    return read_model
 
 
-def _structure_answer(payload: Any, _: Any) -> RawResult:
+def _read_raw_result(payload: Any, _: Any) -> RawResult:
     request_id = payload.get("requestId")
     return RawResult(request_id=request_id if isinstance(request_id, str) else None, data=payload)
 
 
-def _structure_str(value: Any, _: Any) -> str:
-    if isinstance(value, str):
-        return value
-    msg = f"expected a string, got {_json_type(value)}"
-    raise TypeError(msg)
+def _mismatches(error: BaseException) -> Iterator[str]:
+    """Yield every mismatch with its path, under Gong's names."""
+    waiting = [(error, "$")]
+    while waiting:
+        found, path = waiting.pop()
+        if isinstance(found, ClassValidationError | IterableValidationError):
+            children = [(child, path + _step(child, found)) for child in found.exceptions]
+            waiting += reversed(children)
+        elif isinstance(found, KeyError):
+            yield f"{path}.{found.args[0]}: missing"
+        else:
+            yield f"{path}: {_problem(found)}"
 
 
-def _structure_id(value: Any, _: Any) -> str:
-    if type(value) is str:
-        return value
-    # Gong's ids are strings in some answers and integers in others; Python keeps every digit.
-    return str(value) if type(value) is int else _structure_str(value, _)
-
-
-def _structure_optional_str(value: Any, _: Any) -> str | None:
-    return None if value is None else _structure_str(value, _)
-
-
-def _structure_meeting_id(value: Any, _: Any) -> str:
-    # An id that later calls cannot use is an error now.
-    try:
-        return meeting_id(_structure_id(value, _))
-    except ValidationError:
-        msg = "expected 1 to 20 digits"
-        raise TypeError(msg) from None
-
-
-def _structure_int(value: Any, _: Any) -> int:
-    if type(value) is int:
-        return value
-    msg = f"expected an integer, got {_json_type(value)}"
-    raise TypeError(msg)
-
-
-def _structure_float(value: Any, _: Any) -> float:
-    if type(value) is float:
-        return value
-    # JSON has one kind of number: 3 is 3.0, as long as no digit is lost.
-    if type(value) is not int:
-        msg = f"expected a number, got {_json_type(value)}"
-    elif abs(value) <= _LARGEST_FLOAT and float(value) == value:  # compared exactly
-        return float(value)
-    else:
-        msg = "expected a number that a float holds exactly"
-    raise TypeError(msg)
-
-
-def _structure_datetime(value: Any, _: Any) -> datetime:
-    if isinstance(value, str) and _TIME.fullmatch(value):
-        try:
-            return datetime.fromisoformat(value.upper())
-        except ValueError:
-            pass
-    msg = "expected a time in ISO 8601 with a zone"
-    raise TypeError(msg)
-
-
-def _structure_date(value: Any, _: Any) -> date:
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            pass
-    msg = "expected a date in ISO 8601"
-    raise TypeError(msg)
-
-
-def _structure_enum(value: Any, cls: Any) -> Any:
-    # `cls(value)` would also take True for 1.
-    for member in cls:
-        if type(member.value) is type(value) and member.value == value:
-            return member
-    msg = f"expected a value of {cls.__name__}"
-    raise TypeError(msg)
-
-
-def _structure_literal(value: Any, cls: Any) -> Any:
-    for allowed in get_args(cls):
-        plain = allowed.value if isinstance(allowed, Enum) else allowed
-        if type(plain) is type(value) and plain == value:
-            return allowed
-    msg = "expected one of the literal values"
-    raise TypeError(msg)
-
-
-def _structure_nothing(value: Any, cls: Any) -> Any:
-    msg = f"a field of type {getattr(cls, '__name__', cls)} cannot be read from JSON"
-    raise TypeError(msg)
-
-
-def _structure_bool(value: Any, _: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    msg = f"expected true or false, got {_json_type(value)}"
-    raise TypeError(msg)
-
-
-def _json_type(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case str():
-            return "a string"
-        case int() | float():
-            return "a number"
-        case list():
-            return "a list"
+def _problem(error: BaseException) -> str:
+    match error:
+        case StructureHandlerNotFoundError():
+            return f"a field of type {error.type_} cannot be read from JSON"
+        case NameError():
+            return f"a type cannot be resolved: {error}; define its classes in a module"
+        case RecursionError():
+            return "nested too deeply"
+        case TypeError():
+            return str(error)
         case _:
-            return "an object"
+            return f"not as expected ({type(error).__name__})"
 
 
-def _paths(error: BaseException, path: str) -> list[str]:
-    """Return the path of every mismatch, with Gong's names."""
-    if isinstance(error, ClassValidationError | IterableValidationError):
-        found: list[str] = []
-        for child in error.exceptions:
-            found.extend(_paths(child, path + _step(child)))
-        return found
-    if isinstance(error, KeyError):
-        return [f"{path}.{error.args[0]}: missing"]
-    if isinstance(error, StructureHandlerNotFoundError):
-        return [f"{path}: a field of type {error.type_} cannot be read from JSON"]
-    return [f"{path}: {error}" if isinstance(error, TypeError) else f"{path}: not as expected"]
-
-
-def _step(error: BaseException) -> str:
+def _step(error: BaseException, parent: BaseException) -> str:
     for note in getattr(error, "__notes__", ()):
-        if isinstance(note, AttributeValidationNote):
+        if isinstance(note, AttributeValidationNote) and isinstance(parent, ClassValidationError):
             # A missing key names itself.
-            return "" if isinstance(error, KeyError) else f".{camel_case(note.name)}"
+            if isinstance(error, KeyError):
+                return ""
+            return f".{gong_name(attrs.fields_dict(parent.cl)[note.name])}"
         if isinstance(note, IterableValidationNote):
-            return f"[{note.index}]"
+            index = note.index
+            return f"[{index}]" if isinstance(index, int) else f"[{str(index)[:_MOST_KEY]!r}]"
     return ""

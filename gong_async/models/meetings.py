@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, SupportsIndex
+from typing import Any, ClassVar, SupportsIndex
 
 from attrs import Attribute, field, frozen
 
 from gong_async.errors import ValidationError
 from gong_async.models import _shared
-from gong_async.models._shared import USABLE_ID, Result
+from gong_async.models._shared import LOCAL, USABLE_ID, ResponseObject, Result
 
 
 @frozen(kw_only=True)
@@ -87,6 +87,8 @@ class NewMeeting(_WrittenMeeting):
         ValidationError: a field cannot be right; `field` and `problem` say which and why.
     """
 
+    _texts_only: ClassVar[bool] = True
+
 
 @frozen(kw_only=True)
 class MeetingUpdate(_WrittenMeeting):
@@ -98,6 +100,8 @@ class MeetingUpdate(_WrittenMeeting):
     Raises:
         ValidationError: a field cannot be right; `field` and `problem` say which and why.
     """
+
+    _texts_only: ClassVar[bool] = True
 
 
 def _meeting_id(value: str | SupportsIndex) -> str:
@@ -127,7 +131,7 @@ Change = MeetingChange | tuple[str | SupportsIndex, MeetingUpdate]
 
 
 @frozen(kw_only=True)
-class AdditionalInvitee:
+class AdditionalInvitee(ResponseObject):
     """A person to add to the calendar invitation yourself, so that Gong can record."""
 
     email: str | None = None
@@ -164,11 +168,11 @@ class DeletedMeeting(Result):
 
     meeting_id: str
     organizer_email: str | None = None
-    already_gone: bool = False
+    already_gone: bool = field(default=False, metadata=LOCAL)
 
 
 @frozen(kw_only=True)
-class UserIntegration:
+class UserIntegration(ResponseObject):
     """Whether one organizer's meetings can be created and updated."""
 
     email: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ from gong_async.limits.types import PermitOutcome
 
 EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
 COMPANY = "https://api.gong.io 0123456789ab"
+VERSION_2 = Path(__file__).parent / "version_2" / "limits.sql"
+"""A dump of a file in which three calls of five were made, and Gong throttled the last."""
 DAY = 86_400.0
 
 
@@ -86,7 +90,7 @@ def waits(state_file: StateFile, reservation: Reservation | None = None) -> tupl
 def rows(machine: Machine) -> list[tuple[object, ...]]:
     """Return what stands in the file of those who wait."""
     with sqlite3.connect(machine.path) as file:
-        found = file.execute("SELECT * FROM crowd").fetchall()
+        found = file.execute("SELECT * FROM load").fetchall()
     file.close()
     return found
 
@@ -337,20 +341,50 @@ def test_old_numbers_are_forgotten(machine: Machine, state_file: StateFile) -> N
     assert rows(machine) == []
 
 
-def test_a_file_of_before_it_told_who_waits_is_taken_over(
-    machine: Machine, state_file: StateFile
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_older_version_is_migrated(
+    machine: Machine, state_file: StateFile, version: int
 ) -> None:
-    """It gets the table that it lacks, and keeps its count."""
-    ask(state_file, Reservation())
-    state_file.database.close()
-    with sqlite3.connect(machine.path) as older:
-        older.execute("DROP TABLE crowd")
-        older.execute("PRAGMA user_version = 1")
-    older.close()
-    state_file.publish(COMPANY, Reservation(report=Report(Load(bulk=3))))
+    """It keeps the daily count, the pause and the learned rate. Version 1 held no load."""
+    limits = Limits(per_second=1, per_day=5)
+    with closing(sqlite3.connect(machine.path)) as older:
+        older.executescript(VERSION_2.read_text(encoding="utf-8"))
+        if version == 1:
+            older.executescript("DROP TABLE crowd; PRAGMA user_version = 1;")
+    machine.pass_time(10)
 
-    assert waits(state_file) == (0, 3, 0)
-    assert state_file.quota(COMPANY, EVEN, Reservation()).used_today == 1
+    before = state_file.quota(COMPANY, limits, Reservation())
+    state_file.publish(COMPANY, Reservation(report=Report(Load(bulk=3))))
+    waiting = waits(state_file)
+    machine.pass_time(26)
+    granted = state_file.ask(COMPANY, limits, Reservation(), "bulk", 60.0)
+    after = state_file.quota(COMPANY, limits, Reservation())
+
+    assert (before.used_today, before.left_today, after.used_today) == (3, 2, 4)
+    assert before.paused_until == datetime.fromtimestamp(1_700_000_036, UTC)
+    assert before.per_second == pytest.approx(1 / 1.0408, rel=1e-3)
+    assert (waiting, granted) == ((0, 3, 0), (0, True))
+    with closing(sqlite3.connect(machine.path)) as migrated:
+        assert migrated.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+def test_a_migrated_file_has_the_tables_of_a_new_one(machine: Machine) -> None:
+    """Column for column."""
+
+    def columns(path: Path) -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(path)) as file:
+            return file.execute(
+                "SELECT m.name, c.name, c.type, c.'notnull', c.pk FROM sqlite_master m, "
+                "pragma_table_info(m.name) c WHERE m.type = 'table' ORDER BY m.name, c.cid"
+            ).fetchall()
+
+    fresh = machine.path.with_name("fresh.sqlite3")
+    with closing(sqlite3.connect(machine.path)) as older:
+        older.executescript(VERSION_2.read_text(encoding="utf-8"))
+    for path in (machine.path, fresh):
+        Database(path, LIMITS).make()
+
+    assert columns(machine.path) == columns(fresh)
 
 
 def test_companies_do_not_touch_each_other(machine: Machine, state_file: StateFile) -> None:

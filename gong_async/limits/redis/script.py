@@ -13,7 +13,7 @@ from gong_async.limits.adaptive_rate import AdaptiveRate
 from gong_async.limits.day import DayRule
 from gong_async.limits.load import Load
 
-SCRIPT = package_text("gong_async.limits.redis", "permits.lua")
+SCRIPT = package_text(__package__, "permits.lua")
 
 SHA = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 """The digest by which Redis identifies the script."""

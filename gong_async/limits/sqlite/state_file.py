@@ -31,8 +31,8 @@ _LEAST_LATENESS = 0.01
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _READ = (
-    "SELECT boot, steady, next_slot, next_bulk_slot, held_until, held_until_wall, probe_until, "
-    "used, pace FROM company WHERE key = ?"
+    "SELECT boot, steady, next_slot, next_bulk_slot, paused_until, paused_until_wall, probe_until, "
+    "used, rate FROM company WHERE key = ?"
 )
 _WRITE = "INSERT OR REPLACE INTO company VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 

@@ -28,8 +28,9 @@ LIMITS = Schema(
         instead="share the limits over Redis",
     ),
     application=0x474F4E47,
-    version=2,
-    tables=package_text("gong_async.limits.sqlite", "schema.sql"),
+    version=3,
+    tables=package_text(__package__, "schema.sql"),
+    migrations={1: "", 2: package_text(__package__, "from_2.sql")},
     move_it="move it away and start again (the daily count restarts), or set GONG_STATE_DIR",
     synchronous="NORMAL",
 )
@@ -108,11 +109,11 @@ class StoredDay:
         return row[0] if row else None
 
 
-_PUBLISH = "INSERT OR REPLACE INTO crowd VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_REMOVE = "DELETE FROM crowd WHERE key = ? AND name = ?"
-_EXPIRE = "DELETE FROM crowd WHERE written NOT BETWEEN ? AND ?"
+_PUBLISH = "INSERT OR REPLACE INTO load VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_REMOVE = "DELETE FROM load WHERE key = ? AND name = ?"
+_EXPIRE = "DELETE FROM load WHERE written NOT BETWEEN ? AND ?"
 _OTHERS = (
-    "SELECT name, pid, namespace, interactive, bulk, in_flight FROM crowd "
+    "SELECT name, pid, namespace, interactive, bulk, in_flight FROM load "
     "WHERE key = ? AND name <> ?"
 )
 

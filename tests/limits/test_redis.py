@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from gong_async import ConfigurationError, DailyQuotaExceededError, Limits, Quota, RateLimitError
 from gong_async.limits.limiter import Limiter
 from gong_async.limits.redis.queue import RedisQueue
+from gong_async.limits.redis.script import keys_of
 from gong_async.limits.redis.store import RedisLimitStore
 from gong_async.limits.state import PROBE_LEASE
 from gong_async.limits.types import Priority
@@ -235,8 +236,8 @@ async def test_accepted_calls_of_all_processes_are_learned_from(
     limiters = [store.limiter(COMPANY, Limits(per_second=50, per_day=None)) for store in shares]
     await asyncio.gather(*(call(limiter) for _ in range(40) for limiter in limiters))
 
-    state = await client.hgetall(f"gong:{{{COMPANY}}}:gate")
-    rate = json.loads(state["pace:50"])
+    state = await client.hgetall(keys_of(COMPANY)[0])
+    rate = json.loads(state["rate:50"])
 
     assert rate["calls"] + int(state["accepted:50"]) >= 100
     assert 1 <= int(state["version:50"]) <= 30
@@ -253,6 +254,23 @@ async def test_keys_of_a_company_lie_together_and_expire(
 
     assert keys and all(key.startswith(f"gong:{{{COMPANY}}}:") for key in keys)
     assert all([0 < await client.ttl(key) <= 172_800 for key in keys])
+
+
+async def test_keys_of_another_version_are_left_alone(
+    client: Redis, shares: list[RedisLimitStore]
+) -> None:
+    """Processes of an earlier version keep their state, and this one starts beside it."""
+    gate, day = (f"gong:{{{COMPANY}}}:{name}" for name in ("gate", "day"))
+    now = (await client.time())[0]
+    await client.hset(gate, mapping={"held": f"{now + 3600}.000000", "next": f"{now + 20}.000000"})
+    await client.hset(day, mapping={"first": 1, "last": 1, "used": 7, "s1": now, "c1": 7})
+    before = [await client.hgetall(key) for key in (gate, day)]
+    limiter = shares[0].limiter(COMPANY, EVEN)
+
+    await call(limiter)
+
+    assert (await limiter.quota()).used_today == 1
+    assert [await client.hgetall(key) for key in (gate, day)] == before
 
 
 async def test_a_hold_outlives_lost_keys(client: Redis, shares: list[RedisLimitStore]) -> None:
@@ -425,7 +443,7 @@ async def test_numbers_of_a_dead_process_are_forgotten(
 ) -> None:
     """What was not renewed for ten seconds does not count, and is taken away."""
     limiter = shares[0].limiter(COMPANY, EVEN)
-    key, now = f"gong:{{{COMPANY}}}:crowd", (await client.time())[0]
+    key, now = keys_of(COMPANY)[3], (await client.time())[0]
     await client.hset(key, "dead", f"{now - 11}.5 4 5 6")
     await client.hset(key, "alive", f"{now - 5}.5 1 2 3")
     await client.hset(key, "odd", "what?")

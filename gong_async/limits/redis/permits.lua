@@ -12,10 +12,9 @@
 -- An interactive call gets the first slot reserved for a bulk call; each bulk call then gets the
 -- slot of the one behind it.
 --
--- Names of keys and fields date from earlier releases: gate (state), line (reservations), crowd
--- (load), held (the end of the pause), pace (the learned rate).
+-- What the keys hold has a version, which is part of their names: see `VERSION` in script.py.
 
-local state_key, line, day, loads = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local state_key, reservations, day, loads = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local action, me, priority, ceiling = ARGV[1], ARGV[2], ARGV[3], ARGV[5]
 local per_day, reserve, share = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local PROBE_LEASE, KEPT, EARLY = 120, 172800, 0.0005
@@ -24,8 +23,8 @@ local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local function text(number) return string.format('%.6f', number) end
 
-local known = redis.call('HMGET', state_key, 'held', 'probe', 'prober', 'probed_at', 'next', 'bulk',
-  'learned', 'version:' .. ceiling, 'pace:' .. ceiling, 'interval:' .. ceiling, 'epoch:' .. ceiling,
+local known = redis.call('HMGET', state_key, 'paused_until', 'probe', 'prober', 'probed_at',
+  'next_slot', 'next_bulk', 'learned_at', 'version:' .. ceiling, 'rate:' .. ceiling, 'interval:' .. ceiling, 'epoch:' .. ceiling,
   'accepted:' .. ceiling)
 local paused_until, probe = tonumber(known[1] or 0), tonumber(known[2] or 0)
 local prober, probed_at = known[3] or '', tonumber(known[4] or 0)
@@ -47,7 +46,7 @@ end
 -- Times far ahead come from a clock that was set back, or another server's: ignore them.
 if next_slot > now + 2 * horizon + 2 * interval then
   next_slot = 0
-  redis.call('DEL', line)
+  redis.call('DEL', reservations)
 end
 if next_bulk > now + 2 * horizon + 2 * interval / (1 - share) then next_bulk = 0 end
 if probe > now + PROBE_LEASE + 1 then probe = 0 end
@@ -88,7 +87,7 @@ end
 if tonumber(ARGV[13]) > 0 then count(tonumber(ARGV[13])) end
 if tonumber(ARGV[15]) > math.max(now, paused_until) then
   paused_until = tonumber(ARGV[15])
-  put('held', text(paused_until))
+  put('paused_until', text(paused_until))
 end
 local function end_probe()
   if prober ~= me then return end
@@ -101,7 +100,7 @@ if ARGV[14] ~= '' then
   end_probe()
   if mine and ARGV[14] == '1' and paused_until <= now then
     paused_until = 0
-    put('held', 0)
+    put('paused_until', 0)
   end
 end
 
@@ -129,13 +128,13 @@ local function reserve_next()
   local due = math.max(now, next_slot)
   if due - now > horizon then return nil, due - now - horizon / 2 end
   next_slot = due + interval
-  put('next', text(next_slot))
+  put('next_slot', text(next_slot))
   return due
 end
 
 -- Take the first slot of the bulk calls; every bulk call moves one slot back.
 local function overtake()
-  local booked, bulk_members, slots = redis.call('ZRANGE', line, 0, -1, 'WITHSCORES'), {}, {}
+  local booked, bulk_members, slots = redis.call('ZRANGE', reservations, 0, -1, 'WITHSCORES'), {}, {}
   for at = 1, #booked, 2 do
     if string.sub(booked[at], 1, 2) == 'b:' then
       bulk_members[#bulk_members + 1] = booked[at]
@@ -145,16 +144,16 @@ local function overtake()
   if #slots == 0 then return reserve_next() end
   for at = 1, #slots do
     if bulk_members[at] == 'b:' .. me then
-      redis.call('ZREM', line, bulk_members[at])
+      redis.call('ZREM', reservations, bulk_members[at])
       return tonumber(slots[1])
     end
     local behind = slots[at + 1]
     if not behind then
       behind = text(math.max(now, next_slot))
       next_slot = tonumber(behind) + interval
-      put('next', text(next_slot))
+      put('next_slot', text(next_slot))
     end
-    redis.call('ZADD', line, behind, bulk_members[at])
+    redis.call('ZADD', reservations, behind, bulk_members[at])
   end
   return tonumber(slots[1])
 end
@@ -162,25 +161,25 @@ end
 -- A bulk call first waits for its slot in the fraction of the rate that bulk calls may use.
 local function bulk_wait()
   if priority ~= 'bulk' or share == 0 then return 0 end
-  local due = tonumber(redis.call('ZSCORE', line, 's:' .. me) or 0)
+  local due = tonumber(redis.call('ZSCORE', reservations, 's:' .. me) or 0)
   if due == 0 then
     due = math.max(now, next_bulk)
     if due - now > horizon then return due - now - horizon / 2 end
     next_bulk = due + interval / (1 - share)
-    put('bulk', text(next_bulk))
-    if due - now > EARLY then redis.call('ZADD', line, text(due), 's:' .. me) end
+    put('next_bulk', text(next_bulk))
+    if due - now > EARLY then redis.call('ZADD', reservations, text(due), 's:' .. me) end
   end
   if due - now > EARLY then return due - now end
-  redis.call('ZREM', line, 's:' .. me)
+  redis.call('ZREM', reservations, 's:' .. me)
   return 0
 end
 
 local state, wait = 'ok', 0
 
 local function take_slot()
-  redis.call('ZREMRANGEBYSCORE', line, '-inf', '(' .. text(now - late))
-  local due = redis.call('ZSCORE', line, 'i:' .. me)
-  if not due and priority == 'bulk' then due = redis.call('ZSCORE', line, 'b:' .. me) end
+  redis.call('ZREMRANGEBYSCORE', reservations, '-inf', '(' .. text(now - late))
+  local due = redis.call('ZSCORE', reservations, 'i:' .. me)
+  if not due and priority == 'bulk' then due = redis.call('ZSCORE', reservations, 'b:' .. me) end
   due = due and tonumber(due)
   local fresh = not due
   if fresh then
@@ -192,13 +191,13 @@ local function take_slot()
   local member = priority == 'bulk' and 'b:' .. me or 'i:' .. me
   if due - now > lead + EARLY then
     if fresh then
-      redis.call('ZADD', line, text(due), member)
-      redis.call('EXPIRE', line, KEPT)
+      redis.call('ZADD', reservations, text(due), member)
+      redis.call('EXPIRE', reservations, KEPT)
     end
     state, wait = 'wait', due - now - lead
     return
   end
-  redis.call('ZREM', line, 'i:' .. me, 'b:' .. me)
+  redis.call('ZREM', reservations, 'i:' .. me, 'b:' .. me)
   state, wait = 'granted', due - now
   count(1)
   if paused_until > 0 then
@@ -223,20 +222,20 @@ if action == 'ask' then
   end
   if accepted > 0 and (now - learned_at >= 1 or now < learned_at) then
     learn_now = 1
-    put('learned', text(now))
+    put('learned_at', text(now))
   end
 elseif action == 'refuse' then
   paused_until = math.max(paused_until, now + tonumber(ARGV[17]))
-  redis.call('DEL', line)
-  put('held', text(paused_until))
-  put('next', 0)
-  put('bulk', 0)
+  redis.call('DEL', reservations)
+  put('paused_until', text(paused_until))
+  put('next_slot', 0)
+  put('next_bulk', 0)
 elseif action == 'learn' then
   if version == tonumber(ARGV[10]) then
     version, learned_rate, accepted = version + 1, ARGV[17], math.max(0, accepted - tonumber(ARGV[20]))
     if epoch ~= ARGV[19] then accepted = 0 end
     put('version:' .. ceiling, version)
-    put('pace:' .. ceiling, learned_rate)
+    put('rate:' .. ceiling, learned_rate)
     put('interval:' .. ceiling, ARGV[18])
     put('epoch:' .. ceiling, ARGV[19])
     put('accepted:' .. ceiling, accepted)

@@ -13,10 +13,22 @@ from gong_async.limits.adaptive_rate import AdaptiveRate
 from gong_async.limits.day import DayRule
 from gong_async.limits.load import Load
 
+VERSION = 2
+"""Of what the keys hold. A change needs another version: the keys of one version are never read by
+another, so that processes of both run side by side, each version with a count of its own."""
+
 SCRIPT = package_text(__package__, "permits.lua")
 
 SHA = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 """The digest by which Redis identifies the script."""
+
+
+def keys_of(company: str) -> list[str]:
+    """Return the keys of a company: state, reservations, day and loads."""
+    # The part in braces keeps them in one slot of a cluster.
+    tag = company.replace("{", "(").replace("}", ")")
+    names = ("state", "reservations", "day", "loads")
+    return [f"gong:{{{tag}}}:{VERSION}:{name}" for name in names]
 
 
 @define

@@ -12,6 +12,7 @@ from gong_async.limits.limiter import CompanyLimits, LimitStore
 from gong_async.limits.queue import Queue
 from gong_async.limits.redis.connection import TIMEOUT, RedisLinks, check_url, load_redis
 from gong_async.limits.redis.queue import RedisQueue
+from gong_async.limits.redis.script import keys_of
 
 
 class RedisLimitStore(LimitStore):
@@ -57,9 +58,7 @@ class RedisLimitStore(LimitStore):
 
     def make_queue(self, company: CompanyLimits) -> Queue:
         """Return a queue of `company` for the running loop."""
-        # The part in braces keeps the keys of a company in one slot of a cluster.
-        tag = company.name.replace("{", "(").replace("}", ")")
-        keys = [f"gong:{{{tag}}}:{name}" for name in ("gate", "line", "day", "crowd")]
+        keys = keys_of(company.name)
         return RedisQueue(company.limits, self.links, keys, self.expected_processes)
 
     async def aclose(self) -> None:

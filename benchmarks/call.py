@@ -5,7 +5,7 @@
 Each client runs in a process of its own, under asyncio's loop or uvloop's, on one core; a server
 that only says yes runs on another. Only one client works at a time; in each round each has its turn
 with 1, 10 and 100 updates in flight. A ratio is taken within a round, to plain aiohttp on asyncio's
-loop; told is the median of the rounds. Processor time is that of the client's process, all its
+loop; a figure is the median of the rounds. Processor time is that of the client's process, all its
 threads, the kernel included. What stands inside of it: making the body of the update from what a
 program knows of a meeting (for those who have models: making the model, with its validation), the
 call, and reading the answer.
@@ -140,7 +140,7 @@ def main() -> None:
     updates = options.updates or (300 if options.quick else 1_000)
     client_core, server_core = cores()
     if client_core is None or client_core == server_core:
-        print("client and server share their cores: throughput tells little", file=sys.stderr)
+        print("client and server share their cores: throughput means little", file=sys.stderr)
 
     with Workers() as workers:
         start(workers, labels)

@@ -1,4 +1,4 @@
-"""What the figures of `call.py` shall be."""
+"""The goals for the figures of `call.py`."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     python benchmarks/call_server.py [--core 1]
 
-Prints its address, serves until its standard input is closed. `GET /seen` tells how many updates
-came in, over how many connections, and the body of the last one, so that nobody is measured who
+Prints its address, serves until its standard input is closed. `GET /seen` returns how many updates
+came in, over how many connections, and the body of the last one, so that no client is measured that
 sends something else, or less at a time.
 """
 
@@ -45,7 +45,7 @@ class Seen:
         self.updates = 0
         self.body = b"null"
         self.connections: set[int] = set()
-        """Those that brought updates since somebody asked."""
+        """Those that brought updates since the last request for them."""
 
 
 class Acknowledgement(asyncio.Protocol):

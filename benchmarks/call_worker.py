@@ -1,4 +1,4 @@
-"""One client in a process of its own, which measures itself when it is told to.
+"""One client in a process of its own, which measures itself when it is instructed to.
 
 Started by `call_workers.py`; reads a line of JSON for each batch, writes its figures as one. What
 is measured is all that an update takes: the dict or the model that is made of a known meeting, the

@@ -44,7 +44,7 @@ def generate() -> None:
 
 
 class Child:
-    """A Python process that is told things by lines, and answers by lines."""
+    """A Python process that takes commands and answers them, line by line."""
 
     def __init__(self, script: str, *arguments: str, package: Path = ROOT) -> None:
         path = os.pathsep.join(map(str, (package, HERE, GENERATED)))
@@ -126,7 +126,7 @@ class Workers(ExitStack):
             raise SystemExit(
                 f"{label}: the server has {seen['updates']} updates and not {self._updates}"
             )
-        # Threads and jobs may get by with fewer; whoever has one only does one thing at a time.
+        # Threads and jobs may get by with fewer; a client with one does one thing at a time.
         fewest = (in_flight + 1) // 2 if self._one_by_one[label] else min(in_flight, 2)
         if seen["connections"] < fewest:
             raise SystemExit(

@@ -9,9 +9,9 @@ asked for; what grows with the number of items, engine and journal, is measured 
 Journal and ledger lie in memory (/dev/shm) where there is some.
 
 Each measurement has a process of its own, which makes 1,000 updates before it begins to count.
-Planning a job is told apart from running it; "first" and "last" are the first and the last tenth of
+Planning a job is separate from running it; "first" and "last" are the first and the last tenth of
 a run. Memory is by how much resident memory grew at the most, planning included. Small counts are
-measured several times in turn, and the median is told. 100 updates are in flight.
+measured several times in turn, and the median is reported. 100 updates are in flight.
 
 Writes `growth.json` and `growth.md`. The exit code is 1 if the largest run in a way grew by 50 MB
 or more, or its last tenth cost over 10 % more than its first.

@@ -176,7 +176,7 @@ def main() -> None:
         measuring = measure_job(options.count, url)
     figures = asyncio.run(measuring)
     print(json.dumps({"way": options.way, "count": options.count, **figures}), flush=True)
-    sys.stdin.read()  # until whoever asked has heard it
+    sys.stdin.read()  # until the parent process has read it
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ MODELS = 200
 PYTHON = (sys.executable, "-P")
 """Not from where it is called: another commit's package may be the one that is measured."""
 ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-"""Installed packages have their compiled code beside them; so shall ours, after the first round."""
+"""Installed packages have their compiled code beside them; ours has, too, after the first round."""
 
 
 @frozen

@@ -77,7 +77,7 @@ def write(figures: dict[str, int], calls: tuple[int, int], in_flight: int, folde
     table = "\n".join(rows)
     print(f"{table}\n\n{about}")
     if not figures.keys() >= set(USUAL):
-        return  # a part of the table shall not stand where the whole was
+        return  # a part of the table must not replace the whole
     folder.mkdir(parents=True, exist_ok=True)
     text = (
         f"# Instructions of an update\n\n{table}\n\n{about}. `python benchmarks/instructions.py`\n"

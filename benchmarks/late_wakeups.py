@@ -154,8 +154,8 @@ def run(case: Case, learning: float, counted: float) -> Row:
     limiter = MemoryLimitStore().limiter(
         "A", Limits(per_second=case.rate, per_day=None, max_in_flight=workers)
     )
-    make_gate = FromWakeUp if case.limiter == "wake-up" else Watched
-    state = limiter.company.state = make_gate(limiter.limits)
+    make_state = FromWakeUp if case.limiter == "wake-up" else Watched
+    state = limiter.company.state = make_state(limiter.limits)
     begun = 0.0
 
     async def play() -> None:

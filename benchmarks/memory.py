@@ -65,7 +65,7 @@ class Figures:
 
 
 def serve(pipe: Connection) -> None:
-    """Run the fake until the other end of the pipe is closed; tell its address first."""
+    """Run the fake until the other end of the pipe is closed; print its address first."""
 
     async def run() -> None:
         async with FakeGong(per_second=None, per_day=None, record="counts") as fake:
@@ -94,7 +94,7 @@ def changes(count: int, pulled: list[int]) -> Iterator[Change]:
 
 
 def resident() -> int:
-    """Return the resident memory of this process in bytes; its peak where no file tells more."""
+    """Return the resident memory of this process in bytes; its peak on systems without `/proc`."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -160,7 +160,7 @@ def main() -> int:
     if options.changes < 1:
         parser.error("--changes must be at least 1")
 
-    # Not a fork: the fake's memory shall not begin as a copy of ours.
+    # Not a fork: the fake's memory must not begin as a copy of ours.
     processes = multiprocessing.get_context("spawn")
     pipe, other = processes.Pipe()
     server = processes.Process(target=serve, args=(other,), daemon=True)

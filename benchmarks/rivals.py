@@ -77,7 +77,7 @@ async def work(number: int, call: Callable[[], Awaitable[None]]) -> None:
 
 async def until_accepted(server: Server) -> None:
     """Repeat a call after each `Retry-After`."""
-    while (wait := await server.call()) is not None:  # noqa: ASYNC110 - nobody tells
+    while (wait := await server.call()) is not None:  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(wait)
 
 

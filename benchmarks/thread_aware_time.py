@@ -1,4 +1,4 @@
-"""Virtual time for code that has sockets and threads: time leaps only while nobody is at work."""
+"""Virtual time for code that has sockets and threads: time leaps only while no thread works."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _LeapingSelector(selectors.DefaultSelector):
         """Pieces of work that threads have not finished."""
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        """Return what is ready; if nothing is and nobody is at work, leap to the next timer."""
+        """Return what is ready; if nothing is and no thread works, leap to the next timer."""
         ready = super().select(0)
         if ready or timeout == 0:
             return ready

@@ -6,8 +6,8 @@ import asyncio
 import selectors
 from typing import Any
 
-TURN = 1e-7
-"""Seconds that each turn of the loop takes. Without any, whoever waits for the last bit of a float
+TICK = 1e-7
+"""Seconds that each turn of the loop takes. Without any, code that waits for a float's last bit
 waits for ever, as `aiolimiter` does."""
 
 
@@ -20,7 +20,7 @@ class _LeapingSelector(selectors.SelectSelector):
         """Leap over the wait. Nothing real is waited for: there are no sockets here."""
         if timeout is None:
             raise RuntimeError("nothing will ever happen again")
-        self.now += max(timeout, TURN)
+        self.now += max(timeout, TICK)
         return []
 
 

@@ -1,4 +1,4 @@
-"""Replace one meeting by its new state, and tell the three ways in which that can end.
+"""Replace one meeting by its new state, and distinguish the three ways in which that can end.
 
 GONG_ACCESS_KEY=... GONG_ACCESS_KEY_SECRET=... python examples/update_one.py 7782342274025937895
 """

@@ -204,8 +204,8 @@ def pytest_configure(config: pytest.Config) -> None:
     root = logging.getLogger()
     root.addHandler(watch)
     root.setLevel(logging.DEBUG)
-    # looptime asks for the current loop also in sync tests; unless somebody has set one (or none),
-    # asyncio makes one for the asking, and nobody closes it.
+    # looptime asks for the current loop also in sync tests; unless one (or none) was set,
+    # asyncio makes one for the asking, and never closes it.
     asyncio.set_event_loop(None)
 
 
@@ -217,7 +217,7 @@ def programs_are_not_measured() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the state directory of whoever runs the tests, and of other workers, out of them."""
+    """Use neither the user's state directory nor that of another worker."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state-home")))
         yield

@@ -63,8 +63,8 @@ def test_a_change_may_be_answered_with_nothing(status: int, effect: Effect, body
 
 
 @pytest.mark.parametrize("effect", ["create", "read"])
-def test_what_must_tell_something_may_not_be_empty(effect: Effect) -> None:
-    """A creation has an id to tell, and a question wants an answer."""
+def test_a_response_that_must_have_content_may_not_be_empty(effect: Effect) -> None:
+    """A creation returns an id, and a read returns data."""
     with pytest.raises(ProtocolError, match="without a body") as caught:
         payload(200, b"", effect)
 
@@ -159,7 +159,7 @@ def _failure(answer: Response, redact: Redactor) -> Exception:
 )
 @pytest.mark.parametrize("status", [400, 404, 409, 429, 500, 502])
 def test_no_body_hides_the_status(status: int, body: bytes) -> None:
-    """Whatever an error's body is, the status is told, briefly."""
+    """Whatever an error's body is, the status is reported, briefly."""
     found = error(status, body)
 
     assert isinstance(found, APIStatusError)
@@ -264,7 +264,7 @@ def test_conflict_takes_text_or_nothing(odd: object) -> None:
 
 
 def test_retry_at_is_now_and_the_wait() -> None:
-    """The time is told on our own clock."""
+    """The time is given by our own clock."""
     found = error(429, b"", Retry_After="90")
 
     assert isinstance(found, RateLimitError)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
-import re
 import subprocess
 import sys
 import time
-import tokenize
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
@@ -284,30 +282,8 @@ def test_every_operation_names_its_route_and_has_samples() -> None:
         assert {f"{name}.request.json", f"{name}.response.json"} <= samples
 
 
-PRIVATE_WORDS = frozenset(
-    {"desk", "keeper", "gate", "clerk", "crowd", "seat", "lane", "turn", "witness", "lifeline"}
-    | {"pulse", "patience", "wear", "road", "course"}
-)
-"""Words of no field that had a meaning here; the field's own words have taken their place."""
-
-
-def words_of(name: str) -> set[str]:
-    """Return the words that an identifier is made of, in lower case."""
-    return {word.lower() for word in re.findall("[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
-
-
-@pytest.mark.parametrize("file", FILES, ids=place)
-def test_identifiers_speak_the_language_of_the_field(file: Path) -> None:
-    """A permit is a permit, a priority a priority; one word, one meaning."""
-    with tokenize.open(file) as opened:
-        tokens = list(tokenize.generate_tokens(opened.readline))
-    names = {token.string for token in tokens if token.type == tokenize.NAME}
-
-    assert {name for name in names if words_of(name) & PRIVATE_WORDS} == set()
-
-
 def test_no_class_name_has_two_meanings() -> None:
-    """Leading underscores do not tell two classes apart."""
+    """Leading underscores do not distinguish two classes."""
     names = [
         node.name.lstrip("_")
         for file in FILES

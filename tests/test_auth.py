@@ -59,7 +59,7 @@ def test_refuses_what_cannot_be_a_credential(name: str, bad: str) -> None:
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("bad", [None, 7, b"hunter2hunter2"], ids=["None", "int", "bytes"])
 def test_refuses_what_is_not_text(name: str, bad: object) -> None:
-    """A value of another type, an unset variable for example, is told as such."""
+    """A value of another type, an unset variable for example, is reported as such."""
     with pytest.raises(
         ConfigurationError, match=rf"^{name} must be text, not {type(bad).__name__}"
     ):
@@ -305,7 +305,7 @@ async def test_a_supplier_that_brings_the_refused_one_again_has_no_other() -> No
     assert not await auth.renew(await auth.authorization())
 
 
-async def test_a_suppliers_tokens_are_told_to_be_masked() -> None:
+async def test_a_suppliers_tokens_are_redacted() -> None:
     """The newest, and the one before it; its fingerprint stays the same."""
     auth = BearerAuth(supplier("one", "two", "three"), account="acme")
     before = auth.fingerprint
@@ -319,12 +319,12 @@ async def test_a_suppliers_tokens_are_told_to_be_masked() -> None:
 
 
 def test_a_supplier_needs_an_account() -> None:
-    """Nothing else would tell whose limits its tokens share."""
+    """Nothing else identifies the company whose limits its tokens share."""
     with pytest.raises(ConfigurationError, match="account"):
         BearerAuth(supplier("one"))
 
 
-def test_an_account_tells_whose_limits_a_token_shares() -> None:
+def test_an_account_identifies_whose_limits_a_token_shares() -> None:
     """Two tokens of one account are one company."""
     one, two = (BearerAuth(token, account="acme") for token in ("one", "two"))
 

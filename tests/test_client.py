@@ -542,7 +542,7 @@ async def test_what_is_said_in_code_beats_the_environment(fake: FakeGong) -> Non
         ({"GONG_BEARER_TOKEN": "t", "GONG_BASE_URL": "http://gong.example"}, "https://"),
     ],
 )
-def test_an_environment_that_cannot_work_is_told(environ: dict[str, str], said: str) -> None:
+def test_an_environment_that_cannot_work_is_reported(environ: dict[str, str], said: str) -> None:
     """The error names the variable that is missing, or those that contradict each other."""
     with pytest.raises(ConfigurationError) as caught:
         GongClient.from_env(environ)

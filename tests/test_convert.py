@@ -72,7 +72,7 @@ async def test_new_fields_are_kept(gong: GongClient, fake_gong: FakeGong) -> Non
 
 
 async def test_gong_cannot_set_what_is_ours(gong: GongClient, fake_gong: FakeGong) -> None:
-    """`already_gone` tells of our own attempts; an answer that uses the name does not change it."""
+    """`already_gone` describes our own attempts; a response with that name does not change it."""
     fake_gong.script(
         answering({"requestId": "r", "organizerEmail": "dana@example.com", "alreadyGone": True})
     )
@@ -141,7 +141,7 @@ async def test_new_fields_deep_inside_are_kept(gong: GongClient, fake_gong: Fake
         ),
     ],
 )
-def test_a_wrong_shape_is_told_by_its_places(
+def test_a_wrong_shape_is_reported_by_its_places(
     model: type[object], payload: dict[str, Any], paths: list[str]
 ) -> None:
     """Every place that is wrong is named, in Gong's own spelling."""
@@ -277,7 +277,7 @@ def test_half_a_character_at_any_depth_is_read_or_refused(depth: int) -> None:
 async def test_odd_but_legal_json_is_read(
     body: bytes, gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """The encodings of JSON are told apart, and what is checked is what the caller gets."""
+    """The encodings of JSON are distinguished, and what is checked is what the caller gets."""
     fake_gong.script(answering(body))
 
     updated = await gong.meetings.update("42", UPDATE)

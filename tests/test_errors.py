@@ -258,7 +258,7 @@ def test_errors_that_are_also_built_in(cls: type[GongError], builtin: type[Excep
 async def test_each_status_is_its_own_error_and_knows_its_call(
     status: int, cls: type[APIStatusError], impatient: GongClient, fake_gong: FakeGong
 ) -> None:
-    """Known statuses have classes, the others those of their family; all tell the same facts."""
+    """Known statuses have classes, the others those of their family; all have the same facts."""
     fake_gong.script(Fault.status(status, errors=("First fault", "Second fault")))
 
     error = await failure(impatient)
@@ -341,7 +341,7 @@ async def test_limited_release_is_about_permission(
 
 
 async def test_conflict_carries_gongs_advice(impatient: GongClient, fake_gong: FakeGong) -> None:
-    """What the user is told and where it can be fixed; an empty link is none."""
+    """Gong's message for the user, and the link to fix it; an empty link is none."""
     fake_gong.add_user(
         "dana@example.com", valid=False, user_facing_error="Calendar off.", fix_url="https://fix/me"
     )
@@ -372,7 +372,7 @@ async def test_rate_limit_says_when(impatient: GongClient, fake_gong: FakeGong) 
 async def test_rate_limit_without_a_time(
     header: str | None, impatient: GongClient, fake_gong: FakeGong
 ) -> None:
-    """Without a valid header there is no time to tell, and no error about it."""
+    """Without a valid header there is no time to report, and no error about it."""
     fake_gong.script(Fault.rate_limited(header))
 
     error = await failure(impatient)
@@ -396,7 +396,7 @@ async def test_rate_limit_with_an_absurd_time(
     assert header[:20] in error.message
 
 
-async def test_calls_behind_a_refusal_are_told_without_asking(
+async def test_calls_behind_a_refusal_fail_without_a_request(
     gong: GongClient, fake_gong: FakeGong
 ) -> None:
     """While a long refusal holds, other calls fail with its time and send nothing."""

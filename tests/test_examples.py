@@ -77,7 +77,7 @@ def test_create_meeting(fake: FakeGong) -> None:
     assert "invite assistant@gong.example too" in ended.stdout
 
 
-def test_create_meeting_tells_what_gong_says_against_the_organizer(fake: FakeGong) -> None:
+def test_create_meeting_reports_what_gong_says_against_the_organizer(fake: FakeGong) -> None:
     """It shows the organizer's fault, and ends with 1."""
     fake.add_user("dana@example.com", valid=False, user_facing_error="No consent page.")
 
@@ -232,7 +232,7 @@ def ask(url: str, body: object) -> tuple[int, Any]:
 
 
 def test_web_backend(fake: FakeGong) -> None:
-    """It serves, moves a meeting, and ends cleanly when it is told to."""
+    """It serves, moves a meeting, and ends cleanly when it is instructed to."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     service = subprocess.Popen(
         command("web_backend.py", "--port", "0"),
@@ -270,7 +270,7 @@ def web_backend() -> web.Application:
 @pytest.mark.parametrize(
     ("fault", "meeting", "wish", "expected"),
     [
-        (None, MEETING, {**WISH, "guests": ["nobody"]}, (400, None)),
+        (None, MEETING, {**WISH, "guests": ["no address"]}, (400, None)),
         (None, "seven", WISH, (400, None)),
         (Fault.status(404), MEETING, WISH, (404, None)),
         (Fault.rate_limited("30"), MEETING, WISH, (503, "31")),
@@ -286,7 +286,7 @@ async def test_web_backend_refuses(
     wish: dict[str, Any],
     expected: tuple[int, str | None],
 ) -> None:
-    """Each way to fail has a status that tells the caller what to do next."""
+    """Each way to fail has a status from which the caller knows what to do next."""
     if fault is not None:
         fake.script(fault)
 

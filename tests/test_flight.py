@@ -34,7 +34,7 @@ async def yield_once() -> None:
 
 
 async def test_all_share_one() -> None:
-    """Whoever comes while it is under way gets the same result; later it is done again."""
+    """Callers that join a running flight get its result; a later call starts another."""
     flight, work = SingleFlight[int](), Work()
     waiting = [asyncio.ensure_future(flight(work)) for _ in range(5)]
     await yield_once()
@@ -59,7 +59,7 @@ async def test_an_error_is_everybodys() -> None:
 
 
 @pytest.mark.parametrize("error", [None, LookupError("no")])
-async def test_it_goes_on_when_nobody_waits(error: Exception | None) -> None:
+async def test_it_goes_on_without_a_waiting_caller(error: Exception | None) -> None:
     """All are cancelled, and the work is finished all the same, without a word of complaint."""
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))

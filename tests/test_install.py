@@ -130,7 +130,7 @@ def test_conda(installed: Installed, by: str, command: str) -> None:
 def test_a_system_that_keeps_its_own_packages(
     installed: Installed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Whoever has installed it there has said so to pip before."""
+    """The user who installed it there has allowed it to pip before."""
     installed()
     monkeypatch.setattr(sys, "base_prefix", sys.prefix)
     monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))

@@ -150,7 +150,7 @@ def test_both_write_what_is_odd_the_same(fast: Json, value: object, place: str) 
 
 @frozen
 class Holder:
-    """A class of somebody else."""
+    """A class of another author."""
 
     value: Any
 
@@ -174,7 +174,7 @@ def test_both_write_a_meeting_the_same(fast: Json, update: MeetingUpdate) -> Non
 @given(updates)
 @settings(deadline=None)
 def test_a_meeting_holds_nothing_but_text(update: MeetingUpdate) -> None:
-    """Which is why nobody looks whether orjson may be given one."""
+    """So no value is searched for one before orjson gets it."""
 
     def check(value: Any) -> None:
         assert type(value) in {dict, list, str}

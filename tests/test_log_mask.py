@@ -1,4 +1,4 @@
-"""What is logged in our name is masked, whoever wrote it."""
+"""All messages of the library's logger are masked."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_secret_in_a_message_is_masked(written: io.StringIO) -> None:
 
 
 def test_a_secret_in_a_traceback_is_masked(written: io.StringIO) -> None:
-    """Also in the text of an exception that somebody else raised."""
+    """Also in the text of an exception that another author raised."""
     gong = GongClient(BasicAuth(KEY, SECRET))
     try:
         os.environ[SECRET]

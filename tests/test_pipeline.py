@@ -48,7 +48,7 @@ async def test_time_in_the_queue_is_not_time_of_the_attempt(
 
 
 @pytest.mark.looptime
-async def test_an_attempt_has_its_whole_time_from_its_turn_on(
+async def test_an_attempt_has_its_whole_timeout_from_its_permit_on(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
     """A call that waited a minute for its turn still gets the five seconds of its attempt."""
@@ -121,7 +121,7 @@ async def test_the_deadline_ends_a_read_without_a_doubt(fake: FakeGong, client: 
 async def test_the_deadline_ends_a_write_without_a_body_with_unknown_outcome(
     fake: FakeGong, client: Client
 ) -> None:
-    """Without a body nobody sees the request leave; it may have arrived all the same."""
+    """Without a body, sending cannot be observed; the request may have arrived all the same."""
     fake.script(Fault.stall())
     async with client(fake, retry=RetryPolicy(deadline=7)) as gong:
         with pytest.raises(APITimeoutError) as caught:
@@ -335,7 +335,7 @@ async def test_a_task_group_ends_the_calls_beside_one_that_failed(
 
 
 @pytest.mark.looptime
-async def test_a_call_tells_how_it_went(
+async def test_a_call_reports_how_it_went(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
     """`meta` counts all attempts, the waits and the time on the wire."""

@@ -175,7 +175,7 @@ AUTHS: dict[str, Auth] = {"basic": BasicAuth(KEY, SECRET), "bearer": BearerAuth(
 
 @asynccontextmanager
 async def client(fake: FakeGong, auth: str, **options: Any) -> AsyncIterator[GongClient]:
-    """Make a client that tells the log what it does."""
+    """Make a client that logs what it does."""
     retry = RetryPolicy(max_attempts=2, max_refusals=0)
     async with GongClient(
         AUTHS[auth], base_url=fake.url, retry=retry, timeout=5.0, hooks=[log_event], **options

@@ -89,7 +89,7 @@ def named(value: object) -> str:
 
 @pytest.mark.parametrize(("name", "value"), WRONG, ids=named)
 def test_an_option_of_a_wrong_type_is_refused_by_name(name: str, value: Any) -> None:
-    """When the client is built, not by somebody else's error at the first call."""
+    """When the client is built, not by another owner's error at the first call."""
     with pytest.raises(ConfigurationError, match=rf"^{name}"):
         GongClient.from_env(ENVIRON, **{name: value})
     with pytest.raises(ConfigurationError, match=rf"^{name}"):
@@ -234,7 +234,7 @@ def test_numbers_of_other_libraries_become_pythons_own() -> None:
 
 
 class Vault:
-    """A credential of somebody's own."""
+    """A credential of the caller's own."""
 
     secrets: Any = ()
     fingerprint: Any = "acme"

@@ -16,7 +16,7 @@ class Entry(NamedTuple):
     shape: Shape
     ours: bool = False
     pulls_as_it_sends: bool = True
-    """Whether the time of a call can be told from outside."""
+    """Whether the time of a call can be measured from outside."""
 
 
 CLIENTS = {

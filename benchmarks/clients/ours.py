@@ -1,4 +1,4 @@
-"""Ours, in three ways: with limiter, retry, validation and typed result, but nobody has to wait."""
+"""Ours, in three ways: with limiter, retry, validation and typed result, but no waits."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Updates 400 meetings in a make-believe Gong on this machine, with a kill -9 in the middle.
+"""Updates 400 meetings in a fake Gong on this machine, with a kill -9 in the middle.
 
 Everything but Gong is real: the file, the command, the sockets, the limit, the journal, the kill.
-Run it with `make demo`. It ends with 0 when all went as told.
+Run it with `make demo`. It exits with 0 if everything went as expected.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HOME = Path(__file__).parents[2]
 STATE = HOME / "build" / "demo"
 JOURNAL = STATE / "job.sqlite3"
 ALLOWED, USED = 50, 40
-"""Calls a second that the make-believe Gong allows, and those that the command uses."""
+"""Calls a second that the fake Gong allows, and those that the command uses."""
 DELETED, LOST, STUMBLED = 57, 130, 310
 """Places in the file: a meeting that is gone, a lost answer, an error that passes."""
 KILLED_AFTER = 180
@@ -63,7 +63,7 @@ class Story:
         """Say what will happen. The first row stands in line 2."""
         minutes = len(self.rows) / 3 / 60
         print(
-            f"{len(self.rows)} meetings of {FILE.relative_to(HOME)} go to a make-believe Gong\n"
+            f"{len(self.rows)} meetings of {FILE.relative_to(HOME)} go to a fake Gong\n"
             f"on this machine. Gong allows 3 calls a second, {minutes:.1f} minutes for this file;\n"
             f"this one allows {ALLOWED}, and {USED} are used, so that you need not wait.\n"
             "Five things go wrong on purpose:\n"
@@ -77,7 +77,7 @@ class Story:
         )
 
     def play(self, fake: FakeGong) -> None:
-        """Teach the make-believe Gong what goes wrong."""
+        """Teach the fake Gong what goes wrong."""
         fake.missing_meetings.add(self.meeting(DELETED))
         fake.add_user(
             BROKEN_ORGANIZER,
@@ -126,7 +126,7 @@ class Terminal:
 
 
 def main() -> int:
-    """Tell the story, run it, and check that it went as told."""
+    """Print what will happen, run it, and check the outcome."""
     with FILE.open(encoding="utf-8", newline="") as file:
         story = Story(list(csv.DictReader(file)))
     shutil.rmtree(STATE, ignore_errors=True)
@@ -147,14 +147,14 @@ def main() -> int:
     if code != _SOME_FAILED:
         wrong.append(f"the job ended with {code}, not with {_SOME_FAILED} (not all went through)")
     if wrong:
-        print("\nThis did not go as told:", *wrong, sep="\n  ")
+        print("\nNot as expected:", *wrong, sep="\n  ")
         return 1
     conclude(seconds)
     return 0
 
 
 def check_items(story: Story, file: Path) -> list[str]:
-    """Hold what the command told against the story."""
+    """Compare the command's report with what is expected."""
     if not file.exists():
         return ["no report was written"]
     lines = file.read_text(encoding="utf-8").splitlines()
@@ -171,7 +171,7 @@ def check_items(story: Story, file: Path) -> list[str]:
 
 
 def check_fake(story: Story, fake: FakeGong) -> list[str]:
-    """Hold what the make-believe Gong has seen against the story, and tell it."""
+    """Compare the fake Gong's records with what is expected, and print them."""
     applied: dict[str, list[str]] = {}
     last: dict[str, tuple[Any, Any]] = {}
     for change in fake.applied:
@@ -193,7 +193,7 @@ def check_fake(story: Story, fake: FakeGong) -> list[str]:
         f"{count} with {status or 'no answer'}" for status, count in sorted(fake.counts.items())
     )
     print(
-        "\nWhat the make-believe Gong has counted itself:\n"
+        "\nWhat the fake Gong has counted itself:\n"
         f"  {fake.received_count} requests ({answers})\n"
         f"  {busiest_second(fake)} in the busiest second, {fake.quota_refusals} beyond the limit\n"
         f"  {counts[1]} meetings updated once, with the title and time of the file\n"
@@ -216,7 +216,7 @@ def conclude(seconds: float) -> None:
     """Say how to go on from here."""
     command = os.path.relpath(Path(sys.executable).with_name("gong-async"))
     print(
-        f"\nAll went as told, in {seconds:.0f} s: killed in the middle, and nothing was lost.\n"
+        f"\nAs expected, in {seconds:.0f} s: killed in the middle, and nothing was lost.\n"
         f"{JOURNAL.relative_to(HOME)} holds what was sent and answered.\n"
         "\n"
         "With your own Gong, whose API settings page shows the key and the base URL:\n"

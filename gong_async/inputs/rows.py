@@ -249,8 +249,8 @@ class _Row:
         """Read one required value; take note of what is wrong with it."""
         value = self.raw.get(name)
         if value is None:
-            nobody = "; an empty list stands for nobody" if name == "invitees" else ""
-            self._found(name, f"missing{nobody}")
+            hint = "; for no invitees, pass an empty list" if name == "invitees" else ""
+            self._found(name, f"missing{hint}")
             return None
         return self._try(name, read, value)
 

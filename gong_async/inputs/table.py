@@ -150,7 +150,7 @@ def _checked(name: str, cell: object) -> object:
     if not isinstance(cell, str):
         return cell
     if name == "invitees" and cell.lower() in _PERHAPS_NULL:
-        return Unusable("a word for no value; leave it empty if nobody is invited")
+        return Unusable("a word for no value; leave it empty if there are no invitees")
     if "\0" in cell:
         return Unusable("holds a NUL byte")
     if cell.startswith(("#", "Err", "Loading")):

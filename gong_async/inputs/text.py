@@ -250,7 +250,7 @@ def _delimiter(header: str) -> str:
 
 
 def _not_text(head: bytes, encoding: str | None) -> str | None:
-    """Say what a file is that is no text, or in an encoding that cannot be told from others."""
+    """Return why a file cannot be read as text; None if it can."""
     if head.startswith(b"PK\x03\x04"):
         return "a spreadsheet, not text; name it .xlsx, or export it as UTF-8 CSV"
     if head.startswith(b"\xd0\xcf\x11\xe0"):

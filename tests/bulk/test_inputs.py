@@ -583,7 +583,7 @@ def test_missing_key(write: Write) -> None:
     """In JSONL, what is missing is told for its line; null is as good as missing."""
     path = write("m.jsonl", jsonl(OBJECT, {**OBJECT, "invitees": None}))
 
-    assert faults(path) == [(2, "invitees", "missing; an empty list stands for nobody")]
+    assert faults(path) == [(2, "invitees", "missing; for no invitees, pass an empty list")]
 
 
 def test_header_with_blanks_before_quotes(write: Write) -> None:
@@ -747,7 +747,7 @@ def test_words_for_null(write: Write, word: str) -> None:
     assert found.changes[0].update.title == word
     assert [(note.line, note.field) for note in found.notes] == [(2, "title")]
     assert faults(write("m.csv", csv(row_with(invitees=word)))) == [
-        (2, "invitees", "a word for no value; leave it empty if nobody is invited")
+        (2, "invitees", "a word for no value; leave it empty if there are no invitees")
     ]
 
 

@@ -111,7 +111,7 @@ def test_leaks_are_found(
             await leaks.pop()(self)
 
     monkeypatch.setattr(GongClient, "close", leaking)
-    monkeypatch.setattr("cancellations.traces.PATIENCE", 0.1)
+    monkeypatch.setattr("cancellations.traces.MAX_WAIT", 0.1)
     result = run_case(make_case(7, subject="update", way="cancel"), oracle, tmp_path / "case")
 
     assert found in " ".join(result.problems)
@@ -124,7 +124,7 @@ def test_a_lock_that_is_kept_is_found(
     """So is one that keeps the job's lock."""
     monkeypatch.setattr(ProcessLock, "release", lambda self: None)
     monkeypatch.setattr("gong_async.bulk.job_task.LOCK_STEP", 0.001)
-    monkeypatch.setattr("cancellations.traces.PATIENCE", 0.1)
+    monkeypatch.setattr("cancellations.traces.MAX_WAIT", 0.1)
     result = run_case(make_case(7, subject="run", way="cancel"), oracle, tmp_path / "case")
 
     assert "left the lock of the journal taken" in result.problems

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 3.0
+MAX_WAIT = 3.0
 """Seconds in which a thread that has done its work may end."""
 
 
@@ -47,7 +47,7 @@ class Holdings:
 def left_since(before: Holdings) -> list[str]:
     """List what was left behind, once threads had time to end."""
     gc.collect()
-    give_up = time.monotonic() + PATIENCE
+    give_up = time.monotonic() + MAX_WAIT
     while (left := Holdings.now().more_than(before)) and time.monotonic() < give_up:
         time.sleep(0.01)
         gc.collect()

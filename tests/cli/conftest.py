@@ -43,7 +43,7 @@ def environment(fake: FakeGong, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the variables of whoever runs the tests away."""
+    """Keep the variables of the user who runs the tests away."""
     for name in tuple(os.environ):
         if name.startswith("GONG_"):
             monkeypatch.delenv(name)
@@ -114,7 +114,7 @@ def jobs(tmp_path: Path) -> Callable[[], list[JobFile]]:
 
 @pytest.fixture
 def snapshot(jobs: Callable[[], list[JobFile]]) -> Callable[[], BulkStatus]:
-    """Tell how the only job stands."""
+    """Return how the only job stands."""
 
     def snapshot() -> BulkStatus:
         (job,) = jobs()

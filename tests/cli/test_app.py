@@ -70,7 +70,7 @@ def test_a_look_at_a_job_is_quick(words: list[str], tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_terminal_draws_nothing() -> None:
-    """What draws is not even imported where nobody looks."""
+    """The progress bar is not imported without a terminal."""
     program = (
         "import sys\n"
         "from gong_async.cli.diagnostics import Diagnostics\n"
@@ -173,7 +173,7 @@ def test_wrong_usage_for_programs(invoke: Invoke, words: str) -> None:
 
 @pytest.mark.parametrize("option", ["--access-key", "--token", "--secret", "--password"])
 def test_credentials_are_no_options(invoke: Invoke, option: str) -> None:
-    """Whoever looks for an option for the credential is told where it belongs."""
+    """An option that looks like a credential is an error that says where credentials belong."""
     done = invoke("meetings", "status", option, "x", "dana@example.com")
 
     assert done.exit_code == 2
@@ -197,7 +197,7 @@ def test_missing_credentials_for_programs(invoke: Invoke) -> None:
 
 
 def test_an_error_of_gong(invoke: Invoke, fake: FakeGong) -> None:
-    """What Gong refuses ends with 1 and is told in its words."""
+    """A call that Gong rejects ends with 1, and its message is printed."""
     fake.missing_meetings.add(ID)
 
     done = invoke("meetings", "delete", ID, "--organizer", "dana@example.com")

@@ -18,7 +18,7 @@ from gong_async.testing import FakeGong
 Invoke = Callable[..., Result]
 Meetings = Callable[..., Path]
 Jobs = Callable[[], list[JobFile]]
-Told = Callable[[str], list[dict[str, Any]]]
+Reported = Callable[[str], list[dict[str, Any]]]
 QUICK = ("--per-second", "2000")
 FIRST = 7782342274025000001
 
@@ -108,7 +108,7 @@ def test_differences_steer_no_terminal(invoke: Invoke, meetings: Meetings, tmp_p
     assert "u001b[2J\\u202enew" in done.stdout
 
 
-def test_plan_for_programs(invoke: Invoke, meetings: Meetings, reported: Told) -> None:
+def test_plan_for_programs(invoke: Invoke, meetings: Meetings, reported: Reported) -> None:
     """With the global `--json`, the plan and each difference are an object a line."""
     done = invoke("--json", "bulk", "plan", meetings(2), "--diff")
 

@@ -19,7 +19,7 @@ from gong_async.testing import FakeGong
 Invoke = Callable[..., Result]
 Meetings = Callable[..., Path]
 Start = Callable[..., subprocess.Popen[str]]
-Told = Callable[[str], list[dict[str, Any]]]
+Reported = Callable[[str], list[dict[str, Any]]]
 QUICK = ("--per-second", "2000")
 FIRST = 7782342274025000001
 
@@ -51,7 +51,7 @@ def test_a_summary_for_programs(invoke: Invoke, job: str) -> None:
     assert reported["next"][0] == f"gong-async bulk report {job} --failed failed.jsonl"
 
 
-def test_each_item(invoke: Invoke, job: str, reported: Told) -> None:
+def test_each_item(invoke: Invoke, job: str, reported: Reported) -> None:
     """As JSONL, each item has a line with how its requests went."""
     items = reported(invoke("bulk", "report", job, "--format", "jsonl").stdout)
 
@@ -95,7 +95,7 @@ def test_files(invoke: Invoke, job: str, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_made(invoke: Invoke, job: str, tmp_path: Path) -> None:
-    """A folder that is not there is told."""
+    """A missing folder is reported."""
     done = invoke("bulk", "report", job, "--output", tmp_path / "none" / "report.txt")
 
     assert done.exit_code == 2
@@ -189,7 +189,7 @@ def test_undo_of_a_job_that_runs(
 
 
 def test_purge(invoke: Invoke, job: str, tmp_path: Path) -> None:
-    """Contents go, counts stay, and what is told next needs no contents."""
+    """Contents go, counts stay, and the advice on what to do next needs no contents."""
     done = invoke("bulk", "purge", job)
     report = invoke("bulk", "report", job)
     failed = invoke("bulk", "report", job, "--failed", tmp_path / "failed.jsonl")

@@ -20,7 +20,7 @@ Invoke = Callable[..., Result]
 Jobs = Callable[[], list[JobFile]]
 Meetings = Callable[..., Path]
 JobSnapshot = Callable[[], BulkStatus]
-Told = Callable[[str], list[dict[str, Any]]]
+Reported = Callable[[str], list[dict[str, Any]]]
 QUICK = ("--per-second", "2000")
 FIRST = 7782342274025000001
 
@@ -73,7 +73,7 @@ def test_some_failed(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None
 
 
 def test_errors_are_grouped(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
-    """Rows that fail for the same reason are told together."""
+    """Rows that fail for the same reason are reported together."""
     fake.missing_meetings.update({str(FIRST + 1), str(FIRST + 3)})
 
     done = invoke("bulk", "run", meetings(5), *QUICK)
@@ -187,7 +187,7 @@ def test_notes_on_a_file(invoke: Invoke, meetings: Meetings) -> None:
     assert notes[5] == "meetings.csv: 2 more notes; `gong-async --json` shows the first 1,000"
 
 
-def test_invalid_rows_for_programs(invoke: Invoke, meetings: Meetings, reported: Told) -> None:
+def test_invalid_rows_for_programs(invoke: Invoke, meetings: Meetings, reported: Reported) -> None:
     """With `--json`, each fault is an object with its line and field."""
     done = invoke("--json", "bulk", "run", meetings([("x", "a"), ("y", "b")]))
 
@@ -200,7 +200,7 @@ def test_invalid_rows_for_programs(invoke: Invoke, meetings: Meetings, reported:
 
 
 def test_report_for_programs(
-    invoke: Invoke, fake: FakeGong, meetings: Meetings, reported: Told
+    invoke: Invoke, fake: FakeGong, meetings: Meetings, reported: Reported
 ) -> None:
     """With `--json`, beginning and report are objects with every count."""
     fake.missing_meetings.add(str(FIRST))
@@ -314,7 +314,7 @@ def test_a_journal_is_not_overwritten(
 def test_a_job_of_the_same_file_has_not_ended(
     invoke: Invoke, fake: FakeGong, meetings: Meetings, jobs: Jobs
 ) -> None:
-    """It is told how to go on with that job, and no other is made."""
+    """The error names the command that resumes that job, and no other job is made."""
     first = invoke("bulk", "run", meetings(5), "--canary", "2", *QUICK)
     sent, files = fake.received_count, [job.path for job in jobs()]
 
@@ -377,7 +377,7 @@ def test_without_credentials(invoke: Invoke, meetings: Meetings, jobs: Jobs) -> 
 
 
 def test_no_progress(invoke: Invoke, meetings: Meetings) -> None:
-    """The beginning and the end are told in any case."""
+    """The beginning and the end are reported in any case."""
     done = invoke("bulk", "run", meetings(1), "--no-progress")
 
     assert [line.partition(" ")[0] for line in done.stderr.splitlines()] == [
@@ -388,7 +388,7 @@ def test_no_progress(invoke: Invoke, meetings: Meetings) -> None:
     ]
 
 
-def test_titles_and_addresses_are_not_told(
+def test_titles_and_addresses_are_not_reported(
     invoke: Invoke, fake: FakeGong, meetings: Meetings
 ) -> None:
     """Neither stdout nor stderr repeats what is in the file, but for ids."""
@@ -401,7 +401,7 @@ def test_titles_and_addresses_are_not_told(
     assert "lee@" not in done.output
 
 
-def test_no_secret_is_told(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
+def test_no_secret_is_reported(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
     """A server that repeats the credential does not get it shown, nor written down."""
     fake.script(Fault.status(400, errors=(f"bad {fake.authorization}",)), times=None)
 

@@ -24,7 +24,7 @@ Jobs = Callable[[], list[JobFile]]
 Meetings = Callable[..., Path]
 JobSnapshot = Callable[[], BulkStatus]
 Start = Callable[..., subprocess.Popen[str]]
-Told = Callable[[str], list[dict[str, Any]]]
+Reported = Callable[[str], list[dict[str, Any]]]
 QUICK = ("--per-second", "2000")
 FIRST = 7782342274025000001
 
@@ -60,7 +60,7 @@ def rows(done: Result) -> dict[str, str]:
 def test_a_job_that_stands_still(
     invoke: Invoke, fake: FakeGong, paused: str, snapshot: JobSnapshot
 ) -> None:
-    """Its counts and why it stopped are told, and nothing is asked of Gong."""
+    """Its counts and why it stopped are reported, and nothing is asked of Gong."""
     sent = fake.received_count
 
     done = invoke("bulk", "status", paused, env={"GONG_STATE_DIR": str(snapshot().path.parents[1])})
@@ -97,7 +97,7 @@ def test_status_for_programs(invoke: Invoke, paused: str) -> None:
 
 
 def test_a_job_that_runs(invoke: Invoke, running: tuple[subprocess.Popen[str], str]) -> None:
-    """Who runs it and when it will be through is told as well."""
+    """Its process and its estimated end are shown as well."""
     process, name = running
     reported = rows(invoke("bulk", "status", name))
 
@@ -107,7 +107,7 @@ def test_a_job_that_runs(invoke: Invoke, running: tuple[subprocess.Popen[str], s
 
 
 def test_a_job_that_was_killed(invoke: Invoke, running: tuple[subprocess.Popen[str], str]) -> None:
-    """It is called interrupted, and nobody runs it."""
+    """Its state is interrupted, and no process runs it."""
     process, name = running
     process.kill()
     process.wait()
@@ -132,7 +132,7 @@ def test_following_to_the_end(
 
 
 def test_following_what_does_not_run(invoke: Invoke, paused: str) -> None:
-    """There is nothing to wait for; it is told how to go on."""
+    """There is nothing to wait for; the command that resumes it is shown."""
     done = invoke("bulk", "status", paused, "--follow")
 
     assert done.exit_code == 75
@@ -140,7 +140,7 @@ def test_following_what_does_not_run(invoke: Invoke, paused: str) -> None:
 
 
 def test_a_job_that_waits(invoke: Invoke, meetings: Meetings, snapshot: JobSnapshot) -> None:
-    """When it can go on is told."""
+    """The time from which it can be resumed is shown."""
     invoke("bulk", "run", meetings(30), "--per-day", "10", *QUICK)
 
     reported = rows(invoke("bulk", "status", snapshot().id))
@@ -185,8 +185,8 @@ def test_cancel(
 
 
 @pytest.mark.parametrize("command", ["pause", "cancel"])
-def test_nobody_runs_it(invoke: Invoke, paused: str, command: str) -> None:
-    """Then there is nobody to tell; that is said."""
+def test_no_process_runs_it(invoke: Invoke, paused: str, command: str) -> None:
+    """Then there is no process to ask, and the command says so."""
     invoke("bulk", "resume", paused, *QUICK)
 
     done = invoke("bulk", command, paused)
@@ -232,7 +232,7 @@ def test_cancelling_what_was_killed(
     assert (snapshot().counts["in_doubt"], snapshot().skipped["cancelled"]) == (2, 8)
 
 
-def test_list(invoke: Invoke, meetings: Meetings, paused: str, reported: Told) -> None:
+def test_list(invoke: Invoke, meetings: Meetings, paused: str, reported: Reported) -> None:
     """Each job has a line, the oldest first."""
     other = invoke("bulk", "run", meetings(2, name="other.csv"), *QUICK).stdout.strip()
 
@@ -254,7 +254,7 @@ def test_list_without_jobs(invoke: Invoke) -> None:
 
 
 def test_list_with_a_broken_file(invoke: Invoke, paused: str, jobs: Jobs) -> None:
-    """A file that is no journal is told of, and hides no other."""
+    """A file that is no journal is reported, and hides no other."""
     broken = jobs()[0].path.with_name("20260101-broken.sqlite3")
     broken.write_bytes(b"nonsense" * 1000)
 

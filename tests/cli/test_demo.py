@@ -49,11 +49,11 @@ def test_the_story() -> None:
 
 @pytest.mark.full
 def test_another_story() -> None:
-    """When it does not go as told, it says so and fails."""
+    """An unexpected outcome is printed, and the demo fails."""
     done = story("another-story", "demo.Story.refused = property(lambda story: set())")
 
     assert done.returncode == 1
-    assert "This did not go as told:\n  line 59 was applied 0 times" in done.stdout
+    assert "Not as expected:\n  line 59 was applied 0 times" in done.stdout
 
 
 def test_the_file_is_the_scripts() -> None:

@@ -56,7 +56,7 @@ not_root = pytest.mark.skipif(
 
 @frozen
 class Report:
-    """What the doctor has told as JSON."""
+    """What the doctor has printed as JSON."""
 
     exit_code: int
     findings: tuple[Diagnosis, ...]
@@ -86,7 +86,7 @@ Examine = Callable[..., Report]
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the proxies and certificates of whoever runs the tests away."""
+    """Keep the proxies and certificates of the user who runs the tests away."""
     for name in FOREIGN:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -117,7 +117,7 @@ def state(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> trustme.CA:
-    """Make this machine trust an authority that nobody knows."""
+    """Make this machine trust an unknown authority."""
     path = tmp_path / "ca.pem"
     authority = trustme.CA(organization_name="Acme Inspection")
     authority.cert_pem.write_to_path(str(path))
@@ -128,7 +128,7 @@ def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> trustme.CA:
 def settle(fake: FakeGong) -> None:
     """Wait until a server has taken every connection that was made to it so far.
 
-    One that nobody asks anything on may otherwise be accepted only while the server closes.
+    One without a request may otherwise be accepted only while the server closes.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -232,7 +232,7 @@ def test_a_terminal_that_can_shows_marks(
 
 
 def test_the_call_counts(examine: Examine) -> None:
-    """It is told that a call was made, and the quota is that after it."""
+    """The output says that a call was made; the quota is that after it."""
     first, second = examine(), examine()
 
     assert "1 call made, counted in the day's quota" in first.of("call").seen
@@ -242,7 +242,7 @@ def test_the_call_counts(examine: Examine) -> None:
 
 
 def test_offline(examine: Examine, fake: FakeGong, tmp_path: Path) -> None:
-    """Nothing is sent, nobody is connected to, and nothing is made on the disk."""
+    """Nothing is sent, no connection is made, and nothing is written to the disk."""
     report = examine("--offline")
 
     assert (report.exit_code, fake.connections_total) == (0, 0)
@@ -407,7 +407,7 @@ def application(fake: FakeGong) -> dict[str, str | None]:
     }
 
 
-def test_nobody_is_logged_in(examine: Examine, application: dict[str, str | None]) -> None:
+def test_not_logged_in(examine: Examine, application: dict[str, str | None]) -> None:
     """An application without a login is no credential yet."""
     report = examine("--offline", **application)
 
@@ -483,10 +483,10 @@ def test_a_name_that_does_not_resolve(
 ) -> None:
     """Nothing more is tried."""
 
-    def nobody(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
     report = examine(GONG_BASE_URL="https://us-1.api.gong.io")
 
     assert report.stands("dns") == (1, "problem")
@@ -494,7 +494,7 @@ def test_a_name_that_does_not_resolve(
     assert report.all("connection") == report.all("call") == []
 
 
-def test_a_port_that_nobody_listens_on(examine: Examine) -> None:
+def test_a_port_without_a_server(examine: Examine) -> None:
     """The way is closed; with a proxy in the environment, that is named as a likely reason."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -510,7 +510,7 @@ def test_a_port_that_nobody_listens_on(examine: Examine) -> None:
 
 
 def test_a_trusted_certificate(examine: Examine, authority: trustme.CA) -> None:
-    """Protocol, issuer and the days that are left are told, and the call goes through."""
+    """Protocol, issuer and the days that are left are reported, and the call goes through."""
     until = datetime.now(UTC) + timedelta(days=40, hours=1)
     context = serving(authority, not_after=until)
     with serve(context) as fake:
@@ -544,7 +544,7 @@ def test_a_certificate_that_is_not_trusted(
     examine: Examine, authority: trustme.CA, *, host: str, expired: bool, known: bool, words: str
 ) -> None:
     """What to do differs: an unknown issuer, a wrong clock, a wrong host. No call is made."""
-    issuer = authority if known else trustme.CA(organization_name="Somebody")
+    issuer = authority if known else trustme.CA(organization_name="Unknown")
     context = serving(issuer, host, not_after=datetime(2001, 1, 1, tzinfo=UTC) if expired else None)
     with serve(context) as fake:
         report = examine(GONG_BASE_URL=fake.url)
@@ -628,7 +628,7 @@ def test_a_missing_scope(examine: Examine, fake: FakeGong) -> None:
 
 
 def test_permission_denied(examine: Examine, fake: FakeGong) -> None:
-    """A 403 has four reasons, which Gong does not tell apart."""
+    """A 403 has four reasons, which Gong does not distinguish."""
     fake.limited_release = True
     report = examine()
 
@@ -647,7 +647,7 @@ def test_permission_denied(examine: Examine, fake: FakeGong) -> None:
     ],
 )
 def test_other_failures(examine: Examine, fake: FakeGong, fault: Fault, words: str) -> None:
-    """Each is told with its advice, after one call and no more."""
+    """Each is reported with its advice, after one call and no more."""
     fake.script(fault)
     report = examine()
 
@@ -666,7 +666,7 @@ def test_no_answer_in_time(examine: Examine, fake: FakeGong) -> None:
 
 
 def test_too_many_calls(examine: Examine, fake: FakeGong) -> None:
-    """A 429 is told with its end; the next doctor makes no call while it holds."""
+    """A 429 is reported with its end; the next doctor makes no call while it holds."""
     fake.script(Fault.rate_limited("600"))
     first, second = examine(), examine()
 
@@ -704,12 +704,12 @@ def test_an_address_that_gong_does_not_take(examine: Examine, fake: FakeGong) ->
 
 
 def test_a_user_of_ones_own(examine: Examine, fake: FakeGong) -> None:
-    """`--email` is asked about, and how it stands is told."""
+    """`--email` is asked about, and its status is reported."""
     fake.add_user("ana@example.com", valid=False, fix_url="https://app.gong.io/fix")
-    fake.add_user("nobody@example.com", exists=False, valid=False)
+    fake.add_user("unknown@example.com", exists=False, valid=False)
     fine = examine("--email", "Dana@example.com")
     stopped = examine("--email", "ana@example.com")
-    unknown = examine("--email", "nobody@example.com")
+    unknown = examine("--email", "unknown@example.com")
 
     assert fine.of("call").level == "ok"
     assert advice(stopped.of("call")) == "fix it at https://app.gong.io/fix"
@@ -719,7 +719,7 @@ def test_a_user_of_ones_own(examine: Examine, fake: FakeGong) -> None:
 
 def test_an_email_that_cannot_be_one(invoke: Invoke, fake: FakeGong) -> None:
     """That is wrong usage, and nothing is looked at."""
-    done = invoke("doctor", "--email", "nobody")
+    done = invoke("doctor", "--email", "unknown")
 
     assert (done.exit_code, done.stdout, fake.connections_total) == (2, "", 0)
     assert "--email" in done.stderr
@@ -921,7 +921,7 @@ def test_a_job_that_was_killed(
 def test_a_waiting_job(
     invoke: Invoke, examine: Examine, meetings: Callable[..., Path], state: Path
 ) -> None:
-    """When it can go on is told."""
+    """The time from which it can be resumed is reported."""
     invoke("bulk", "run", meetings(5), "--per-second", "2000", "--per-day", "3")
     _, job = examine("--offline").all("jobs")
 

@@ -88,8 +88,8 @@ def test_sigterm(serve: Serve) -> None:
     assert served.stop(signal.SIGTERM) == (0, "0 requests, 0 changes applied\n")
 
 
-def test_it_tells_its_limits(serve: Serve) -> None:
-    """It says what it allows, and refuses whoever has no credential."""
+def test_it_reports_its_limits(serve: Serve) -> None:
+    """It prints its limits, and refuses calls without a credential."""
     served = serve("--per-second", "2.5", "--per-day", "1000", "--algorithm", "gcra")
 
     assert "(2.5 calls per second, 1,000 per day, gcra)" in served.welcome

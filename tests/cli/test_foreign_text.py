@@ -71,5 +71,5 @@ def test_words_of_gong(
     ],
 )
 def test_what_was_typed(invoke: Callable[..., Result], words: tuple[str, ...]) -> None:
-    """By somebody who pasted it."""
+    """By a user who pasted it."""
     check(invoke(*words))

@@ -150,7 +150,7 @@ def test_a_refusal_ends_it(log_in: Callable[..., Command], fake: FakeGong, tmp_p
     assert not (tmp_path / "state" / "login.json").exists()
 
 
-def test_nobody_comes(log_in: Callable[..., Command]) -> None:
+def test_no_approval(log_in: Callable[..., Command]) -> None:
     """After the time that was given it gives up."""
     code, said = log_in("--wait", "0.2").end()
 
@@ -165,7 +165,7 @@ def test_a_signal_stops_it(log_in: Callable[..., Command]) -> None:
     assert command.end()[0] == 75
 
 
-def test_a_port_that_is_taken_is_told_as_such(
+def test_a_port_that_is_taken_is_reported_as_such(
     log_in: Callable[..., Command], invoke: Callable[..., Result]
 ) -> None:
     """With what to do."""
@@ -188,24 +188,24 @@ def test_without_an_application_it_says_which_variables(invoke: Callable[..., Re
     "option", ["--client-secret=hunter2", "--token=hunter2", "--secret=hunter2"]
 )
 def test_no_secret_is_an_option(option: str, invoke: Callable[..., Result]) -> None:
-    """Whoever tries is told where credentials come from."""
+    """The error says where credentials come from."""
     done = invoke("login", option)
 
     assert done.exit_code == 2
     assert "read from the environment only" in done.stderr
 
 
-def test_whoami_of_a_key_and_of_nobody(invoke: Callable[..., Result], fake: FakeGong) -> None:
-    """It tells which credential the commands would use, and nothing of it."""
+def test_whoami_of_a_key_and_without_a_login(invoke: Callable[..., Result], fake: FakeGong) -> None:
+    """It prints which credential the commands would use, and no secret of it."""
     key = {"GONG_ACCESS_KEY": fake.access_key, "GONG_ACCESS_KEY_SECRET": fake.access_key_secret}
     of_key = invoke("whoami", env={**key, "GONG_BASE_URL": fake.url})
-    of_nobody = invoke("whoami")
+    without_login = invoke("whoami")
     without = invoke("whoami", env={})
 
     assert json.loads(of_key.stdout)["credential"] == "access key"
     assert json.loads(of_key.stdout)["base_url"] == fake.url
     assert fake.access_key not in of_key.output
-    assert json.loads(of_nobody.stdout)["logged_in"] is False
+    assert json.loads(without_login.stdout)["logged_in"] is False
     assert without.exit_code == 2
     assert fake.received_count == 0
 

@@ -9,7 +9,7 @@ import pytest
 from gong_async import Secret
 from gong_async.cli.loopback import Denied, Loopback, listening
 
-STATE = "a-state-that-nobody-guesses"
+STATE = "a-state-that-is-not-guessed"
 ASKED = f"/callback?state={STATE}&code=bought"
 WRONG: dict[str, bytes] = {
     "a host that cannot be one": b"GET //[/ HTTP/1.1",
@@ -93,7 +93,7 @@ async def test_another_host_is_not_this_page(host: str, status: str) -> None:
     assert (refused.split()[1], taken.split()[1]) == (status, "200")
 
 
-async def test_who_goes_away_disturbs_nobody(complaints: list[dict[str, object]]) -> None:
+async def test_a_closed_connection_disturbs_no_other(complaints: list[dict[str, object]]) -> None:
     """Before, or in the middle of a request."""
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     async with listening(Secret(STATE), 0) as page:

@@ -163,7 +163,7 @@ def test_a_follower_gets_a_bar(on_terminal: OnTerminal, meetings: Meetings) -> N
     assert "3/5 60%" in unstyled(text)
 
 
-def test_what_a_bar_tells(drawn: Callable[..., list[str]]) -> None:
+def test_what_a_bar_shows(drawn: Callable[..., list[str]]) -> None:
     """Counts, and the end as the job itself foretells it, with as much of the day as needed."""
     counts = {"succeeded": 20_990, "failed": 41, "in_doubt": 3, "pending": 28_966}
     finishes = later(days=2, hours=3)
@@ -221,7 +221,7 @@ def test_a_line_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_rate_is_that_of_the_last_minute() -> None:
-    """What was fast or slow an hour ago tells nothing of now."""
+    """What was fast or slow an hour ago does not count now."""
     rate_meter = RateMeter()
     rate_meter.read(status({"succeeded": 0}), 0.0)
     for second in range(3600, 3631, 10):

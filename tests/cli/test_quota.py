@@ -28,7 +28,7 @@ def test_the_next_command_knows_what_was_used(
     assert reported[0]["ceiling"] == 3
 
 
-def test_who_waits_in_a_bulk_run_is_told_until_it_is_killed(
+def test_calls_waiting_in_a_bulk_run_are_counted_until_it_is_killed(
     invoke: Callable[..., Result],
     start: Callable[..., subprocess.Popen[str]],
     fake: FakeGong,
@@ -67,7 +67,7 @@ def test_a_used_up_day_stops_the_next_command(
     assert fake.received_count == 1
 
 
-def test_a_state_directory_that_cannot_be_used_is_told_of(
+def test_a_state_directory_that_cannot_be_used_is_reported(
     invoke: Callable[..., Result], environment: dict[str, str], tmp_path: Path
 ) -> None:
     """Nothing is sent without the limits: the message names the directory."""

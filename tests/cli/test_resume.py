@@ -93,7 +93,7 @@ def test_for_another_company(invoke: Invoke, environment: dict[str, str], begun:
 
 @pytest.mark.parametrize("command", ["resume", "status", "pause", "cancel", "report", "purge"])
 def test_a_job_that_is_not_there(invoke: Invoke, command: str) -> None:
-    """It is told where jobs are looked for, and how to list them."""
+    """The error names the directory of the jobs, and the command that lists them."""
     done = invoke("bulk", command, "20260101-none")
 
     assert done.exit_code == 2

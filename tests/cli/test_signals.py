@@ -66,7 +66,7 @@ def test_one_signal_drains(
 def test_two_signals_stop_at_once(
     start: Start, fake: FakeGong, meetings: Meetings, jobs: Jobs, snapshot: JobSnapshot
 ) -> None:
-    """What is under way is in doubt, the rest stays to be sent, and nobody waits for an answer."""
+    """What is under way is in doubt, the rest is pending, and no response is awaited."""
     fake.script(Fault.stall(), on="updateMeeting", times=None)
     words = ("--per-second", "1000", "--max-in-flight", "3", UNCHECKED)
     process = start("bulk", "run", meetings(50), *words)

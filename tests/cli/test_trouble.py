@@ -75,7 +75,7 @@ def test_one_organizer(
 def test_too_many_fail(
     invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
-    """When most of the last updates failed, somebody should look before the rest fails too."""
+    """When most of the last updates failed, a person should look before the rest fails too."""
     fake.missing_meetings.update(str(FIRST + number) for number in range(100))
 
     done = invoke("bulk", "run", meetings(100), *QUICK)
@@ -85,7 +85,7 @@ def test_too_many_fail(
     assert "too many of the last updates failed" in done.stderr
 
 
-def test_too_many_fail_and_shall(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
+def test_many_failures_can_be_allowed(invoke: Invoke, fake: FakeGong, meetings: Meetings) -> None:
     """The limit can be lifted."""
     fake.missing_meetings.update(str(FIRST + number) for number in range(60))
 
@@ -98,7 +98,7 @@ def test_too_many_fail_and_shall(invoke: Invoke, fake: FakeGong, meetings: Meeti
 def test_the_days_calls_are_used_up(
     invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
-    """Beyond the day's calls nothing is sent; that was foretold, and when to go on is told."""
+    """Beyond the daily quota nothing is sent; the time from which it can be resumed is printed."""
     done = invoke("bulk", "run", meetings(30), "--per-day", "10", *UNCHECKED)
 
     status = snapshot()
@@ -158,7 +158,7 @@ def test_a_disk_that_fills_up(
     assert fake.applied_count <= 300 + killed.counts["in_flight"] + killed.counts["in_doubt"]
 
 
-def test_nobody_answers(
+def test_no_response(
     start: Start, meetings: Meetings, environment: dict[str, str], snapshot: JobSnapshot
 ) -> None:
     """When nothing answers at all, the job waits for it, and a signal ends that at once."""

@@ -40,7 +40,7 @@ def _finished() -> asyncio.Future[None]:
 
 
 def lose_result() -> None:
-    """Tell results that are never written."""
+    """Report results that are never written."""
     end, lost = Journal.end, _every(7)
 
     def broken(self: Journal, item: Any, record: BulkItem) -> asyncio.Future[None]:
@@ -49,8 +49,8 @@ def lose_result() -> None:
     Journal.end = broken  # type: ignore[method-assign]
 
 
-def tell_early() -> None:
-    """Tell results before they are written."""
+def report_early() -> None:
+    """Report results before they are written."""
     end, commit = Journal.end, Writer._commit
 
     def broken(self: Journal, item: Any, record: BulkItem) -> asyncio.Future[None]:
@@ -257,7 +257,7 @@ BREAKS: dict[str, Callable[[], None]] = {
     breakage.__name__.replace("_", "-"): breakage
     for breakage in (
         lose_result,
-        tell_early,
+        report_early,
         done_unsent,
         timeout_is_failed,
         resend_done,

@@ -74,13 +74,13 @@ class Life:
     number: int
     kind: Kind
     point: str
-    """Where it was told to die; empty for nowhere."""
+    """Where it was instructed to die; empty for nowhere."""
     pid: int = 0
     killed: bool = False
     exit_code: int | None = None
     ended: float = 0.0
     reported: list[tuple[int, str]] = field(default_factory=list)
-    """Places and states of the items that its caller was told of."""
+    """Indexes and states of the items whose outcome its caller got."""
     output: str = ""
     most_memory: int = 0
     """Bytes, at the most."""

@@ -32,7 +32,7 @@ def every_item_has_one_final_state(evidence: Evidence) -> Iterator[str]:
     """I1: one item for each row, in one final state; counts, exit code and report agree.
 
     For SQLite this holds of every moment: what a death has left is consistent, too. And what the
-    caller was told of is in the journal, however soon after that the process died.
+    caller got is in the journal, however soon after that the process died.
     """
     view, rows = final(evidence), evidence.manifest.rows
     if [item.meeting_id for item in view.items.values()] != [row.meeting_id for row in rows]:
@@ -47,7 +47,7 @@ def every_item_has_one_final_state(evidence: Evidence) -> Iterator[str]:
 
 
 def _wrong_end(evidence: Evidence, item: Item) -> Iterator[str]:
-    """Tell what is wrong with the state in which an item ends."""
+    """Yield what is wrong with the state in which an item ends."""
     manifest, row = evidence.manifest, evidence.manifest.rows[item.index]
     ends = f"item {item.index} ends as {item.state} ({item.reason})"
     legal = item.reason in REASONS if item.state == "skipped" else item.reason is None
@@ -62,7 +62,7 @@ def _wrong_end(evidence: Evidence, item: Item) -> Iterator[str]:
 
 
 def _wrong_sum(evidence: Evidence, view: JournalView) -> Iterator[str]:
-    """Tell where the job, its exit code or its report say something else than its items."""
+    """Yield where the job, its exit code or its report say something else than its items."""
     if view.header.get("state") != "completed":
         yield f"the job is {view.header.get('state')}"
     bad = [i for i in view.items.values() if i.state in _NOT_DONE or i.reason == "organizer"]
@@ -76,14 +76,14 @@ def _wrong_sum(evidence: Evidence, view: JournalView) -> Iterator[str]:
 
 
 def _wrong_death(life: Life) -> Iterator[str]:
-    """Tell what is wrong with what a process has left behind."""
+    """Yield what is wrong with what a process has left behind."""
     if "Traceback" in life.output or "Warning:" in life.output:
         yield f"life {life.number} said: {life.output[-300:]}"
     if life.after is not None:
         yield from (f"after life {life.number}: {what}" for what in problems(life.after))
     for index, state in life.reported if life.kind != "again" else ():
         if life.after is None or life.after.items[index].state != state:
-            yield f"life {life.number} told that item {index} is {state}; the journal does not"
+            yield f"life {life.number} reported that item {index} is {state}; the journal does not"
 
 
 def done_was_applied(evidence: Evidence) -> Iterator[str]:

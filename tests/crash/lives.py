@@ -112,7 +112,7 @@ class Stage:
                     "CRASH_POINT": death.point,
                     "CRASH_BREAK": self.breakage,
                     "CRASH_BEGUN": str(begun),
-                    "CRASH_TOLD": str(reported.fileno()),
+                    "CRASH_REPORTED": str(reported.fileno()),
                 },
                 cwd=self.folder,
             )
@@ -178,7 +178,7 @@ def _attend(process: subprocess.Popen[bytes], life: Life, heard: int, death: Dea
 
 
 def _measure(life: Life) -> None:
-    """Look at the memory and the files of a living process, where the system tells."""
+    """Look at the memory and the files of a living process, where the system reports them."""
     with suppress(OSError, ValueError, IndexError):
         status = Path(f"/proc/{life.pid}/status").read_text(encoding="ascii")
         peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024

@@ -1,4 +1,4 @@
-"""What a job is told to do: the rows of its file, and what Gong will say to each."""
+"""What a job is instructed to do: the rows of its file, and what Gong will say to each."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Oracle:
         return {}
 
     async def dump(self) -> dict[str, Any]:
-        """Tell what was received and applied."""
+        """Yield what was received and applied."""
         fake, times = self.fake, self.times
         assert fake is not None
         requests = []

@@ -55,7 +55,7 @@ def limit_is_kept(evidence: Evidence) -> Iterator[str]:
 def refusals_are_heeded(evidence: Evidence) -> Iterator[str]:
     """I8: after a 429 nothing comes before its time is over, not even from the next life.
 
-    A process that died with the refusal unread, or just read, could not tell the next one.
+    A process that died with the refusal unread, or just read, could not pass it on to the next one.
     """
     for refusal in evidence.requests:
         if refusal.status != _TOO_MANY or refusal.ended is None or refusal.lost:

@@ -49,7 +49,7 @@ def broken(
 
 CONTROLS = [
     ("I1", broken("lose-result")),
-    ("I1", broken("tell-early", deaths=tuple(Death(f"commit-in:{n}") for n in (12, 14, 9, 11)))),
+    ("I1", broken("report-early", deaths=tuple(Death(f"commit-in:{n}") for n in (12, 14, 9, 11)))),
     ("I2", broken("done-unsent")),
     ("I3", broken("timeout-is-failed", faults={"wrong id": 0.3})),
     ("I4", broken("resend-done", deaths=(Death("answer:20"),))),

@@ -2,11 +2,11 @@
 
 What is asked of it comes in environment variables, so that its arguments are those of the command:
 
-* CRASH_LIFE: its number, which it tells the server in its User-Agent.
+* CRASH_LIFE: its number, which it sends to the server in its User-Agent.
 * CRASH_POINT: where to die, see `points`.
 * CRASH_BREAK: a deliberate breakage, see `breaks`.
-* CRASH_BEGUN: a pipe that hears of the beginning of the work; CRASH_TOLD: a file that gets a line
-  for each item whose end the caller was told.
+* CRASH_BEGUN: a pipe that gets a line when the work begins; CRASH_REPORTED: a file that gets a line
+  for each item whose outcome was reported to the caller.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from gong_async.bulk.records import BulkItem
 from gong_async.bulk.store.journal import Journal
 
 
-def tell_watchers(begun: int, reported: int) -> None:
-    """Tell when the work begins, and what the caller is told."""
+def report_progress(begun: int, reported: int) -> None:
+    """Report when the work begins, and each item that the caller gets."""
     begin_run, get = Journal.begin_run, Outbox.get
 
     async def watched_begin(self: Journal, since: float = 0.0) -> str | None:
@@ -42,7 +42,7 @@ def tell_watchers(begun: int, reported: int) -> None:
 
 
 def set_name(life: str) -> None:
-    """Let the clients that the command makes tell the server which process they are of."""
+    """Make the command's clients name their process to the server."""
     from_env = GongClient.from_env.__func__  # type: ignore[attr-defined]
 
     def named(cls: type[GongClient], environ: Any = None, /, **options: Any) -> GongClient:
@@ -56,7 +56,7 @@ def main() -> int:
     """Prepare, and be the program."""
     environ = os.environ
     set_name(environ["CRASH_LIFE"])
-    tell_watchers(int(environ["CRASH_BEGUN"]), int(environ["CRASH_TOLD"]))
+    report_progress(int(environ["CRASH_BEGUN"]), int(environ["CRASH_REPORTED"]))
     if name := environ.get("CRASH_BREAK"):
         from crash.breaks import BREAKS  # noqa: PLC0415 - an honest victim does without
 

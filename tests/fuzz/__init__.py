@@ -1,1 +1,1 @@
-"""Answers and inputs that nobody would write, in large numbers."""
+"""Malformed answers and inputs, in large numbers."""

@@ -15,7 +15,7 @@ _BATCH = 20_000
 
 
 def main() -> int:
-    """Run, tell how it stands, and fail if anything was wrong."""
+    """Run, print the counts, and fail if anything was wrong."""
     parser = argparse.ArgumentParser(prog="fuzz", description="Answer calls with damaged bytes.")
     parser.add_argument("--seed", type=int, default=None, help="default: another one each time")
     parser.add_argument("--count", type=int, default=1_000_000)

@@ -1,4 +1,4 @@
-"""What an answer says, read by somebody who has nothing in common with the library.
+"""What an answer says, read by code that has nothing in common with the library.
 
 Strict where it counts: the status, how long the body is, that it is whole, and that it is JSON.
 Lenient where nothing depends on it: line ends, and headers that are about something else.

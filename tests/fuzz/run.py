@@ -178,7 +178,7 @@ def _misjudged(case: Case, error: GongError) -> str:
         return ""  # on a kept connection, whose end after another case was on its way
     status = read(case.answer).status
     if case.kind != "delete" and status == 204:
-        return ""  # these must be told something
+        return ""  # these need content
     return repr(error) if status in _SUCCESSES or error.status != status else ""
 
 

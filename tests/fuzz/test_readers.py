@@ -70,7 +70,7 @@ FILES: dict[str, Callable[[], bytes]] = {
 
 
 def check(data: bytes, suffix: str, folder: Path) -> bool:
-    """Read bytes as a file; check what comes of it; tell whether there were only good rows."""
+    """Read bytes as a file; check the outcome; return whether all rows were valid."""
     path = folder / f"meetings{suffix}"
     path.write_bytes(data)
     try:

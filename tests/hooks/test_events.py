@@ -1,4 +1,4 @@
-"""What a client tells its hooks, and that hooks cannot do harm."""
+"""The events that a client emits, and that hooks cannot do harm."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def kinds(events: list[Event]) -> list[type[Event]]:
     return [type(event) for event in events]
 
 
-async def test_a_call_is_told_from_its_start_to_its_end(
+async def test_a_call_is_reported_from_its_start_to_its_end(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
     """Three events for a call that goes well, each with its facts."""
@@ -67,7 +67,7 @@ async def test_a_call_is_told_from_its_start_to_its_end(
     assert finished.seconds_on_wire == pytest.approx(2, abs=0.1)
 
 
-async def test_repetitions_are_told_in_order(
+async def test_retries_are_reported_in_order(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
     """A refusal and a failure before the success: each attempt, each plan, and the hold."""
@@ -90,7 +90,7 @@ async def test_repetitions_are_told_in_order(
     ]
 
 
-async def test_a_hold_is_told_with_its_length(
+async def test_a_pause_is_reported_with_its_length(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
     """Not shorter than Gong asked for, and with the id to quote."""
@@ -104,7 +104,7 @@ async def test_a_hold_is_told_with_its_length(
     assert held.request_id
 
 
-async def test_a_plan_is_told_with_its_error_and_its_wait(
+async def test_a_planned_retry_is_reported_with_its_error_and_its_wait(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
     """What went wrong, at which attempt, and after how long it is repeated."""
@@ -122,10 +122,10 @@ async def test_a_plan_is_told_with_its_error_and_its_wait(
     assert fake.received[1].at - fake.received[0].at == pytest.approx(5, abs=0.1)
 
 
-async def test_each_attempt_is_told_with_its_own_wait(
+async def test_each_attempt_is_reported_with_its_own_wait(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
-    """The time in the queue is told for the attempt that stood there."""
+    """The time in the queue is reported for the attempt that waited there."""
     events: list[Event] = []
     limits = Limits(per_second=1 / 10, per_day=None, headroom=0, learns=False)
     async with client(fake, events.append, limits=limits) as gong:
@@ -136,7 +136,7 @@ async def test_each_attempt_is_told_with_its_own_wait(
     assert waits == pytest.approx([0, 10], abs=0.1)
 
 
-async def test_an_error_is_told_as_it_is_raised(
+async def test_an_error_is_reported_as_it_is_raised(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
     """The same object ends the attempt, the call, and reaches the caller."""
@@ -154,7 +154,7 @@ async def test_an_error_is_told_as_it_is_raised(
     assert not finished.cancelled
 
 
-async def test_an_attempt_without_an_answer_is_told_without_a_status(
+async def test_an_attempt_without_an_answer_is_reported_without_a_status(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
     """A timeout has an error and neither status nor request id."""
@@ -173,7 +173,7 @@ async def test_an_attempt_without_an_answer_is_told_without_a_status(
 async def test_a_call_that_is_never_sent_has_no_attempt(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
-    """A call that fails because of an earlier refusal is told as started and finished."""
+    """A call that fails because of an earlier refusal is reported as started and finished."""
     fake.script(Fault.rate_limited("3600"))
     events: list[Event] = []
     async with client(fake, events.append) as gong:
@@ -184,7 +184,7 @@ async def test_a_call_that_is_never_sent_has_no_attempt(
     assert kinds(events[4:]) == [CallStarted, CallFinished]
 
 
-async def test_a_cancelled_call_is_told_as_cancelled(
+async def test_a_cancelled_call_is_reported_as_cancelled(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
     """Neither a result nor an error: the caller gave up."""
@@ -201,7 +201,7 @@ async def test_a_cancelled_call_is_told_as_cancelled(
     assert (finished.cancelled, finished.error, finished.attempts) == (True, None, 1)
 
 
-async def test_a_call_ended_by_its_deadline_is_told_with_that_error(
+async def test_a_call_ended_by_its_deadline_is_reported_with_that_error(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
     """The deadline is an error, not a cancellation."""
@@ -217,7 +217,7 @@ async def test_a_call_ended_by_its_deadline_is_told_with_that_error(
     assert not finished.cancelled
 
 
-async def test_what_is_refused_before_it_is_a_call_is_not_told(
+async def test_what_is_refused_before_it_is_a_call_is_not_reported(
     fake: FakeGong, client: Client, update: MeetingUpdate
 ) -> None:
     """Data that cannot be right makes no events."""
@@ -229,7 +229,9 @@ async def test_what_is_refused_before_it_is_a_call_is_not_told(
     assert events == []
 
 
-async def test_all_hooks_are_told(fake: FakeGong, client: Client, update: MeetingUpdate) -> None:
+async def test_all_hooks_get_the_events(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
     """Each hook gets the same events."""
     first: list[Event] = []
     second: list[Event] = []
@@ -243,7 +245,7 @@ async def test_all_hooks_are_told(fake: FakeGong, client: Client, update: Meetin
 async def test_a_hook_that_fails_changes_nothing_and_is_logged(
     fake: FakeGong, client: Client, update: MeetingUpdate, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The call goes well, the other hooks are told, and the log says what failed at which event."""
+    """The call and the other hooks go on; the log says which hook failed, at which event."""
     fake.script(Fault.status(503))
     events: list[Event] = []
 
@@ -280,7 +282,7 @@ async def test_a_hook_that_fails_does_not_hide_the_error(
 async def test_without_hooks_no_event_is_made(
     fake: FakeGong, client: Client, update: MeetingUpdate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody listens, so nothing is built."""
+    """Without hooks, no event is built."""
 
     def refuse(**facts: Any) -> Event:
         raise AssertionError(facts)

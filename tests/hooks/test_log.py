@@ -139,7 +139,7 @@ async def test_an_error_ends_the_log_of_a_call(
 async def test_a_cancelled_call_is_not_logged_as_ok(
     fake: FakeGong, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever reads the log learns that nobody waited for the end."""
+    """The log says that the caller did not wait for the end."""
     fake.clear_script()
     fake.script(Fault.stall())
 

@@ -301,7 +301,7 @@ def test_refuses_names_that_cannot_be_sent(field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "nobody",
+    "invitee",
     [
         {},
         {"display_name": ""},
@@ -309,10 +309,10 @@ def test_refuses_names_that_cannot_be_sent(field: str) -> None:
         {"display_name": " \t\u00a0\u200b\x00", "first_name": "\u3000"},
     ],
 )
-def test_refuses_an_invitee_who_is_nobody(nobody: dict[str, str]) -> None:
+def test_refuses_an_invitee_without_a_name_or_address(invitee: dict[str, str]) -> None:
     """An invitee without email needs a name."""
     with pytest.raises(ValidationError, match=r"^email: an invitee needs"):
-        Invitee(**nobody)
+        Invitee(**invitee)
 
 
 @pytest.mark.parametrize(

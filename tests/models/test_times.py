@@ -1,4 +1,4 @@
-"""Times: an offset that clocks really show, whoever made the `datetime`."""
+"""Times: an offset that is in use, whatever library made the `datetime`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def pytz_zone(zone: str, name: str, **offset: float) -> PytzZone:
 
 
 class Minimal(tzinfo):
-    """A zone of somebody's own, which answers only what it must."""
+    """A zone of the caller's own, which answers only what it must."""
 
     def utcoffset(self, _: datetime | None) -> timedelta:
         """Half past."""

@@ -54,7 +54,7 @@ CALLS: dict[str, Callable[[GongClient], Awaitable[object]]] = {
     "create": lambda gong: gong.meetings.create(NEW),
     "delete": lambda gong: gong.meetings.delete(ID, organizer_email="dana@example.com"),
     "integration_status": lambda gong: gong.meetings.integration_status(
-        ["dana@example.com", "nobody@example.com"]
+        ["dana@example.com", "unknown@example.com"]
     ),
 }
 
@@ -86,7 +86,7 @@ RESULTS = {
                 fix_url="https://app.gong.example/settings",
                 help_url="",
             ),
-            UserIntegration(email="nobody@example.com", exists=False, valid=False),
+            UserIntegration(email="unknown@example.com", exists=False, valid=False),
         ),
         request_id=REQUEST_ID,
     ),

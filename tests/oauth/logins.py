@@ -14,7 +14,7 @@ REDIRECT_URI = "http://127.0.0.1:8914/callback"
 
 
 class MemoryStore:
-    """A store of somebody's own, which can fail, and whose lock can be of no use."""
+    """A store of the caller's own, which can fail, and whose lock can be of no use."""
 
     def __init__(self, tokens: Tokens | None = None, *, name: str = "memory") -> None:
         self.name = name

@@ -97,7 +97,7 @@ async def test_a_refresh_says_nothing_else(fake: FakeGong) -> None:
 async def test_a_code_that_is_not_taken(
     fake: FakeGong, code: str, shown: Callable[[BaseException], str]
 ) -> None:
-    """It is told, not asked again, and nothing is stored or shown."""
+    """It is reported, not asked again, and nothing is stored or shown."""
     store = MemoryStore()
     with pytest.raises(LoginRequiredError, match="the login failed") as caught:
         await application(fake, store).exchange(code, redirect_uri=REDIRECT_URI)
@@ -115,7 +115,7 @@ async def test_a_code_that_cannot_be_one_is_not_sent(fake: FakeGong, code: str) 
     assert fake.received_count == 0
 
 
-async def test_a_wrong_application_is_told_as_such(fake: FakeGong) -> None:
+async def test_a_wrong_application_is_reported_as_such(fake: FakeGong) -> None:
     """A login would not help: it is the client id or its secret."""
     auth = OAuth(fake.oauth.client_id, "wrong", MemoryStore(approved(fake)), app_url=fake.url)
     with pytest.raises(AuthenticationError, match="client id and its secret") as caught:
@@ -135,7 +135,7 @@ async def test_an_exchange_whose_answer_was_lost_is_not_repeated(fake: FakeGong)
     assert token_requests(fake) == 1
 
 
-async def test_nobody_is_logged_in(fake: FakeGong) -> None:
+async def test_not_logged_in(fake: FakeGong) -> None:
     """The error says so and what to do, and nothing was sent."""
     async with GongClient(application(fake, MemoryStore(name="of acme"))) as gong:
         with pytest.raises(LoginRequiredError, match=r"not logged in \(of acme\)") as caught:
@@ -241,7 +241,7 @@ def test_a_key_or_token_goes_before_the_login(environ: Mapping[str, str], kind: 
 
 
 @pytest.mark.parametrize("name", APPLICATION)
-def test_half_an_application_is_told_as_such(
+def test_half_an_application_is_reported_as_such(
     name: str, shown: Callable[[BaseException], str]
 ) -> None:
     """By the name of the variable that is missing."""
@@ -252,7 +252,7 @@ def test_half_an_application_is_told_as_such(
 
 
 def test_without_anything_the_login_is_pointed_to() -> None:
-    """Whoever has no key may log in."""
+    """The error without a key mentions the login."""
     with pytest.raises(GongError, match="gong-async login"):
         GongClient.from_env({})
 
@@ -274,10 +274,10 @@ async def test_the_login_of_the_environment_makes_calls(fake: FakeGong, tmp_path
     assert fake.counts == {200: 1}
 
 
-def test_a_renewal_that_the_end_of_the_loop_cuts_off_is_told(
+def test_a_renewal_that_the_end_of_the_loop_cuts_off_is_reported(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Nobody waits for it any more: the log says what that may mean, and the next run finds out."""
+    """No caller waits for it: the log says what that may mean, and the next run finds out."""
     with FakeGong.serve_in_thread(per_second=None) as fake:
         store = MemoryStore(approved(fake))
         fake.oauth.expire()
@@ -320,7 +320,7 @@ async def test_no_token_is_spent_that_cannot_be_replaced(fake: FakeGong, tmp_pat
 
 
 async def test_no_code_is_spent_that_cannot_be_stored(fake: FakeGong) -> None:
-    """A store of somebody's own may say so, too."""
+    """A store of the caller's own may say so, too."""
 
     class Full(MemoryStore):
         async def check_writable(self) -> None:

@@ -92,7 +92,7 @@ def test_gongs_own_are_believed(value: str, known: str) -> None:
     ("value", "why"), [pair for pair in BAD.items() if pair[1]], ids=lambda text: repr(text)[:40]
 )
 def test_all_others_are_not(value: str, why: str) -> None:
-    """The reason is told, and the value is not."""
+    """The reason is reported, and the value is not."""
     with pytest.raises(ValueError, match=why) as caught:
         customer_base_url(value, domains=GONG)
 
@@ -109,7 +109,7 @@ def test_this_machine_is_believed_where_the_login_is_there(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["http://169.254.169.254", "http://10.0.0.1", "http://evil"])
 def test_other_machines_are_not_believed_there_either(value: str) -> None:
-    """A fake may send nobody away from this machine."""
+    """A fake may send no client away from this machine."""
     with pytest.raises(ValueError, match="does not begin"):
         customer_base_url(value, domains=GONG, loopback=True)
 

@@ -104,7 +104,7 @@ async def test_tokens_lie_in_no_other_file(store: FileTokenStore) -> None:
 
 
 async def test_the_draft_of_a_dead_process_is_replaced_and_cleared(store: FileTokenStore) -> None:
-    """What somebody left who died while he wrote is neither read nor kept."""
+    """The file of a process that died while writing is neither read nor kept."""
     await save(store, PAIR)
     draft = store.path.with_name("login.json.new")
     draft.write_text("half of a hunter2", encoding="utf-8")
@@ -150,7 +150,7 @@ async def test_what_is_no_file_is_refused(store: FileTokenStore, kind: str, tmp_
 
 @posix
 async def test_a_link_is_replaced_and_not_followed(store: FileTokenStore, tmp_path: Path) -> None:
-    """Saving writes to no file that somebody else has chosen."""
+    """Saving writes to no file that another author has chosen."""
     victim = tmp_path / "victim"
     victim.write_text("precious", encoding="utf-8")
     await save(store, PAIR)
@@ -176,7 +176,7 @@ async def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> N
     assert not store.path.exists()
 
 
-async def test_a_damaged_file_is_told_as_such(
+async def test_a_damaged_file_is_reported_as_such(
     store: FileTokenStore, shown: Callable[[BaseException], str]
 ) -> None:
     """And not shown."""
@@ -277,7 +277,7 @@ async def test_a_pair_that_was_written_is_found_after_a_crash(
 async def test_a_logout_empties_what_cannot_be_removed(
     store: FileTokenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that is mounted by itself stays, and nobody is logged in."""
+    """A file that is mounted by itself stays, and the user is not logged in."""
     await save(store, PAIR)
     real = Path.unlink
 

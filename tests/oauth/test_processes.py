@@ -31,13 +31,13 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the worker fork
 
 
 class Worker:
-    """A process that is told what to do."""
+    """A process that takes commands."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
     def order(self, order: str) -> None:
-        """Tell it."""
+        """Send a command."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{order}\n")
         self.process.stdin.flush()

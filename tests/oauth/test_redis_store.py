@@ -106,13 +106,13 @@ async def test_the_lock_of_a_dead_process_ends_by_itself(url: str, redis: Redis)
     assert 150_000 < left <= 180_000
 
 
-async def test_nobody_gives_back_the_lock_of_another(url: str, redis: Redis) -> None:
-    """Whoever was away for longer than the lease leaves the next one's lock alone."""
+async def test_a_lock_is_released_by_its_owner_only(url: str, redis: Redis) -> None:
+    """An owner whose lease has expired leaves the next owner's lock alone."""
     async with RedisTokenStore("acme", url).lock():
         (key,) = await redis.keys("gong:*lock")
-        await redis.set(key, "somebody else's")
+        await redis.set(key, "another owner's")
 
-    assert await redis.get(key) == "somebody else's"
+    assert await redis.get(key) == "another owner's"
 
 
 async def test_two_machines_renew_once(url: str, redis: Redis) -> None:
@@ -162,7 +162,7 @@ def test_refuses_what_cannot_work(arguments: tuple[str, ...], reported: str) -> 
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only whoever uses it needs it."""
+    """Only its users need it."""
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
     with pytest.raises(ConfigurationError, match=r"logins kept in Redis need .*\[redis\]"):
         RedisTokenStore("acme", "redis://127.0.0.1")

@@ -84,7 +84,7 @@ def changed(**changes: Any) -> str:
     ],
     ids=lambda kept: kept[:12],
 )
-def test_a_damaged_one_is_told_as_such(kept: str, shown: Callable[[BaseException], str]) -> None:
+def test_a_damaged_one_is_reported(kept: str, shown: Callable[[BaseException], str]) -> None:
     """What cannot be a login is not shown, and says what to do."""
     with pytest.raises(ConfigurationError, match="log in again") as caught:
         Tokens.restore(Secret(kept))

@@ -1,4 +1,4 @@
-"""A process that is logged in, and asks Gong something whenever it is told to.
+"""A process that is logged in, and asks Gong something whenever it is instructed to.
 
 Says "ready"; then, for each line that it reads:
 
@@ -57,7 +57,7 @@ def die(seconds: float, **where: str) -> bool:
 
 
 def emit(value: Any) -> None:
-    """Say something to whoever has started this process."""
+    """Write a line to the parent process."""
     print(json.dumps(value), flush=True)  # noqa: T201 - this is how it is heard
 
 

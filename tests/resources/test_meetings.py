@@ -297,7 +297,7 @@ async def test_one_bad_email_of_many_never_leaves(fake: FakeGong, gong: GongClie
 
 
 async def test_one_email_is_not_a_list_of_letters(fake: FakeGong, gong: GongClient) -> None:
-    """A string in place of a list is told as such."""
+    """A string in place of a list is reported as such."""
     with pytest.raises(ValidationError) as caught:
         await gong.meetings.integration_status(DANA)
 
@@ -351,7 +351,7 @@ async def test_a_path_variable_that_would_change_the_route_is_refused(
     assert fake.received_count == 0
 
 
-async def test_a_missing_path_variable_is_told(gong: GongClient) -> None:
+async def test_a_missing_path_variable_is_reported(gong: GongClient) -> None:
     """The route says what it needs."""
     with pytest.raises(ValidationError) as caught:
         await gong.request("PUT /v2/meetings/{meetingId}", body={})

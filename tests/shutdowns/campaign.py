@@ -206,14 +206,14 @@ def _check(
         if plan.style != "cancel" and not plan.faults and repetitions(view):
             found.append(f"{repetitions(view)} sent again, with time to be answered")
         yield from (f"{name}: {what}" for what in found)
-    yield from _wrong_told(backend, views)
+    yield from _wrong_reported(backend, views)
     yield from _wrong_clicks(plan, backend, report, sent, effects)
     for line in backend.output.splitlines():
         if any(word in line for word in _BAD_WORDS) and not _NOT_OURS.search(line):
             yield f"a process said: {line.strip()}"
 
 
-def _wrong_told(backend: Backend, views: dict[str, JournalView | None]) -> Iterator[str]:
+def _wrong_reported(backend: Backend, views: dict[str, JournalView | None]) -> Iterator[str]:
     """Yield the outcomes that a caller got and that the journal contradicts."""
     yielded: Counter[tuple[str, int]] = Counter()
     for line in backend.lines():

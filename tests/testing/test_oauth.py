@@ -106,7 +106,7 @@ async def test_a_refresh_token_works_once(caller: Caller) -> None:
 
 
 async def test_tokens_end(caller: Caller) -> None:
-    """By themselves, when they are told to, and with the approval."""
+    """By themselves, when they are instructed to, and with the approval."""
     oauth = caller.fake.oauth
     first = oauth.log_in()
     seen = [await caller.call(first["access_token"])]

@@ -61,7 +61,7 @@ def test_no_second_lets_in_more_than_the_algorithm_allows(
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("rate", [0.5, 1.5, 3.0, 10.0])
 def test_the_whole_rate_is_given_out(algorithm: AlgorithmName, rate: float) -> None:
-    """Whoever comes back exactly when told gets the full rate in the long run."""
+    """A client that retries exactly after the given wait gets the full rate in the long run."""
     counter = make_algorithm(algorithm, rate)
     now, calls = 0.0, 0
     while now < 200.0:
@@ -74,7 +74,7 @@ def test_the_whole_rate_is_given_out(algorithm: AlgorithmName, rate: float) -> N
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_wait_is_enough(algorithm: AlgorithmName) -> None:
-    """A call that comes back after the told wait is let in, however odd the floats are."""
+    """A call that comes back after the given wait is admitted, however odd the floats are."""
     counter = make_algorithm(algorithm, 3)
     now, waits = 0.1, list[float]()
     for _ in range(500):
@@ -108,7 +108,7 @@ def test_a_call_exactly_one_second_later_is_let_in(start: float) -> None:
 
 
 def test_the_sliding_window_names_the_instant() -> None:
-    """A fourth call is told to wait until the first is one second old."""
+    """A fourth call is instructed to wait until the first is one second old."""
     window = SlidingWindow(3)
     for now in (10.0, 10.1, 10.2):
         window.admit(now)
@@ -193,7 +193,7 @@ def test_a_fixed_day() -> None:
     assert waits == [0.0, 0.0, 40.0, 0.0, 0.0, DAY - 2.0, 0.0]
 
 
-def test_the_longer_wait_is_told() -> None:
+def test_the_longer_wait_is_reported() -> None:
     """When both limits are reached, the day decides."""
     quota = FakeQuota(per_second=1, per_day=1)
     quota.admit(0.0)

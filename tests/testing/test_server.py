@@ -133,7 +133,7 @@ async def test_a_deleted_meeting_is_gone(caller: Caller) -> None:
     assert update.json["errors"] == ["The given meeting ID was not found."]
 
 
-async def test_integration_status_tells_of_every_email(caller: Caller) -> None:
+async def test_integration_status_reports_every_email(caller: Caller) -> None:
     """POST: one entry for each email asked about, in order, with all keys."""
     caller.fake.add_user(
         "off@example.com", valid=False, user_facing_error="Consent is off.", fix_url="https://fix"
@@ -256,7 +256,7 @@ async def test_only_known_meetings_exist_when_they_are_listed() -> None:
 
 
 async def test_an_organizer_who_cannot_gets_409(caller: Caller) -> None:
-    """409 carries the three keys that tell an admin what to do."""
+    """409 carries the three keys that explain to an admin what to do."""
     caller.fake.add_user(
         "organizer@example.com", valid=False, user_facing_error="Reconnect.", fix_url="https://fix"
     )
@@ -273,7 +273,7 @@ async def test_an_organizer_who_cannot_gets_409(caller: Caller) -> None:
 
 
 async def test_an_unknown_organizer_gets_404(caller: Caller) -> None:
-    """A create in the name of nobody is answered 404."""
+    """A create for an unknown user is answered with 404."""
     caller.fake.add_user("organizer@example.com", exists=False)
     reply = await caller.send("POST", "/v2/meetings", MEETING)
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+import pkgutil
 
 
 def package_text(package: str, name: str) -> str:
-    """Return the text of a file in a folder of the package."""
-    return files(package).joinpath(name).read_text(encoding="utf-8")
+    """Return the text of a file in a folder of the package.
+
+    It is read as the import system reads modules, also from a zip archive.
+
+    Raises:
+        FileNotFoundError: the package is incomplete.
+    """
+    data = pkgutil.get_data(package, name)
+    if data is None:
+        raise FileNotFoundError(f"{name} of {package}")
+    return data.decode()

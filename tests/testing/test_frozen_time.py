@@ -55,6 +55,6 @@ async def test_calls_go_on_while_the_clock_stands(
         today = datetime.now(UTC).date()
     share.close()
 
-    assert (states, today) == (["done"] * 3, THEN.date())
+    assert (states, today) == (["succeeded"] * 3, THEN.date())
     assert {change.body["startTime"][:13] for change in fake.applied} == {"2020-02-29T12"}
     assert (fake.counts[429], fake.applied_count) == (1, 6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from functools import partial
 from os import PathLike
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, get_args, overload
@@ -128,7 +129,7 @@ class GongClient:
         self._jobs: WeakSet[JobTask] = WeakSet()
         self._open_job_calls = OpenCalls()
         self._closing: asyncio.Task[None] | None = None
-        redact = Redactor(lambda: auth.secrets)
+        redact = Redactor(partial(getattr, auth, "secrets"))
         mask_log(redact)
         self._attach_resources(
             Pipeline(

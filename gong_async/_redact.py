@@ -229,7 +229,7 @@ class Redactor:
         )
         self._known: tuple[Secret, ...] = ()
         self._remembered: list[Secret] = []
-        self._pattern: re.Pattern[str] | None = None
+        self._pattern = re.compile(r"(?!)")
         self._longest = self._shortest = 1
         self._needles: tuple[str, ...] = ()
         """A text in ASCII that holds none of these, in lower case, holds no spelling."""
@@ -252,7 +252,7 @@ class Redactor:
 
         Enough that the masked text is longer than `limit` even if it consists of secrets only.
         """
-        self._compile()
+        self._refresh()
         return max(_WINDOW, 4 * (limit + 1) * self._longest)
 
     def _mask_beginning(self, text: str, limit: int) -> str:
@@ -264,9 +264,11 @@ class Redactor:
 
     def mask(self, text: str) -> str:
         """Return `text` with secrets masked, however they are spelled, and otherwise as it is."""
-        pattern = self._compile()
+        if self._secrets() is not self._known:
+            self._refresh()
         if len(text) < self._shortest:
             return text
+        pattern = self._pattern
         if text.isascii() and (text.isalnum() or not _ESCAPE_SIGNS.search(text)):
             # The pattern, which tries every spelling at every character, takes ten times as long.
             lowered = text.lower()
@@ -280,7 +282,8 @@ class Redactor:
 
     def _mask(self, text: str, surplus: int = 0) -> str:
         """Return `text` masked, without its last `surplus` characters that are no secrets."""
-        pattern = self._compile()
+        self._refresh()
+        pattern = self._pattern
         spans = [match.span() for match in pattern.finditer(text)]
         plain, begins, ends = _unescaped(text)
         spans += [(begins[one.start()], ends[one.end() - 1]) for one in pattern.finditer(plain)]
@@ -292,9 +295,10 @@ class Redactor:
             done = max(done, end)
         return "".join(masked) + text[done : max(done, len(text) - surplus)]
 
-    def _compile(self) -> re.Pattern[str]:
+    def _refresh(self) -> None:
+        """Compile the pattern, unless the secrets are the same as before."""
         reported = tuple(self._secrets())
-        if self._pattern is None or not (reported is self._known or reported == self._known):
+        if reported is not self._known and reported != self._known:
             self._known = reported
             before = [secret for secret in self._remembered if secret not in reported]
             # The newest last; current secrets are always kept.
@@ -311,7 +315,6 @@ class Redactor:
             self._shortest = min(map(len, found), default=1)
             self._needles = _shortest_parts(found)
             self._pattern = re.compile("|".join(map(re.escape, ordered)) or r"(?!)", re.IGNORECASE)
-        return self._pattern
 
 
 class LogMask(logging.Filter):

@@ -96,7 +96,8 @@ class BasicAuth:
 
     access_key: Secret = field(validator=[_credential, _access_key])
     access_key_secret: Secret = field(validator=_credential)
-    _secrets: tuple[Secret, ...] = field(init=False, eq=False, repr=False)
+    secrets: tuple[Secret, ...] = field(init=False, eq=False, repr=False)
+    """The pair as it is sent, the key and its secret; they are redacted in errors and logs."""
     _header: Secret = field(init=False, eq=False, repr=False)
 
     def __init__(self, access_key: str | Secret, access_key_secret: str | Secret) -> None:
@@ -108,13 +109,8 @@ class BasicAuth:
         pair = Secret(f"{access_key.reveal()}:{access_key_secret.reveal()}")
         header = Secret("Basic " + base64.b64encode(pair.reveal().encode()).decode())
         # Computed once, used by every call.
-        object.__setattr__(self, "_secrets", (pair, access_key, access_key_secret))
+        object.__setattr__(self, "secrets", (pair, access_key, access_key_secret))
         object.__setattr__(self, "_header", header)
-
-    @property
-    def secrets(self) -> Iterable[Secret]:
-        """Key, secret, and the pair as it is sent."""
-        return self._secrets
 
     @property
     def fingerprint(self) -> str:

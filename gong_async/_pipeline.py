@@ -100,28 +100,36 @@ class Pipeline:
             self.open_calls.check()
         self.budget.calls += 1
         call = _CallState(endpoint, request, before_send, after_attempt)
-        if not self.hooks:
-            return await self._run(call)
-        emit(self.hooks, CallStarted(**call.subject()))
+        if self.hooks:
+            emit(self.hooks, CallStarted(**call.subject()))
         error: GongError | None = None
         cancelled = True
         try:
-            result = await self._run(call)
+            # The time of a bulk call starts with its first permit: see `_send`.
+            deadline = None if self.priority == "bulk" else self.retry.deadline
+            with DeadlineScope(self.open_calls, deadline) as call.scope:
+                result = await self._attempt_until_done(call)
             cancelled = False
             return result
         except GongError as failed:
             error, cancelled = failed, False
             raise
+        except TimeoutError:
+            if not call.scope.expired:
+                raise
+            error, cancelled = self._expired(call), False
         finally:
-            finished = CallFinished(
-                **call.subject(),
-                attempts=call.attempts,
-                seconds_waited=call.waited,
-                seconds_on_wire=call.on_wire,
-                error=error,
-                cancelled=cancelled,
-            )
-            emit(self.hooks, finished)
+            if self.hooks:
+                finished = CallFinished(
+                    **call.subject(),
+                    attempts=call.attempts,
+                    seconds_waited=call.waited,
+                    seconds_on_wire=call.on_wire,
+                    error=error,
+                    cancelled=cancelled,
+                )
+                emit(self.hooks, finished)
+        raise error
 
     def _prepare(
         self,
@@ -161,44 +169,25 @@ class Pipeline:
             endpoint.requires,
         )
 
-    async def _run(self, call: _CallState[T]) -> T:
-        """Attempt, decide, wait: until there is a result, a final error, or no time left."""
-        deadline = self.retry.deadline
-        try:
-            # The time of a bulk call starts with its first permit: see `_send`.
-            with DeadlineScope(
-                self.open_calls, None if self.priority == "bulk" else deadline
-            ) as call.scope:
-                while True:
-                    try:
-                        return await self._attempt(call)
-                    except GongError as error:
-                        failure = error
-                    wait = await self._next_wait(call, failure)
-                    if wait is None:
-                        raise failure
-                    warn(
-                        self.hooks,
-                        RetryPlanned(
-                            **call.subject(), attempt=call.attempts, wait=wait, error=failure
-                        ),
-                    )
-                    call.waited += wait
-                    await asyncio.sleep(wait)
-        except TimeoutError as error:
-            if isinstance(error, GongError) or not call.scope.expired:
-                raise
-        expired = expiry_error(
-            call.progress.phase,
-            writes=call.request.effect != "read",
-            attempts=call.attempts,
-            deadline=None if self.open_calls.closed else deadline,
-        )
-        expired.outcome_unknown = expired.outcome_unknown or call.doubtful
-        raise call.annotate(expired)
+    async def _attempt_until_done(self, call: _CallState[T]) -> T:
+        """Attempt, decide, wait: until there is a result or a final error."""
+        while True:
+            try:
+                return await self._attempt(call)
+            except GongError as error:
+                failure = error
+            wait = await self._next_wait(call, failure)
+            if wait is None:
+                raise failure
+            planned = RetryPlanned(
+                **call.subject(), attempt=call.attempts, wait=wait, error=failure
+            )
+            warn(self.hooks, planned)
+            call.waited += wait
+            await asyncio.sleep(wait)
 
     async def _attempt(self, call: _CallState[T]) -> T:
-        """Authorize, acquire a permit and send, parse."""
+        """Authorize, acquire a permit, send, parse."""
         before = (call.attempts, call.waited, call.on_wire)
         response: Response | None = None
         error: GongError | None = None
@@ -206,8 +195,7 @@ class Pipeline:
         if self.open_calls.closed:
             self.open_calls.check()
         try:
-            call.authorization = await self.auth.authorization()
-            response = await self._send(call, call.authorization)
+            response = await self._send(call)
             return self._parse(call, response)
         except GongError as failed:
             has_credential = call.authorization is not None
@@ -217,8 +205,9 @@ class Pipeline:
                 self._finish_attempt(call, response, error, before)
         raise failure
 
-    async def _send(self, call: _CallState[Any], authorization: Secret) -> Response:
-        """Acquire a permit, send, and release the permit once the response is complete."""
+    async def _send(self, call: _CallState[Any]) -> Response:
+        """Authorize, acquire a permit, send; release the permit when the response is complete."""
+        call.authorization = authorization = await self.auth.authorization()
         request, scope, max_wait = call.request, call.scope, self._longest_pause
         if (
             self.follows_credential
@@ -345,6 +334,17 @@ class Pipeline:
         except GongError as failed:
             failure = call.credential_error(failed)
         raise failure
+
+    def _expired(self, call: _CallState[Any]) -> GongError:
+        """Return the error of a call that was ended by its deadline or by closing the client."""
+        expired = expiry_error(
+            call.progress.phase,
+            writes=call.request.effect != "read",
+            attempts=call.attempts,
+            deadline=None if self.open_calls.closed else self.retry.deadline,
+        )
+        expired.outcome_unknown = expired.outcome_unknown or call.doubtful
+        return call.annotate(expired)
 
     def _finish_attempt(
         self,

@@ -13,7 +13,6 @@ from weakref import WeakSet
 
 from attrs import evolve
 
-from gong_async._deadline import OpenCalls
 from gong_async._pipeline import Pipeline
 from gong_async._redact import Redactor, Secret, mask_log
 from gong_async._settings.base_url import DEFAULT_BASE_URL, origin
@@ -21,6 +20,7 @@ from gong_async._settings.base_url import base_url as checked_base_url
 from gong_async._settings.values import file_path, instance_of, kind_of, number
 from gong_async._transport import BaseConnector, ClientSession, SessionPool
 from gong_async._wire import DEFAULT_USER_AGENT, Endpoint
+from gong_async._wire.call import OpenCalls
 from gong_async.auth import Auth, Closable, auth_from_env
 from gong_async.bulk.engine import Engine, Outcome, wait_until_done
 from gong_async.errors import ConfigurationError, ValidationError

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import math
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from attrs import Factory, define, evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 
-from gong_async._deadline import DeadlineScope, OpenCalls, expiry_error
 from gong_async._redact import PinnedSecret, Redactor, Secret
 from gong_async._transport import Transport
 from gong_async._wire import (
@@ -22,10 +20,11 @@ from gong_async._wire import (
     Request,
     Response,
 )
+from gong_async._wire.call import CallState, DeadlineScope, OpenCalls
 from gong_async._wire.response import request_id, retry_after, status_error, success_payload
 from gong_async._wire.types import path_segment, route_parts
 from gong_async.auth import Auth
-from gong_async.errors import DecodeError, Delivery, GongError, ProtocolError, ValidationError
+from gong_async.errors import DecodeError, GongError, ProtocolError, ValidationError
 from gong_async.hooks.dispatch import emit, warn
 from gong_async.hooks.events import (
     AttemptFinished,
@@ -99,7 +98,7 @@ class Pipeline:
         if self.open_calls.closed:
             self.open_calls.check()
         self.budget.calls += 1
-        call = _CallState(endpoint, request, before_send, after_attempt)
+        call = CallState(endpoint, request, before_send, after_attempt)
         if self.hooks:
             emit(self.hooks, CallStarted(**call.subject()))
         error: GongError | None = None
@@ -117,7 +116,8 @@ class Pipeline:
         except TimeoutError:
             if not call.scope.expired:
                 raise
-            error, cancelled = self._expired(call), False
+            closed = self.open_calls.closed
+            error, cancelled = call.expired(None if closed else self.retry.deadline), False
         finally:
             if self.hooks:
                 finished = CallFinished(
@@ -169,7 +169,7 @@ class Pipeline:
             endpoint.requires,
         )
 
-    async def _attempt_until_done(self, call: _CallState[T]) -> T:
+    async def _attempt_until_done(self, call: CallState[T]) -> T:
         """Attempt, decide, wait: until there is a result or a final error."""
         while True:
             try:
@@ -186,7 +186,7 @@ class Pipeline:
             call.waited += wait
             await asyncio.sleep(wait)
 
-    async def _attempt(self, call: _CallState[T]) -> T:
+    async def _attempt(self, call: CallState[T]) -> T:
         """Authorize, acquire a permit, send, parse."""
         before = (call.attempts, call.waited, call.on_wire)
         response: Response | None = None
@@ -205,7 +205,7 @@ class Pipeline:
                 self._finish_attempt(call, response, error, before)
         raise failure
 
-    async def _send(self, call: _CallState[Any]) -> Response:
+    async def _send(self, call: CallState[Any]) -> Response:
         """Authorize, acquire a permit, send; release the permit when the response is complete."""
         call.authorization = authorization = await self.auth.authorization()
         request, scope, max_wait = call.request, call.scope, self._longest_pause
@@ -257,7 +257,7 @@ class Pipeline:
                 permit.accepted()
         return response
 
-    def _parse(self, call: _CallState[T], response: Response) -> T:
+    def _parse(self, call: CallState[T], response: Response) -> T:
         """Return the result of a response, or raise its error."""
         redact = self.redact
         if not 200 <= response.status < 300:  # noqa: PLR2004
@@ -292,7 +292,7 @@ class Pipeline:
         del payload  # a traceback may be shown with the locals of its frames
         raise failure
 
-    async def _next_wait(self, call: _CallState[Any], error: GongError) -> float | None:
+    async def _next_wait(self, call: CallState[Any], error: GongError) -> float | None:
         """Decide what follows a failed attempt: the seconds until another one, or None."""
         # The attempt is over: a deadline that ends the call from here on does not interrupt it.
         call.progress = AttemptProgress()
@@ -326,7 +326,7 @@ class Pipeline:
                 pass
         return wait if wait is not None and wait < scope.time_left() else None
 
-    async def _renew(self, call: _CallState[Any], rejected: Secret) -> bool:
+    async def _renew(self, call: CallState[Any], rejected: Secret) -> bool:
         """Replace the credential that Gong rejected; return whether there is a new one."""
         call.authorization = None
         try:
@@ -335,20 +335,9 @@ class Pipeline:
             failure = call.credential_error(failed)
         raise failure
 
-    def _expired(self, call: _CallState[Any]) -> GongError:
-        """Return the error of a call that was ended by its deadline or by closing the client."""
-        expired = expiry_error(
-            call.progress.phase,
-            writes=call.request.effect != "read",
-            attempts=call.attempts,
-            deadline=None if self.open_calls.closed else self.retry.deadline,
-        )
-        expired.outcome_unknown = expired.outcome_unknown or call.doubtful
-        return call.annotate(expired)
-
     def _finish_attempt(
         self,
-        call: _CallState[Any],
+        call: CallState[Any],
         response: Response | None,
         error: GongError | None,
         before: tuple[int, float, float],
@@ -369,47 +358,3 @@ class Pipeline:
             error=error,
         )
         emit(self.hooks, finished)
-
-
-@define(eq=False)
-class _CallState(Generic[T]):
-    """What is known of a call, over all its attempts."""
-
-    endpoint: Endpoint[T]
-    request: Request
-    before_send: BeforeSend | None
-    after_attempt: AfterAttempt | None
-    scope: DeadlineScope = field(init=False)
-    progress: AttemptProgress = field(factory=AttemptProgress, init=False)
-    authorization: Secret | None = None
-    """The credential of the current attempt; None while it is fetched or renewed."""
-    attempts: int = 0
-    failures: int = 0
-    refusals: int = 0
-    waited: float = 0.0
-    on_wire: float = 0.0
-    renewed: bool = False
-    doubtful: bool = False
-    """Whether an attempt that may have been applied lost its response."""
-
-    def subject(self) -> dict[str, Any]:
-        """Return the fields that the events of a call share."""
-        request = self.request
-        # A hook cannot change the call.
-        return {"method": request.method, "route": request.route, "path": dict(request.path)}
-
-    def annotate(self, error: GongError) -> GongError:
-        """Add the call's operation, subject and attempts to an error."""
-        request = self.request
-        error.method, error.route, error.attempts = request.method, request.route, self.attempts
-        error.path = dict(request.path)
-        if advice := self.endpoint.hints.get(type(error)):
-            error.hint = advice
-        return error
-
-    def credential_error(self, error: GongError) -> GongError:
-        """Return a copy of an error of the credential, for this call: nothing was sent for it."""
-        error = copy.copy(error)  # other calls may wait for the same credential and share the error
-        error.delivery = Delivery.ANSWERED if self.attempts else Delivery.NOT_SENT
-        error.outcome_unknown = self.doubtful
-        return self.annotate(error)

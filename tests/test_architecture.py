@@ -28,7 +28,7 @@ STUB = PACKAGE / "__init__.pyi"
 
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"_distribution", "_json", "_redact", "errors"}),
-    frozenset({"_deadline", "_settings", "_storage", "_wire", "auth", "hooks", "models"}),
+    frozenset({"_settings", "_storage", "_wire", "auth", "hooks", "models"}),
     frozenset({"_transport", "inputs", "limits", "resources", "retry"}),
     frozenset({"_pipeline", "bulk", "oauth"}),
     frozenset({"_client"}),

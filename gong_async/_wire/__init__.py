@@ -1,6 +1,7 @@
-"""What crosses the wire: endpoints, requests and responses, and the reading of a response.
+"""What crosses the wire: endpoints, requests and responses, and the state of a running call.
 
-Start with `types.py`; `response.py` turns a response into a payload or an error.
+Start with `types.py`; `response.py` turns a response into a payload or an error, `call.py` has the
+state of a call and its deadline.
 """
 
 from __future__ import annotations

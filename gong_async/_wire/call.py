@@ -1,17 +1,83 @@
-"""Cancels calls at their deadline, or when the client is closed."""
+"""A running call: its state over all attempts, its deadline, and the end of all of them."""
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import math
 from types import TracebackType
-from typing import Self
+from typing import Any, Generic, Self, TypeVar
 
 from attrs import define, field
 
-from gong_async.errors import APITimeoutError, Delivery, Phase, UsageError
+from gong_async._redact import Secret
+from gong_async._wire.types import AfterAttempt, AttemptProgress, BeforeSend, Endpoint, Request
+from gong_async.errors import APITimeoutError, Delivery, GongError, UsageError
+
+T = TypeVar("T")
 
 _UNSENT = frozenset({"queue", "pool", "connect", "tls"})
+
+
+@define(eq=False)
+class CallState(Generic[T]):
+    """What is known of a call, over all its attempts."""
+
+    endpoint: Endpoint[T]
+    request: Request
+    before_send: BeforeSend | None
+    after_attempt: AfterAttempt | None
+    scope: DeadlineScope = field(init=False)
+    progress: AttemptProgress = field(factory=AttemptProgress, init=False)
+    authorization: Secret | None = None
+    """The credential of the current attempt; None while it is fetched or renewed."""
+    attempts: int = 0
+    failures: int = 0
+    refusals: int = 0
+    waited: float = 0.0
+    on_wire: float = 0.0
+    renewed: bool = False
+    doubtful: bool = False
+    """Whether an attempt that may have been applied lost its response."""
+
+    def subject(self) -> dict[str, Any]:
+        """Return the fields that the events of a call share."""
+        request = self.request
+        # A hook cannot change the call.
+        return {"method": request.method, "route": request.route, "path": dict(request.path)}
+
+    def annotate(self, error: GongError) -> GongError:
+        """Add the call's operation, subject and attempts to an error."""
+        request = self.request
+        error.method, error.route, error.attempts = request.method, request.route, self.attempts
+        error.path = dict(request.path)
+        if advice := self.endpoint.hints.get(type(error)):
+            error.hint = advice
+        return error
+
+    def credential_error(self, error: GongError) -> GongError:
+        """Return a copy of an error of the credential, for this call: nothing was sent for it."""
+        error = copy.copy(error)  # other calls may wait for the same credential and share the error
+        error.delivery = Delivery.ANSWERED if self.attempts else Delivery.NOT_SENT
+        error.outcome_unknown = self.doubtful
+        return self.annotate(error)
+
+    def expired(self, deadline: float | None) -> GongError:
+        """Return the error of a call that its deadline ended, or closing the client (None)."""
+        error: APITimeoutError | UsageError
+        if deadline is None:
+            error = UsageError("the client was closed during the call")
+        elif self.attempts == 0:
+            msg = f"no permit within the deadline of {deadline:g} s; nothing was sent"
+            error = APITimeoutError(msg, phase="queue")
+        else:
+            msg = f"no result within the deadline of {deadline:g} s"
+            error = APITimeoutError(msg, phase="total")
+        unsent = self.progress.phase in _UNSENT
+        error.delivery = Delivery.NOT_SENT if unsent else Delivery.MAYBE
+        maybe_applied = not unsent and self.request.effect != "read"
+        error.outcome_unknown = self.doubtful or maybe_applied
+        return self.annotate(error)
 
 
 @define(eq=False)
@@ -116,24 +182,3 @@ class DeadlineScope:
         ours_alone = self._task.uncancel() <= self._cancelling
         if ours_alone and isinstance(error, asyncio.CancelledError):
             raise TimeoutError from error
-
-
-def expiry_error(
-    phase: Phase, *, attempts: int, writes: bool, deadline: float | None
-) -> APITimeoutError | UsageError:
-    """Return the error of a call that was ended by its deadline, or by closing the client (None).
-
-    `phase` is that of its current attempt, `writes` whether it changes anything at Gong.
-    """
-    error: APITimeoutError | UsageError
-    if deadline is None:
-        error = UsageError("the client was closed during the call")
-    elif attempts == 0:
-        msg = f"no permit within the deadline of {deadline:g} s; nothing was sent"
-        error = APITimeoutError(msg, phase="queue")
-    else:
-        msg = f"no result within the deadline of {deadline:g} s"
-        error = APITimeoutError(msg, phase="total")
-    error.delivery = Delivery.NOT_SENT if phase in _UNSENT else Delivery.MAYBE
-    error.outcome_unknown = writes and error.delivery is Delivery.MAYBE
-    return error

@@ -14,7 +14,7 @@ from weakref import WeakSet
 from attrs import evolve
 
 from gong_async._pipeline import Pipeline
-from gong_async._redact import Redactor, Secret, mask_log
+from gong_async._redact import Redactor, Secret, hide_locals, mask_log
 from gong_async._settings.base_url import DEFAULT_BASE_URL, origin
 from gong_async._settings.base_url import base_url as checked_base_url
 from gong_async._settings.values import file_path, instance_of, kind_of, number
@@ -150,6 +150,7 @@ class GongClient:
         )
 
     @classmethod
+    @hide_locals
     def from_env(
         cls, environ: Mapping[str, str] | None = None, **options: Unpack[ClientOptions]
     ) -> Self:
@@ -170,11 +171,9 @@ class GongClient:
             login_from_env,
         )
 
-        # No local variable for the environment: a traceback may show the locals of every frame.
-        auth = login_from_env(os.environ if environ is None else environ) or auth_from_env(
-            os.environ if environ is None else environ
-        )
-        if base_url := (os.environ if environ is None else environ).get("GONG_BASE_URL"):
+        environ = os.environ if environ is None else environ
+        auth = login_from_env(environ) or auth_from_env(environ)
+        if base_url := environ.get("GONG_BASE_URL"):
             options.setdefault("base_url", base_url)
         return cls(auth, **options)
 

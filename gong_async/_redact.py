@@ -1,23 +1,29 @@
 """Secrets, and redaction of untrusted text.
 
-`Secret` wraps a value that is never shown. `Redactor` replaces secrets and control characters in
+`Secret` wraps a value that is never shown. `hide_locals` keeps the variables of a function out of
+tracebacks. `Redactor` replaces secrets and control characters in
 untrusted text. The log filter applies it to every record of this package's logger.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import hmac
 import html
+import inspect
 import json
 import logging
 import re
 import sys
+import traceback
 import unicodedata
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
 from urllib.parse import quote, quote_plus
 from weakref import WeakSet
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 MASK = "***"
 
@@ -97,6 +103,55 @@ class MaskedHeader(str):
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         msg = "a credential cannot be pickled"
         raise TypeError(msg)
+
+
+def hide_locals(function: F) -> F:
+    """Decorate a function, async or not, whose variables may hold secrets as plain text.
+
+    Error trackers show the locals of every frame of a traceback, and the values of suppressed
+    contexts. An exception that leaves the function keeps its lines and loses both.
+    """
+
+    def hide(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - raised below
+            failure = error
+        del args, kwargs
+        try:
+            raise _without_locals(failure)
+        finally:
+            del failure  # it would hold this frame, and this frame it
+
+    async def hide_async(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await function(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - raised below
+            failure = error
+        del args, kwargs
+        try:
+            raise _without_locals(failure)
+        finally:
+            del failure
+
+    wrapper = hide_async if inspect.iscoroutinefunction(function) else hide
+    return cast("F", functools.wraps(function)(wrapper))
+
+
+def _without_locals(error: BaseException) -> BaseException:
+    """Clear the locals of the frames of an exception and of those that led to it."""
+    waiting: list[BaseException | None] = [error]
+    known: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in known:
+            continue
+        known.add(id(one))
+        if one.__suppress_context__:
+            one.__context__ = None
+        traceback.clear_frames(one.__traceback__)
+        waiting += (one.__cause__, one.__context__)
+    return error
 
 
 TEXT_LIMIT = 500

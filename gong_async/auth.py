@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from attrs import Attribute, define, field, frozen
 from attrs.validators import optional
 
-from gong_async._redact import Secret
+from gong_async._redact import Secret, hide_locals
 from gong_async.errors import ConfigurationError
 
 T = TypeVar("T")
@@ -59,7 +59,6 @@ class Closable(Protocol):
 
 
 def _credential(_: object, attribute: Attribute[Any], value: Secret) -> None:
-    # Checked in another function: tracebacks show this frame, which must have no plain text.
     if problem := credential_problem(value):
         raise ConfigurationError(f"{attribute.name} {problem}")
 
@@ -100,8 +99,8 @@ class BasicAuth:
     """The pair as it is sent, the key and its secret; they are redacted in errors and logs."""
     _header: Secret = field(init=False, eq=False, repr=False)
 
+    @hide_locals
     def __init__(self, access_key: str | Secret, access_key_secret: str | Secret) -> None:
-        # A traceback shows the locals of every frame: no plain text stays in this one.
         access_key, access_key_secret = Secret.of(access_key), Secret.of(access_key_secret)
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue] - attrs makes it
             access_key, access_key_secret
@@ -187,11 +186,11 @@ class _Supplied:
             await self._flight(self._ask)
         return bool(self.recent) and self.recent[-1] != refused
 
+    @hide_locals
     async def _ask(self) -> None:
         coming = self.supplier()
         if not isinstance(coming, Awaitable):
             kind = type(coming).__name__
-            del coming  # a traceback shows the locals of every frame, and this may be a token
             raise ConfigurationError(f"the supplier of tokens must be async; it returned {kind}")
         token = Secret.of(await coming)
         if problem := credential_problem(token):
@@ -230,10 +229,10 @@ class BearerAuth:
     account: str | None = field(kw_only=True, validator=_account)
     _supplied: _Supplied | None = field(kw_only=True, eq=False, repr=False, validator=_named)
 
+    @hide_locals
     def __init__(self, token: str | Secret | Supplier, *, account: str | None = None) -> None:
         supplied = _Supplied(token) if callable(token) else None
         fixed = None if callable(token) else Secret.of(token)
-        del token  # a traceback shows the locals of every frame
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue] - attrs makes it
             fixed, account=account, supplied=supplied
         )
@@ -275,6 +274,7 @@ def _fingerprint(secret: Secret) -> str:
     return hashlib.sha256(secret.reveal().encode()).hexdigest()[:16]
 
 
+@hide_locals
 def auth_from_env(environ: Mapping[str, str]) -> BasicAuth | BearerAuth:
     """Return the credential from the environment.
 
@@ -286,7 +286,6 @@ def auth_from_env(environ: Mapping[str, str]) -> BasicAuth | BearerAuth:
     key = _from_env(environ, "GONG_ACCESS_KEY")
     secret = _from_env(environ, "GONG_ACCESS_KEY_SECRET")
     token = _from_env(environ, "GONG_BEARER_TOKEN")
-    del environ  # a traceback shows the locals of every frame
     if token and (key or secret):
         msg = "GONG_BEARER_TOKEN and GONG_ACCESS_KEY are both set; unset one of them"
         raise ConfigurationError(msg)

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import copyreg
 import dataclasses
+import inspect
 import json
 import pickle
 import pprint
 import reprlib
 import string
+import traceback
 from collections.abc import Callable
 
 import attrs
 import pytest
 from attrs import frozen
 
-from gong_async import BasicAuth, BearerAuth, ConfigurationError, FileTokenStore, OAuth, Secret
-from gong_async._redact import MaskedHeader, PinnedSecret
+from gong_async import (
+    BasicAuth,
+    BearerAuth,
+    ConfigurationError,
+    FileTokenStore,
+    GongError,
+    OAuth,
+    Secret,
+)
+from gong_async._redact import MaskedHeader, PinnedSecret, hide_locals
 
 PLAIN = "hunter2hunter2"
 
@@ -202,6 +213,83 @@ def test_no_frame_of_a_refusal_holds_the_plain_text(
         build()
 
     assert PLAIN not in shown(caught.value)
+
+
+def _parse(plain: str) -> str:
+    """Raise an error in a frame that knows the secret, inside of another one's handler."""
+    try:
+        raise KeyError(plain)  # noqa: TRY301 - it holds the secret
+    except KeyError:
+        problem = f"{len(plain)} characters"
+        raise ConfigurationError(problem) from None
+
+
+def _parse_badly(plain: str) -> str:
+    """Raise an error that is caused by another one."""
+    try:
+        return {0: "none"}[len(plain)]
+    except KeyError as error:
+        raise LookupError("no such length") from error
+
+
+@hide_locals
+def _hidden(plain: str, parse: Callable[[str], str] = _parse) -> str:
+    """Return what `parse` makes of a secret."""
+    copied = f"a copy of {plain}"
+    return parse(plain) + copied
+
+
+@hide_locals
+async def _hidden_async(plain: str, parse: Callable[[str], str] = _parse) -> str:
+    """Return it after a step of the event loop."""
+    copied = f"a copy of {plain}"
+    await asyncio.sleep(0)
+    return parse(plain) + copied
+
+
+def everything(error: BaseException) -> str:
+    """Show an exception with the locals of every frame, but for those of the test itself."""
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    for link in (shown, shown.__cause__, shown.__context__):
+        if link is not None:
+            link.stack[:] = [frame for frame in link.stack if not frame.name.startswith("test_")]
+    return "".join(shown.format())
+
+
+@pytest.mark.parametrize("parse", [_parse, _parse_badly])
+async def test_hidden_locals_are_not_in_tracebacks(parse: Callable[[str], str]) -> None:
+    """Neither those of the function, nor those below it, nor its arguments; the lines are."""
+    with pytest.raises(GongError if parse is _parse else LookupError) as caught:
+        _hidden(PLAIN, parse)
+    with pytest.raises(GongError if parse is _parse else LookupError) as caught_async:
+        await _hidden_async(PLAIN, parse=parse)
+
+    for error in (caught.value, caught_async.value):
+        text = everything(error)
+        assert PLAIN not in text
+        assert "in _hidden" in text and f"in {parse.__name__}" in text
+    assert caught.value.__context__ is None
+    assert isinstance(caught.value.__cause__, KeyError) is (parse is _parse_badly)
+
+
+async def test_a_cancellation_is_hidden_as_well() -> None:
+    """It has a traceback, too, which a task keeps."""
+    task = asyncio.create_task(_hidden_async(PLAIN))
+    await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert PLAIN not in everything(caught.value)
+
+
+async def test_a_hidden_function_is_called_as_any_other() -> None:
+    """Results, names and signatures are those of the function."""
+    assert _hidden("ab", str.upper) == "ABa copy of ab"
+    assert await _hidden_async("ab", str.upper) == "ABa copy of ab"
+    assert list(inspect.signature(_hidden).parameters) == ["plain", "parse"]
+    assert inspect.iscoroutinefunction(_hidden_async)
+    assert not inspect.iscoroutinefunction(_hidden)
 
 
 def test_equal_pins_are_equal_secrets() -> None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from urllib.parse import urlencode, urlsplit
 
-from gong_async._redact import Redactor, Secret
+from gong_async._redact import Redactor, Secret, hide_locals
 from gong_async._settings.base_url import base_url as checked_base_url
 from gong_async._settings.values import instance_of, kind_of, number
 from gong_async._transport import BaseConnector
@@ -46,6 +46,7 @@ class OAuth:
         ConfigurationError: one of these cannot work.
     """
 
+    @hide_locals
     def __init__(
         self,
         client_id: str,
@@ -57,7 +58,7 @@ class OAuth:
         timeout: float = TIMEOUT,
         connector: BaseConnector | None = None,
     ) -> None:
-        client_secret = Secret.of(client_secret)  # the plain text leaves this frame
+        client_secret = Secret.of(client_secret)
         self._client_id = client_id
         self._store = store
         for name, value in (("client_id", Secret.of(client_id)), ("client_secret", client_secret)):

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from attrs import define, field, frozen
 
-from gong_async._redact import Redactor, Secret
+from gong_async._redact import Redactor, Secret, hide_locals
 from gong_async._transport import BaseConnector, SessionPool
 from gong_async._wire import AttemptProgress, Request, Response
 from gong_async._wire.response import request_id, status_error, success_payload
@@ -72,9 +72,7 @@ class TokenEndpoint:
         if old.refresh_token is None:
             msg = "the access token has expired, and there is no refresh token"
             raise LoginRequiredError(msg)
-        token = old.refresh_token.reveal()
-        query = _query(grant_type="refresh_token", refresh_token=token)
-        del token  # a traceback shows the locals of every frame
+        query = _query(grant_type="refresh_token", refresh_token=old.refresh_token.reveal())
         return await self._ask(query, old)
 
     async def _ask(self, query: Secret, old: Tokens | None) -> Grant:
@@ -138,19 +136,14 @@ class _Question:
             progress=AttemptProgress(),
         )
 
+    @hide_locals
     def _read(self, response: Response) -> Grant:
         endpoint = self.endpoint
         if not 200 <= response.status < 300:  # noqa: PLR2004
             raise refusal(response, endpoint.redact)
         request = Request("POST", endpoint.url, TOKEN_ROUTE, "create", {})
         payload = success_payload(request, response, endpoint.redact)
-        try:
-            return endpoint.reader.read(payload, self.old)
-        except GongError as error:
-            failure = error
-        # A traceback shows the locals of every frame: those of the reader hold tokens.
-        del payload, response
-        raise failure.with_traceback(None)
+        return endpoint.reader.read(payload, self.old)
 
     def _next_wait(self, error: GongError) -> float | None:
         """Decide what follows a failed attempt: the seconds until another one, or None."""

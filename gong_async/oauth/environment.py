@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from gong_async._redact import Secret
+from gong_async._redact import Secret, hide_locals
 from gong_async.errors import ConfigurationError
 from gong_async.oauth.credential import APP_URL, OAuth
 from gong_async.oauth.file_store import FileTokenStore, login_path
@@ -17,6 +17,7 @@ _APP_URL = "GONG_OAUTH_URL"
 _STRONGER = ("GONG_ACCESS_KEY", "GONG_ACCESS_KEY_SECRET", "GONG_BEARER_TOKEN")
 
 
+@hide_locals
 def login_from_env(environ: Mapping[str, str]) -> OAuth | None:
     """Return the stored login; None if another credential is set, or no application.
 
@@ -25,21 +26,19 @@ def login_from_env(environ: Mapping[str, str]) -> OAuth | None:
     """
     other = any(environ.get(name) for name in _STRONGER)
     application = _Application.read(environ)
-    del environ  # a traceback shows the locals of every frame
     if other or not (application.client_id or application.client_secret):
         return None
     return application.oauth()
 
 
+@hide_locals
 def oauth_from_env(environ: Mapping[str, str]) -> OAuth:
     """Return the OAuth credential of the environment, with the login file of this user.
 
     Raises:
         ConfigurationError: it names none, or half of one.
     """
-    application = _Application.read(environ)
-    del environ  # a traceback shows the locals of every frame
-    return application.oauth()
+    return _Application.read(environ).oauth()
 
 
 @frozen

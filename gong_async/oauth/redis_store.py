@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gong_async._redact import Secret
+from gong_async._redact import Secret, hide_locals
 from gong_async.errors import ConfigurationError
 from gong_async.limits.redis.connection import check_url, load_redis, make_client
 from gong_async.oauth.store import LOCK_SECONDS
@@ -41,6 +41,7 @@ class RedisTokenStore:
         ConfigurationError: the extra `redis` is not installed, or one of these cannot work.
     """
 
+    @hide_locals
     def __init__(
         self,
         name: str,
@@ -50,7 +51,6 @@ class RedisTokenStore:
         timeout: float = TIMEOUT,
     ) -> None:
         self._url = None if url is None else Secret.of(url)
-        del url
         if (self._url is None) == (client is None):
             msg = "RedisTokenStore needs either a url or a client, and not both"
             raise ConfigurationError(msg)
@@ -111,6 +111,7 @@ class RedisTokenStore:
         except ConfigurationError:
             return  # it ends by itself
 
+    @hide_locals
     async def _do(self, command: str, *given: Any, **named: Any) -> Any:
         """Run one command on a connection of its own: a renewal is rare, and may be in any loop."""
         from redis.exceptions import RedisError  # noqa: PLC0415 - belongs to an extra
@@ -124,14 +125,13 @@ class RedisTokenStore:
         except (RedisError, OSError) as error:
             # Only the type of the error: its message may contain a host, a user or a command.
             problem = type(error).__name__
+            raise ConfigurationError(
+                f"the login {self._name!r} cannot be kept in Redis: {problem}; "
+                "check that the server can be reached"
+            ) from None
         finally:
-            del given, named  # a traceback shows the locals of every frame
             if self._url is not None:
                 await client.aclose()
-        raise ConfigurationError(
-            f"the login {self._name!r} cannot be kept in Redis: {problem}; "
-            "check that the server can be reached"
-        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name!r}>"

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from gong_async._redact import Redactor, Secret
+from gong_async._redact import Redactor, Secret, hide_locals
 from gong_async._settings.base_url import base_url as checked_base_url
 from gong_async._settings.base_url import customer_base_url
 from gong_async.auth import credential_problem
@@ -130,6 +130,7 @@ class GrantReader:
     """Whether addresses of this machine are allowed, too."""
     redact: Redactor = field(repr=False)
 
+    @hide_locals
     def read(self, payload: Mapping[str, Any], old: Tokens | None) -> Grant:
         """Return the pair of an answer; what it leaves out is kept from `old`.
 
@@ -172,7 +173,6 @@ def _granted_token(payload: Mapping[str, Any], name: str) -> Secret | None:
         return None
     usual = isinstance(value, str) and len(value) <= _LONGEST_TOKEN
     token = Secret(value) if usual else None
-    del value, payload  # a traceback shows the locals of every frame
     problem = "is not a text of usual length" if token is None else credential_problem(token)
     if token is None or problem:
         raise ProtocolError(f"Gong's answer is no login: its {name} {problem}", flaw="shape")

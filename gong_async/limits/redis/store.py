@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
-from gong_async._redact import Secret
+from gong_async._redact import Secret, hide_locals
 from gong_async._settings.values import instance_of, number
 from gong_async.errors import ConfigurationError
 from gong_async.limits.limiter import CompanyLimits, LimitStore
@@ -32,6 +32,7 @@ class RedisLimitStore(LimitStore):
         ConfigurationError: the extra `redis` is not installed, or an argument is invalid.
     """
 
+    @hide_locals
     def __init__(
         self,
         url: str | Secret | None = None,
@@ -51,7 +52,6 @@ class RedisLimitStore(LimitStore):
         secret: Secret | None = None
         if url is not None:
             secret = url if isinstance(url, Secret) else Secret(instance_of("url", url, str))
-        del url
         if secret is not None:
             check_url(secret)
         self.links = RedisLinks(secret, client, timeout)

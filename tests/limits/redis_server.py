@@ -39,7 +39,7 @@ def binary() -> str | None:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on.
+    """Return a port that no server listens on.
 
     It is none of those that systems give to connections: while the server is stopped, no other
     process of the tests may get it by chance.
@@ -114,7 +114,7 @@ def own_server() -> Iterator[RedisServer]:
 
 @contextmanager
 def some_server() -> Iterator[str]:
-    """Return the URL of a server; it may be somebody's, and is left running."""
+    """Return the URL of a server; one that was found running is left running."""
     given = os.environ.get("GONG_TEST_REDIS_URL")
     if given:
         # Each process of pytest-xdist, "gw0" and so on, has a database of its own.

@@ -91,8 +91,8 @@ async def test_no_way_of_counting_a_second_refuses_us(algorithm: AlgorithmName) 
 
 
 @pytest.mark.looptime
-async def test_after_one_refusal_exactly_one_of_500_calls_probes() -> None:
-    """Silence for `Retry-After`, one request, and only after its answer the others at the pace."""
+async def test_after_one_429_exactly_one_of_500_calls_probes() -> None:
+    """Silence for `Retry-After`, one request, and only after its answer the others at the rate."""
     async with FakeGong(per_day=None, latency=2.0) as fake, client(fake) as gong:
         fake.script(Fault.rate_limited("30"))
         fake.script(Fault.latency(5.0), nth=8)
@@ -100,19 +100,19 @@ async def test_after_one_refusal_exactly_one_of_500_calls_probes() -> None:
         results = await update_all(gong, 500)
         arrived = arrivals(fake)
 
-    refused_at = 2.0
-    before = [at for at in arrived if at <= refused_at]
-    later = [at for at in arrived if at > refused_at]
+    throttled_at = 2.0
+    before = [at for at in arrived if at <= throttled_at]
+    later = [at for at in arrived if at > throttled_at]
     assert all(isinstance(result, UpdatedMeeting) for result in results)
     assert len(before) == 6
-    assert 30 + refused_at <= later[0] <= 31.1 + refused_at
+    assert 30 + throttled_at <= later[0] <= 31.1 + throttled_at
     assert later[1] - later[0] >= 1.999
     assert min(b - a for a, b in pairwise(later)) > 0.333
 
 
 @pytest.mark.looptime
-async def test_a_probe_that_is_refused_holds_everybody_again() -> None:
-    """Two refusals in a row: two silences, one request between them."""
+async def test_a_throttled_probe_pauses_all_calls_again() -> None:
+    """Two 429s in a row: two silences, one request between them."""
     async with FakeGong(per_day=None) as fake, client(fake) as gong:
         fake.script(Fault.rate_limited("30"))
         fake.script(Fault.rate_limited("40"))
@@ -144,7 +144,7 @@ async def test_a_probe_that_is_lost_leaves_the_probing_to_the_next_call() -> Non
 
 @pytest.mark.looptime
 async def test_a_probe_that_is_cancelled_leaves_the_probing_to_the_next_call() -> None:
-    """A caller who gives up while probing blocks nobody."""
+    """A caller who gives up while probing blocks no other."""
     async with FakeGong(per_day=None) as fake, client(fake) as gong:
         fake.script(Fault.rate_limited("30"))
         fake.script(Fault.stall())
@@ -163,7 +163,7 @@ async def test_a_probe_that_is_cancelled_leaves_the_probing_to_the_next_call() -
 
 @pytest.mark.looptime
 async def test_a_wait_beyond_max_wait_fails_every_call_at_once() -> None:
-    """One hour is not slept: the refused call and all others raise, and nothing more is sent."""
+    """One hour is not slept: the throttled call and all others raise, and nothing more is sent."""
     loop = asyncio.get_running_loop()
     async with FakeGong(per_day=None) as fake, client(fake) as gong:
         fake.script(Fault.rate_limited("3600"))

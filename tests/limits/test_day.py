@@ -82,7 +82,7 @@ def test_a_day_begins_when_it_is_reset() -> None:
 
 
 def test_a_day_of_a_zone_may_have_25_hours() -> None:
-    """A reset is told by the zone's clock, which is set back in autumn."""
+    """A reset follows the zone's clock, which is set back in autumn."""
     count = DayCount(DayRule(datetime(2026, 1, 1, tzinfo=BERLIN)))
     noon = datetime(2026, 10, 25, 12, 0, tzinfo=BERLIN)
     count.add(noon.timestamp())

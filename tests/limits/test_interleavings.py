@@ -1,4 +1,4 @@
-"""Random callers against the limiter: no turn is lost, none is created, and none comes late."""
+"""Random callers against the limiter: no permit is lost, none is created, and none comes late."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gong_async.limits.memory import MemoryLimitStore
 
 INTERVAL = 1.0
 EPSILON = 1e-3
-PATIENCE = 1e9
+MAX_WAIT = 1e9
 
 Kind = Literal["ask", "grant", "leave", "accepted", "lost", "refused"]
 
 
 @frozen
 class Caller:
-    """What one caller does: when it comes, how its turn ends, when it gives up."""
+    """What one caller does: when it comes, how its call ends, when it gives up."""
 
     after: float
     flight: float
@@ -50,7 +50,7 @@ class Judge:
     def see(self, at: float, kind: Kind, caller: int, pause: float = 0.0) -> None:
         """Take note of an event, and object to it if it is wrong or comes late."""
         if self.due is not None and at > self.due + EPSILON:
-            self.faults.append(f"a turn was due at {self.due}, but only at {at}: {kind} {caller}")
+            self.faults.append(f"a permit was due at {self.due}, but only at {at}: {kind} {caller}")
         match kind:
             case "ask":
                 self.waiting.append(caller)
@@ -64,9 +64,9 @@ class Judge:
 
     def _grant(self, at: float, caller: int) -> None:
         if self.due is None or at < self.due - EPSILON:
-            self.faults.append(f"{caller} has a turn at {at}, but the next is due at {self.due}")
+            self.faults.append(f"{caller} has a permit at {at}, but the next is due at {self.due}")
         if self.waiting[0] != caller:
-            self.faults.append(f"{caller} has a turn before {self.waiting[0]}")
+            self.faults.append(f"{caller} has a permit before {self.waiting[0]}")
         self.waiting.remove(caller)
         self.flying.add(caller)
         self.last_grant = at
@@ -104,7 +104,7 @@ async def play(callers: list[Caller], places: int) -> Judge:
         ending: Kind = "leave"
         judge.see(loop.time(), "ask", number)
         try:
-            async with limiter.acquire(max_wait=PATIENCE) as permit:
+            async with limiter.acquire(max_wait=MAX_WAIT) as permit:
                 judge.see(loop.time(), "grant", number)
                 ending = "lost"
                 await asyncio.sleep(caller.flight)
@@ -151,8 +151,8 @@ CALLERS = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(callers=CALLERS, places=st.integers(1, 4))
-def test_no_interleaving_loses_or_creates_a_turn(callers: list[Caller], places: int) -> None:
-    """Each turn is granted in order, at the very moment it is due, and never before."""
+def test_no_interleaving_loses_or_creates_a_permit(callers: list[Caller], places: int) -> None:
+    """Each permit is granted in order, at the very moment it is due, and never before."""
     with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
         judge = runner.run(play(callers, places))
 
@@ -161,7 +161,7 @@ def test_no_interleaving_loses_or_creates_a_turn(callers: list[Caller], places: 
 
 
 @pytest.mark.full
-def test_a_long_crowd_loses_no_turn() -> None:
+def test_two_thousand_callers_lose_no_permit() -> None:
     """Two thousand callers, a third of whom give up at some point, leave nothing behind."""
     chance = random.Random(20_261_124)
     load = [

@@ -127,7 +127,7 @@ def test_no_lateness_takes_grants_beyond_the_limit(  # noqa: PLR0917
     share: float,
     priorities: list[Priority],
 ) -> None:
-    """Whatever is late, and whoever waits: the gaps and the sliding second hold."""
+    """Whatever is late, and whichever calls wait: the gaps and the sliding second are kept."""
     chance = random.Random(1)
     limits = fixed(rate, headroom=headroom, reserved_share=share, max_in_flight=5)
     grants: list[float] = []
@@ -262,8 +262,8 @@ def test_a_full_flight_is_not_made_up_for() -> None:
     assert min(b - a for a, b in pairwise(grants)) >= limits.interval - EPSILON
 
 
-def test_time_that_gong_held_is_not_made_up_for() -> None:
-    """After a refusal, and the probe's way, the others follow one interval apart."""
+def test_a_pause_is_not_made_up_for() -> None:
+    """After a 429 and its probe, the others follow one interval apart."""
     limits = fixed(10, headroom=0)
     limiter = MemoryLimitStore().limiter("A", limits)
     grants: list[float] = []

@@ -21,7 +21,7 @@ SHORTENED = (0.0, 1.2, 2.0, 3.0)
 """Grants at an interval of a second, of which one is late."""
 
 
-def refuse(making_up: MakingUp, now: float) -> bool:
+def throttle(making_up: MakingUp, now: float) -> bool:
     """Let a call be refused right after a shortened gap."""
     return making_up.throttled(now, now - 0.1, [now - 2, now - 0.8, now - 0.1], 1.0)
 
@@ -56,7 +56,7 @@ def test_any_other_refusal_is_the_rates(sent_at: float) -> None:
 def test_calls_under_way_when_it_stops_show_nothing() -> None:
     """They were sent while it was on; the next refusal is the rate's."""
     making_up = MakingUp()
-    assert refuse(making_up, 10.0)
+    assert throttle(making_up, 10.0)
 
     assert making_up.throttled(10.1, 9.95, (), 1.0)
     assert not making_up.throttled(12.0, 11.9, SHORTENED, 1.0)
@@ -65,7 +65,7 @@ def test_calls_under_way_when_it_stops_show_nothing() -> None:
 def test_it_begins_again_half_an_hour_after_the_last_refusal() -> None:
     """A server that refuses calls anyway is not asked for more."""
     making_up = MakingUp()
-    refuse(making_up, 10.0)
+    throttle(making_up, 10.0)
     making_up.throttled(1000.0, 999.0, (), 1.0)
 
     assert not is_on(making_up, 999.0 + HALF_HOUR)
@@ -76,7 +76,7 @@ def test_each_failure_doubles_the_time_until_it_begins_again() -> None:
     """Up to a day."""
     making_up, now, off = MakingUp(), 10.0, []
     for _ in range(8):
-        assert refuse(making_up, now)
+        assert throttle(making_up, now)
         off.append(making_up.off_until - now)
         now = making_up.off_until
 
@@ -93,7 +93,7 @@ def test_a_server_that_accepts_clearly_shorter_gaps_refuses_for_the_rate() -> No
         making_up.accepted(now)
         now += 1
 
-    assert not refuse(making_up, now)
+    assert not throttle(making_up, now)
     assert is_on(making_up, now)
 
 
@@ -104,7 +104,7 @@ def test_a_slightly_shorter_gap_proves_nothing() -> None:
         making_up.granted(now, 0.8, 1.0)
         making_up.accepted(now)
 
-    assert refuse(making_up, 20.0)
+    assert throttle(making_up, 20.0)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -1,4 +1,4 @@
-"""Limits over a real Redis, from several shares in one loop: each stands for a process."""
+"""Limits over a real Redis, from several stores in one loop: each stands for a process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gong_async.limits.types import Priority
 from limits.redis_server import own_server, some_server
 
 COMPANY = "https://api.gong.io 5f3a"
-PATIENCE = 60.0
+MAX_WAIT = 60.0
 EVEN = Limits(per_second=20, per_day=None, headroom=0, learns=False)
 
 
@@ -44,8 +44,8 @@ async def client(url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def shares(url: str, client: Redis) -> AsyncIterator[list[RedisLimitStore]]:
-    """Make three shares that know nothing of each other."""
+async def stores(url: str, client: Redis) -> AsyncIterator[list[RedisLimitStore]]:
+    """Make three stores that know nothing of each other."""
     made = [RedisLimitStore(url, expected_processes=3) for _ in range(3)]
     yield made
     for store in made:
@@ -56,29 +56,29 @@ async def call(
     limiter: Limiter,
     *,
     priority: Priority = "interactive",
-    max_wait: float = PATIENCE,
-    refused: float | None = None,
+    max_wait: float = MAX_WAIT,
+    throttled: float | None = None,
     lasting: float = 0.0,
 ) -> float:
     """Make one call, and return when it went."""
     async with limiter.acquire(max_wait=max_wait, priority=priority) as permit:
         at = time.monotonic()
         await asyncio.sleep(lasting)
-        if refused is None:
+        if throttled is None:
             permit.accepted()
         else:
-            permit.throttled(refused)
+            permit.throttled(throttled)
     return at
 
 
 def waits(quota: Quota) -> tuple[int, int, int]:
-    """Return who is told to wait and to be in flight."""
+    """Return the calls that wait, by priority, and those in flight."""
     return quota.waiting["interactive"], quota.waiting["bulk"], quota.in_flight
 
 
-async def test_slots_are_shared(shares: list[RedisLimitStore]) -> None:
-    """Three shares together keep the pace of one, and take their turns one after another."""
-    limiters = [store.limiter(COMPANY, EVEN) for store in shares]
+async def test_slots_are_shared(stores: list[RedisLimitStore]) -> None:
+    """Three stores share one rate, and their calls alternate."""
+    limiters = [store.limiter(COMPANY, EVEN) for store in stores]
     began = time.monotonic()
 
     went = await asyncio.gather(*(call(limiter) for _ in range(7) for limiter in limiters))
@@ -87,10 +87,10 @@ async def test_slots_are_shared(shares: list[RedisLimitStore]) -> None:
     assert max(went[:9]) < min(went[18:])  # the first three of each are before the last of any
 
 
-async def test_companies_do_not_slow_each_other(shares: list[RedisLimitStore]) -> None:
-    """A company that is held is no reason for another to wait."""
-    held, free = (shares[0].limiter(name, EVEN) for name in (COMPANY, "https://other 77"))
-    await call(held, refused=10 * PATIENCE)
+async def test_companies_do_not_slow_each_other(stores: list[RedisLimitStore]) -> None:
+    """A paused company is no reason for another to wait."""
+    held, free = (stores[0].limiter(name, EVEN) for name in (COMPANY, "https://other 77"))
+    await call(held, throttled=10 * MAX_WAIT)
 
     await call(free)
 
@@ -99,25 +99,25 @@ async def test_companies_do_not_slow_each_other(shares: list[RedisLimitStore]) -
         await call(held)
 
 
-async def test_a_refusal_holds_every_process_and_one_call_probes(
-    shares: list[RedisLimitStore],
+async def test_a_429_pauses_all_processes_and_one_call_probes(
+    stores: list[RedisLimitStore],
 ) -> None:
-    """After the hold one call goes; the others follow only when it was accepted."""
-    limiters = [store.limiter(COMPANY, EVEN) for store in shares]
-    refused_at = await call(limiters[0], refused=0.5)
+    """After the pause one call goes; the others follow only when it was accepted."""
+    limiters = [store.limiter(COMPANY, EVEN) for store in stores]
+    throttled_at = await call(limiters[0], throttled=0.5)
 
     went = sorted(
         await asyncio.gather(*(call(limiter, lasting=0.4) for limiter in limiters for _ in "12"))
     )
 
-    assert went[0] - refused_at >= 0.49
+    assert went[0] - throttled_at >= 0.49
     assert went[1] - went[0] >= 0.4
 
 
-async def test_a_cancelled_probe_holds_up_nobody(shares: list[RedisLimitStore]) -> None:
+async def test_a_cancelled_probe_delays_no_other_call(stores: list[RedisLimitStore]) -> None:
     """A call that is cancelled while it probes lets the next one probe."""
-    limiters = [store.limiter(COMPANY, EVEN) for store in shares]
-    await call(limiters[0], refused=0.1)
+    limiters = [store.limiter(COMPANY, EVEN) for store in stores]
+    await call(limiters[0], throttled=0.1)
     probe = asyncio.create_task(call(limiters[0], lasting=60))
     await asyncio.sleep(0.4)
     probe.cancel()
@@ -127,26 +127,26 @@ async def test_a_cancelled_probe_holds_up_nobody(shares: list[RedisLimitStore]) 
     assert (await limiters[1].quota()).in_flight == 0
 
 
-async def test_a_hold_beyond_patience_fails_at_once(shares: list[RedisLimitStore]) -> None:
+async def test_a_pause_beyond_max_wait_fails_at_once(stores: list[RedisLimitStore]) -> None:
     """Another process learns with its first question that nothing goes for hours."""
-    limiters = [store.limiter(COMPANY, EVEN) for store in shares]
-    await call(limiters[0], refused=7200)
+    limiters = [store.limiter(COMPANY, EVEN) for store in stores]
+    await call(limiters[0], throttled=7200)
 
     with pytest.raises(RateLimitError) as caught:
         await call(limiters[1])
 
     assert caught.value.retry_after is not None
-    assert 7200 - PATIENCE < caught.value.retry_after <= 7200 + 2
+    assert 7200 - MAX_WAIT < caught.value.retry_after <= 7200 + 2
 
 
-async def test_cancelled_calls_are_not_counted(shares: list[RedisLimitStore]) -> None:
-    """Whenever a waiting call is cancelled, the day holds exactly the calls that went."""
-    limiter = shares[0].limiter(COMPANY, Limits(per_second=200, learns=False))
+async def test_cancelled_calls_are_not_counted(stores: list[RedisLimitStore]) -> None:
+    """Whenever a waiting call is cancelled, the day counts exactly the calls that went."""
+    limiter = stores[0].limiter(COMPANY, Limits(per_second=200, learns=False))
     gone = 0
 
     async def go() -> None:
         nonlocal gone
-        async with limiter.acquire(max_wait=PATIENCE):
+        async with limiter.acquire(max_wait=MAX_WAIT):
             gone += 1
 
     for number in range(60):
@@ -156,18 +156,18 @@ async def test_cancelled_calls_are_not_counted(shares: list[RedisLimitStore]) ->
         await asyncio.gather(task, return_exceptions=True)
     await asyncio.sleep(0.1)
 
-    quota = await shares[1].limiter(COMPANY, Limits(per_second=200)).quota()
+    quota = await stores[1].limiter(COMPANY, Limits(per_second=200)).quota()
 
     assert 0 < gone < 60
     assert quota.used_today == gone
 
 
 async def test_the_day_ends_for_all_and_bulk_leaves_the_reserve(
-    shares: list[RedisLimitStore],
+    stores: list[RedisLimitStore],
 ) -> None:
     """Bulk calls of any process stop at the reserve, interactive ones at the day's end."""
     limits = Limits(per_second=None, per_day=10, reserve=4)
-    first, second = (store.limiter(COMPANY, limits) for store in shares[:2])
+    first, second = (store.limiter(COMPANY, limits) for store in stores[:2])
     for limiter in (first, second):
         for _ in range(3):
             await call(limiter, priority="bulk")
@@ -184,11 +184,11 @@ async def test_the_day_ends_for_all_and_bulk_leaves_the_reserve(
 
 
 async def test_an_interactive_call_overtakes_the_bulk_calls_of_others(
-    shares: list[RedisLimitStore],
+    stores: list[RedisLimitStore],
 ) -> None:
-    """It gets the next slot though two processes have booked theirs; bulk loses one slot each."""
+    """It gets the next slot though two processes have reserved theirs; bulk loses one slot each."""
     limits = Limits(per_second=4, per_day=None, headroom=0, learns=False)
-    bulk = [store.limiter(COMPANY, limits) for store in shares[:2]]
+    bulk = [store.limiter(COMPANY, limits) for store in stores[:2]]
     began = time.monotonic()
     jobs = [
         asyncio.create_task(call(limiter, priority="bulk")) for limiter in bulk for _ in range(4)
@@ -196,17 +196,17 @@ async def test_an_interactive_call_overtakes_the_bulk_calls_of_others(
     await asyncio.sleep(0.6)
     asked = time.monotonic()
 
-    urgent = await call(shares[2].limiter(COMPANY, limits))
+    urgent = await call(stores[2].limiter(COMPANY, limits))
     went = await asyncio.gather(*jobs)
 
     assert sum(asked < each < urgent for each in went) <= 1
     assert max(went) - began >= 8 / 4
 
 
-async def test_bulk_leaves_a_share_of_each_second(shares: list[RedisLimitStore]) -> None:
-    """With half of each second reserved, two bulk jobs together go at half the pace."""
+async def test_bulk_leaves_a_part_of_each_second(stores: list[RedisLimitStore]) -> None:
+    """With half of each second reserved, two bulk jobs together go at half the rate."""
     limits = Limits(per_second=20, per_day=None, headroom=0, learns=False, reserved_share=0.5)
-    bulk = [store.limiter(COMPANY, limits) for store in shares[:2]]
+    bulk = [store.limiter(COMPANY, limits) for store in stores[:2]]
     began = time.monotonic()
 
     went = await asyncio.gather(*(call(one, priority="bulk") for one in bulk for _ in range(6)))
@@ -214,26 +214,26 @@ async def test_bulk_leaves_a_share_of_each_second(shares: list[RedisLimitStore])
     assert max(went) - began >= 11 / 10
 
 
-async def test_the_learned_pace_is_shared_and_kept(url: str, shares: list[RedisLimitStore]) -> None:
-    """What one process learned of a refusal, a process that starts later knows."""
+async def test_the_learned_rate_is_shared_and_kept(url: str, stores: list[RedisLimitStore]) -> None:
+    """What one process learned from a 429, a process that starts later knows."""
     limits = Limits(per_second=50, per_day=None)
-    first = shares[0].limiter(COMPANY, limits)
+    first = stores[0].limiter(COMPANY, limits)
     for _ in range(5):
         await call(first)
-    await call(first, refused=0.05)
+    await call(first, throttled=0.05)
     slower = (await first.quota()).per_second
 
-    later = (await shares[1].limiter(COMPANY, limits).quota()).per_second
+    later = (await stores[1].limiter(COMPANY, limits).quota()).per_second
 
     assert slower is not None and slower < 48.9
     assert later == slower
 
 
 async def test_accepted_calls_of_all_processes_are_learned_from(
-    client: Redis, shares: list[RedisLimitStore]
+    client: Redis, stores: list[RedisLimitStore]
 ) -> None:
-    """Calls are collected, and fed into the pace about once a second by whoever comes then."""
-    limiters = [store.limiter(COMPANY, Limits(per_second=50, per_day=None)) for store in shares]
+    """Calls are collected, and fed into the rate about once a second by some process."""
+    limiters = [store.limiter(COMPANY, Limits(per_second=50, per_day=None)) for store in stores]
     await asyncio.gather(*(call(limiter) for _ in range(40) for limiter in limiters))
 
     state = await client.hgetall(keys_of(COMPANY)[0])
@@ -244,10 +244,10 @@ async def test_accepted_calls_of_all_processes_are_learned_from(
 
 
 async def test_keys_of_a_company_lie_together_and_expire(
-    client: Redis, shares: list[RedisLimitStore]
+    client: Redis, stores: list[RedisLimitStore]
 ) -> None:
     """Each key carries the company as its hash tag, and is gone two days after its last use."""
-    limiters = [store.limiter(COMPANY, EVEN) for store in shares]
+    limiters = [store.limiter(COMPANY, EVEN) for store in stores]
     await asyncio.gather(*(call(limiter) for limiter in limiters for _ in "12"))
 
     keys: list[Any] = await client.keys("gong:*")
@@ -257,7 +257,7 @@ async def test_keys_of_a_company_lie_together_and_expire(
 
 
 async def test_keys_of_another_version_are_left_alone(
-    client: Redis, shares: list[RedisLimitStore]
+    client: Redis, stores: list[RedisLimitStore]
 ) -> None:
     """Processes of an earlier version keep their state, and this one starts beside it."""
     gate, day = (f"gong:{{{COMPANY}}}:{name}" for name in ("gate", "day"))
@@ -265,7 +265,7 @@ async def test_keys_of_another_version_are_left_alone(
     await client.hset(gate, mapping={"held": f"{now + 3600}.000000", "next": f"{now + 20}.000000"})
     await client.hset(day, mapping={"first": 1, "last": 1, "used": 7, "s1": now, "c1": 7})
     before = [await client.hgetall(key) for key in (gate, day)]
-    limiter = shares[0].limiter(COMPANY, EVEN)
+    limiter = stores[0].limiter(COMPANY, EVEN)
 
     await call(limiter)
 
@@ -273,10 +273,10 @@ async def test_keys_of_another_version_are_left_alone(
     assert [await client.hgetall(key) for key in (gate, day)] == before
 
 
-async def test_a_hold_outlives_lost_keys(client: Redis, shares: list[RedisLimitStore]) -> None:
-    """Whoever knows of a hold brings it back after Redis has lost its keys."""
-    first, second = (store.limiter(COMPANY, EVEN) for store in shares[:2])
-    refused_at = await call(first, refused=0.6)
+async def test_a_pause_outlives_lost_keys(client: Redis, stores: list[RedisLimitStore]) -> None:
+    """A process that knows of a pause restores it after Redis has lost its keys."""
+    first, second = (store.limiter(COMPANY, EVEN) for store in stores[:2])
+    throttled_at = await call(first, throttled=0.6)
     await client.delete(*await client.keys("gong:*"))
     waiting = asyncio.create_task(call(first))
     await asyncio.sleep(0.1)
@@ -284,14 +284,14 @@ async def test_a_hold_outlives_lost_keys(client: Redis, shares: list[RedisLimitS
     went = await call(second)
     await waiting
 
-    assert went - refused_at >= 0.59
+    assert went - throttled_at >= 0.59
 
 
 @pytest.mark.full
-async def test_without_redis_each_goes_on_at_its_share_and_says_so_once(
+async def test_without_redis_each_process_keeps_its_part_and_warns_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The pace is divided by the processes expected; one warning, and one word when it is back."""
+    """The rate is divided by the processes expected; a warning, and a message when it is back."""
     caplog.set_level(logging.INFO, "gong_async")
     with own_server() as server:
         store = RedisLimitStore(server.url, expected_processes=4)
@@ -318,7 +318,7 @@ async def test_without_redis_each_goes_on_at_its_share_and_says_so_once(
     assert quota.used_today >= 12 + 3
 
 
-async def test_a_redis_that_does_not_answer_is_asked_once_for_all() -> None:
+async def test_a_redis_that_does_not_answer_is_asked_once() -> None:
     """A server that accepts and says nothing is given up after the timeout, for all callers."""
     asked = 0
 
@@ -353,11 +353,11 @@ async def test_a_client_that_was_handed_in_stays_open(url: str, client: Redis) -
     assert pool is client.connection_pool
 
 
-async def test_a_closed_share_may_be_used_again(shares: list[RedisLimitStore]) -> None:
-    """Closing ends the connections, not the share."""
-    limiter = shares[0].limiter(COMPANY, EVEN)
+async def test_a_closed_store_may_be_used_again(stores: list[RedisLimitStore]) -> None:
+    """Closing ends the connections, not the store."""
+    limiter = stores[0].limiter(COMPANY, EVEN)
     await call(limiter)
-    await shares[0].aclose()
+    await stores[0].aclose()
 
     await call(limiter)
 
@@ -403,10 +403,10 @@ def test_options_that_cannot_be_meant_are_refused(options: dict[str, Any]) -> No
         RedisLimitStore(**options)
 
 
-async def test_everybody_who_asks_is_told_who_waits(shares: list[RedisLimitStore]) -> None:
-    """The numbers of all shares come together, and after the last call there are none."""
+async def test_the_quota_has_the_load_of_all_queues(stores: list[RedisLimitStore]) -> None:
+    """The loads of all stores are added, and after the last call there are none."""
     limits = Limits(per_second=0.2, per_day=None, headroom=0, learns=False)
-    busy, other, _ = (store.limiter(COMPANY, limits) for store in shares)
+    busy, other, _ = (store.limiter(COMPANY, limits) for store in stores)
     calls = [asyncio.create_task(call(busy, priority="bulk", lasting=9)) for _ in range(3)]
     async with asyncio.timeout(60):
         while waits(await other.quota()) != (0, 2, 1):
@@ -421,9 +421,9 @@ async def test_everybody_who_asks_is_told_who_waits(shares: list[RedisLimitStore
     assert waits(await busy.quota()) == (0, 0, 0)
 
 
-async def test_asking_for_the_quota_can_be_cancelled(shares: list[RedisLimitStore]) -> None:
+async def test_asking_for_the_quota_can_be_cancelled(stores: list[RedisLimitStore]) -> None:
     """At whatever moment it comes, a cancellation is not lost on the way to Redis."""
-    limiter = shares[0].limiter(COMPANY, EVEN)
+    limiter = stores[0].limiter(COMPANY, EVEN)
     await limiter.quota()
     ends: list[object] = []
     for steps in range(12):
@@ -439,10 +439,10 @@ async def test_asking_for_the_quota_can_be_cancelled(shares: list[RedisLimitStor
 
 
 async def test_numbers_of_a_dead_process_are_forgotten(
-    client: Redis, shares: list[RedisLimitStore]
+    client: Redis, stores: list[RedisLimitStore]
 ) -> None:
     """What was not renewed for ten seconds does not count, and is taken away."""
-    limiter = shares[0].limiter(COMPANY, EVEN)
+    limiter = stores[0].limiter(COMPANY, EVEN)
     key, now = keys_of(COMPANY)[3], (await client.time())[0]
     await client.hset(key, "dead", f"{now - 11}.5 4 5 6")
     await client.hset(key, "alive", f"{now - 5}.5 1 2 3")
@@ -453,30 +453,30 @@ async def test_numbers_of_a_dead_process_are_forgotten(
     assert await client.hkeys(key) == ["alive"]
 
 
-async def test_a_closed_share_is_not_opened_to_tell_who_waits(
-    shares: list[RedisLimitStore],
+async def test_a_closed_store_is_not_opened_to_publish_the_load(
+    stores: list[RedisLimitStore],
 ) -> None:
-    """Nobody would close it again."""
-    limiter = shares[0].limiter(COMPANY, EVEN)
+    """Nothing would close it again."""
+    limiter = stores[0].limiter(COMPANY, EVEN)
     await call(limiter)
     queue = limiter.company.open_queue()
-    await shares[0].aclose()
+    await stores[0].aclose()
     assert isinstance(queue, RedisQueue)
     queue.publish()
 
-    assert shares[0].links.open_here is None
+    assert stores[0].links.open_here is None
 
 
 @pytest.mark.parametrize(("per_second", "most"), [(None, 1.1), (50, 4)])
 async def test_a_grant_costs_few_scripts(per_second: int | None, most: float) -> None:
     """One when the slot is free; two when it must be waited for, and more when that was missed."""
     with own_server() as server:
-        shares = [RedisLimitStore(server.url, expected_processes=3) for _ in range(3)]
+        stores = [RedisLimitStore(server.url, expected_processes=3) for _ in range(3)]
         limits = Limits(per_second=per_second, per_day=None)
-        limiters = [store.limiter(COMPANY, limits) for store in shares]
+        limiters = [store.limiter(COMPANY, limits) for store in stores]
 
         await asyncio.gather(*(call(limiter) for _ in range(12) for limiter in limiters))
-        for store in shares:
+        for store in stores:
             await store.aclose()
         async with Redis.from_url(server.url) as client:
             stats = await client.info("commandstats")

@@ -78,7 +78,7 @@ class Workers:
             process.communicate()
 
     def reported(self) -> list[dict[str, Any]]:
-        """Wait for what those tell that live."""
+        """Wait for the reports of the processes that live."""
         reported = []
         for process in self.processes:
             out, _ = process.communicate(timeout=60)
@@ -110,7 +110,7 @@ def arrivals(fake: FakeGong) -> list[float]:
 
 
 @pytest.mark.full
-def test_eight_processes_keep_the_pace_of_one(server: RedisServer) -> None:
+def test_eight_processes_share_one_rate(server: RedisServer) -> None:
     """Together they are no faster than the limit, and every call of each of them succeeds."""
     with serve_in_thread(FakeGong(per_second=None, per_day=None)) as fake:
         with Workers(8, fake, server, calls=8) as workers:
@@ -123,7 +123,7 @@ def test_eight_processes_keep_the_pace_of_one(server: RedisServer) -> None:
 
 
 @pytest.mark.full
-def test_a_killed_process_holds_up_nobody(server: RedisServer) -> None:
+def test_a_killed_process_delays_no_other(server: RedisServer) -> None:
     """After SIGKILL of one of four the others make all their calls."""
     with serve_in_thread(FakeGong(per_second=None, per_day=None)) as fake:
         with Workers(4, fake, server, calls=15) as workers:

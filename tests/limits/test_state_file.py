@@ -60,19 +60,19 @@ def state_file(machine: Machine) -> Iterator[StateFile]:
 
 
 def ask(state_file: StateFile, reservation: Reservation, limits: Limits = EVEN) -> float:
-    """Ask for a turn; return the seconds to wait."""
+    """Ask for a permit; return the seconds to wait."""
     return state_file.ask(COMPANY, limits, reservation, "interactive", 60.0)[0]
 
 
 def use_up(state_file: StateFile, machine: Machine, limits: Limits, calls: int) -> None:
-    """Take turns, one a second."""
+    """Take permits, one a second."""
     for _ in range(calls):
         assert not ask(state_file, Reservation(), limits)
         machine.pass_time(1)
 
 
 def pause(state_file: StateFile, seconds: float) -> None:
-    """Let Gong refuse a call."""
+    """Let Gong throttle a call."""
     state_file.settle(
         COMPANY,
         EVEN,
@@ -82,7 +82,7 @@ def pause(state_file: StateFile, seconds: float) -> None:
 
 
 def waits(state_file: StateFile, reservation: Reservation | None = None) -> tuple[int, int, int]:
-    """Return who is told to wait and to be in flight."""
+    """Return the calls that wait, by priority, and those in flight."""
     quota = state_file.quota(COMPANY, EVEN, reservation or Reservation())
     return quota.waiting["interactive"], quota.waiting["bulk"], quota.in_flight
 
@@ -95,13 +95,13 @@ def rows(machine: Machine) -> list[tuple[object, ...]]:
     return found
 
 
-def test_slots_are_booked_in_the_order_of_asking(state_file: StateFile) -> None:
+def test_slots_are_reserved_in_the_order_of_asking(state_file: StateFile) -> None:
     """The first goes at once, and each of the others one interval behind the one before."""
     assert [ask(state_file, Reservation()) for _ in range(5)] == [0, 1, 2, 3, 4]
 
 
-def test_a_booked_slot_is_kept_and_then_granted(machine: Machine, state_file: StateFile) -> None:
-    """Asking early books nothing anew; at its time, or a little later, the slot is good."""
+def test_a_reserved_slot_is_kept_and_then_granted(machine: Machine, state_file: StateFile) -> None:
+    """Asking early reserves nothing anew; at its time, or a little later, the slot is good."""
     reservation = Reservation()
     ask(state_file, Reservation())
     waits = [ask(state_file, reservation)]
@@ -112,8 +112,8 @@ def test_a_booked_slot_is_kept_and_then_granted(machine: Machine, state_file: St
     assert waits == pytest.approx([1, 0.5, 0])
 
 
-def test_a_missed_slot_is_booked_anew(machine: Machine, state_file: StateFile) -> None:
-    """Used late it would come close upon the next one, which is somebody else's."""
+def test_a_missed_slot_is_reserved_anew(machine: Machine, state_file: StateFile) -> None:
+    """Used late it would come close upon the next one, which is reserved for another."""
     late, other = Reservation(), Reservation()
     for reservation in (Reservation(), late, other):
         ask(state_file, reservation)
@@ -122,8 +122,8 @@ def test_a_missed_slot_is_booked_anew(machine: Machine, state_file: StateFile) -
     assert ask(state_file, late) == pytest.approx(1.5)
 
 
-def test_dead_bookings_cost_their_slots_only(machine: Machine, state_file: StateFile) -> None:
-    """Five that never come back hold nobody up for longer than their five slots."""
+def test_dead_reservations_cost_their_slots_only(machine: Machine, state_file: StateFile) -> None:
+    """Five that never come back delay no other for longer than their five slots."""
     for _ in range(6):
         ask(state_file, Reservation())
     survivor = Reservation()
@@ -133,7 +133,7 @@ def test_dead_bookings_cost_their_slots_only(machine: Machine, state_file: State
     assert (wait, ask(state_file, survivor)) == (6, 0)
 
 
-def test_nobody_books_beyond_the_horizon(state_file: StateFile) -> None:
+def test_no_slot_is_reserved_beyond_the_horizon(state_file: StateFile) -> None:
     """However many die or leave: the next slot is never more than half a minute away."""
     for _ in range(500):
         ask(state_file, Reservation())
@@ -144,7 +144,7 @@ def test_nobody_books_beyond_the_horizon(state_file: StateFile) -> None:
     assert 0 < wait <= HORIZON + 1
 
 
-def test_only_one_probes_after_a_hold(machine: Machine, state_file: StateFile) -> None:
+def test_only_one_probes_after_a_pause(machine: Machine, state_file: StateFile) -> None:
     """The others look again ten times a second, until the probe has come back."""
     ask(state_file, Reservation())
     pause(state_file, 30)
@@ -161,7 +161,7 @@ def test_only_one_probes_after_a_hold(machine: Machine, state_file: StateFile) -
     assert state_file.ask(COMPANY, EVEN, Reservation(), "bulk", 60.0) == (0, False)
 
 
-def test_a_hold_beyond_patience_raises(state_file: StateFile) -> None:
+def test_a_pause_beyond_max_wait_raises(state_file: StateFile) -> None:
     """Nothing sleeps for hours; the error says until when."""
     pause(state_file, 3600)
 
@@ -170,10 +170,10 @@ def test_a_hold_beyond_patience_raises(state_file: StateFile) -> None:
     assert caught.value.retry_after == pytest.approx(3600)
 
 
-def test_a_restart_of_the_machine_frees_slots_and_keeps_hold_and_count(
+def test_a_restart_of_the_machine_frees_slots_and_keeps_pause_and_count(
     machine: Machine, state_file: StateFile
 ) -> None:
-    """Steady time begins anew: what is left of the hold is taken from the wall clock."""
+    """Steady time begins anew: what is left of the pause is taken from the wall clock."""
     for _ in range(20):
         ask(state_file, Reservation())
     pause(state_file, 50)
@@ -190,7 +190,7 @@ def test_a_restart_of_the_machine_frees_slots_and_keeps_hold_and_count(
     assert (wait, used) == (0, 2)
 
 
-def test_a_hold_of_a_wrong_clock_lasts_no_longer_than_a_day(
+def test_a_pause_of_a_wrong_clock_lasts_no_longer_than_a_day(
     machine: Machine, state_file: StateFile
 ) -> None:
     """What an older version stored for ten years does not outlive its process."""
@@ -206,7 +206,7 @@ def test_a_hold_of_a_wrong_clock_lasts_no_longer_than_a_day(
 
 
 def test_a_restart_is_noticed_without_a_boot_id(machine: Machine, state_file: StateFile) -> None:
-    """Steady time that ran backwards says enough; the clock set back lengthens no hold."""
+    """Steady time that ran backwards says enough; the clock set back lengthens no pause."""
     ask(state_file, Reservation())
     pause(state_file, 50)
     machine.steady = 5.0
@@ -227,7 +227,7 @@ def test_the_count_of_the_day_outlives_its_process(machine: Machine, state_file:
     assert ask(state_file, Reservation(), limits) == 0
 
 
-def test_a_clock_set_back_frees_no_calls_and_locks_nobody_out(
+def test_a_clock_set_back_frees_no_calls_and_blocks_none(
     machine: Machine, state_file: StateFile
 ) -> None:
     """Calls counted in what is now the future count as made now: they are gone a day later."""
@@ -242,7 +242,7 @@ def test_a_clock_set_back_frees_no_calls_and_locks_nobody_out(
     assert ask(state_file, Reservation(), limits) == 0
 
 
-def test_the_bulk_lane_leaves_the_reserve(machine: Machine, state_file: StateFile) -> None:
+def test_bulk_calls_leave_the_reserve(machine: Machine, state_file: StateFile) -> None:
     """Bulk calls end before interactive ones do."""
     limits = Limits(per_second=None, per_day=10, reserve=4)
     use_up(state_file, machine, limits, 6)
@@ -252,7 +252,7 @@ def test_the_bulk_lane_leaves_the_reserve(machine: Machine, state_file: StateFil
     assert ask(state_file, Reservation(), limits) == 0
 
 
-def test_the_bulk_lane_leaves_its_share_of_each_second(state_file: StateFile) -> None:
+def test_bulk_calls_leave_their_part_of_each_second(state_file: StateFile) -> None:
     """Between two bulk calls there is room for an interactive one, which need not wait longer."""
     limits = Limits(per_second=1, per_day=None, headroom=0, learns=False, reserved_share=0.5)
     waits = [state_file.ask(COMPANY, limits, Reservation(), "bulk", 60.0)[0] for _ in range(2)]
@@ -261,7 +261,7 @@ def test_the_bulk_lane_leaves_its_share_of_each_second(state_file: StateFile) ->
 
 
 def test_what_was_learned_outlives_its_process(machine: Machine, state_file: StateFile) -> None:
-    """A refusal makes the pace slower, for the next process as well."""
+    """A 429 makes the rate slower, for the next process as well."""
     limits = Limits(per_second=10, per_day=None)
     ask(state_file, Reservation(), limits)
     refusal = PermitOutcome(machine.steady, probed=False, accepted=False, pause=1.0)
@@ -286,7 +286,7 @@ def test_accepted_calls_are_learned_from_with_the_next_question(state_file: Stat
     assert reservation.seen.rate.calls == 3
 
 
-def test_everybody_who_asks_is_told_who_waits(machine: Machine, state_file: StateFile) -> None:
+def test_the_quota_has_the_load_of_all_queues(machine: Machine, state_file: StateFile) -> None:
     """The numbers of all queues of the company, one's own included, and each of them once."""
     one, other = (
         Reservation(report=Report(Load(1, 20, 3))),
@@ -299,9 +299,7 @@ def test_everybody_who_asks_is_told_who_waits(machine: Machine, state_file: Stat
     assert waits(state_file) == waits(state_file, one) == waits(state_file, other) == (1, 27, 3)
 
 
-def test_who_waits_is_written_at_most_once_a_second(
-    machine: Machine, state_file: StateFile
-) -> None:
+def test_the_load_is_written_at_most_once_a_second(machine: Machine, state_file: StateFile) -> None:
     """A call's own transactions take the numbers along, and nearly all have none to take."""
     reservation = Reservation(report=Report(Load(bulk=100)))
     ask(state_file, reservation)
@@ -315,7 +313,7 @@ def test_who_waits_is_written_at_most_once_a_second(
     assert (early, waits(state_file)) == ((0, 100, 0), (0, 99, 0))
 
 
-def test_who_has_left_is_not_told_of(machine: Machine, state_file: StateFile) -> None:
+def test_an_empty_queue_has_no_row(machine: Machine, state_file: StateFile) -> None:
     """An empty queue leaves no row behind."""
     reservation = Reservation(report=Report(Load(bulk=1)))
     state_file.publish(COMPANY, reservation)
@@ -388,7 +386,7 @@ def test_a_migrated_file_has_the_tables_of_a_new_one(machine: Machine) -> None:
 
 
 def test_companies_do_not_touch_each_other(machine: Machine, state_file: StateFile) -> None:
-    """A company that is held does not slow another."""
+    """A paused company does not slow another."""
     pause(state_file, 30)
 
     assert state_file.ask("other", EVEN, Reservation(), "bulk", 60.0) == (0, False)

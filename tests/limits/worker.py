@@ -1,6 +1,6 @@
 """A process that updates meetings at a fake, with limits that it shares with others.
 
-Says "ready", waits for a line, makes its calls, and tells in a line of JSON what became of them.
+Says "ready", waits for a line, makes its calls, and reports in a line of JSON what became of them.
 """
 
 from __future__ import annotations

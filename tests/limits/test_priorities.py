@@ -1,4 +1,4 @@
-"""Lanes and reserves: who goes first, and what is left to others."""
+"""Priorities and reserves: which calls go first, and what is left to others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
 
 
 async def take(limiter: Limiter, priority: Priority, *, flight: float = 0.0) -> float:
-    """Take one turn and return when it was granted."""
+    """Make a call and return when it got its permit."""
     async with limiter.acquire(max_wait=60, priority=priority) as permit:
         granted = asyncio.get_running_loop().time()
         await asyncio.sleep(flight)
@@ -87,8 +87,8 @@ async def test_a_cancelled_interactive_call_takes_no_slot_with_it() -> None:
     assert [await task for task in bulk] == pytest.approx([0, 1, 2])
 
 
-async def test_a_cancelled_head_leaves_the_line_to_the_others() -> None:
-    """Whoever stood beside the line is called up when the line is empty."""
+async def test_a_cancelled_first_call_leaves_the_queue_to_the_others() -> None:
+    """Interactive calls go on when the bulk call in front is cancelled."""
     limiter = MemoryLimitStore().limiter("A", EVEN)
     await take(limiter, "bulk")
     head = asyncio.create_task(take(limiter, "bulk"))
@@ -100,7 +100,7 @@ async def test_a_cancelled_head_leaves_the_line_to_the_others() -> None:
     assert [await task for task in urgent] == pytest.approx([1, 2])
 
 
-async def test_the_bulk_lane_leaves_its_reserve_of_the_day() -> None:
+async def test_bulk_calls_leave_their_reserve_of_the_day() -> None:
     """When only the reserve is left, bulk calls fail at once and interactive ones go on."""
     limiter = MemoryLimitStore().limiter("A", Limits(per_second=None, per_day=10, reserve=4))
     for _ in range(6):
@@ -115,7 +115,7 @@ async def test_the_bulk_lane_leaves_its_reserve_of_the_day() -> None:
     assert "reserved" in str(caught.value)
 
 
-async def test_the_bulk_lane_leaves_its_share_of_each_second() -> None:
+async def test_bulk_calls_leave_their_part_of_each_second() -> None:
     """A quarter reserved: bulk calls are a third further apart, interactive ones are not."""
     limits = Limits(per_second=1, per_day=None, headroom=0, learns=False, reserved_share=0.25)
     limiter = MemoryLimitStore().limiter("A", limits)
@@ -126,8 +126,8 @@ async def test_the_bulk_lane_leaves_its_share_of_each_second() -> None:
     assert [after - before for before, after in pairwise(urgent)] == pytest.approx([1, 1])
 
 
-async def test_the_quota_tells_what_is_used_and_who_waits() -> None:
-    """Used, left, pace, ceiling, the waiting and those in flight."""
+async def test_the_quota_has_usage_and_load() -> None:
+    """Used, left, rate, ceiling, calls that wait and calls in flight."""
     limiter = MemoryLimitStore().limiter(
         "A", Limits(per_second=1, per_day=100, headroom=0.5, learns=False)
     )
@@ -145,8 +145,8 @@ async def test_the_quota_tells_what_is_used_and_who_waits() -> None:
     assert (quota.in_flight, quota.paused_until) == (1, None)
 
 
-async def test_the_quota_tells_until_when_calls_are_held() -> None:
-    """After a refusal there is a time in it, and when the day's count falls next."""
+async def test_the_quota_has_the_end_of_a_pause() -> None:
+    """After a 429 there is a time in it, and when the day's count falls next."""
     limiter = MemoryLimitStore().limiter("A", EVEN)
     async with limiter.acquire(max_wait=60) as permit:
         permit.throttled(30)

@@ -1,8 +1,8 @@
-"""How much of the quota the learned pace uses, and how seldom it is refused, in virtual time.
+"""How much of the quota the learned rate uses, and how seldom a call is throttled, in virtual time.
 
 What matters is when calls arrive, and `FakeGong.latency` delays answers only. So the way there is
 made late in one of two places: for every algorithm and jitter by a simulated way between the
-limiter and the fake's own algorithms, and for the whole road by a proxy on a socket between a
+limiter and the fake's own algorithms, and for the whole way by a proxy on a socket between a
 client and a fake, which holds what goes to the server back.
 """
 
@@ -46,7 +46,7 @@ def best(algorithm: AlgorithmName, jitter: float, rate: float = RATE) -> float:
 async def call_for(
     seconds: float, algorithm: Algorithm, jitter: float
 ) -> tuple[list[float], list[float]]:
-    """Call through a limiter for so long; return when calls were accepted and refused."""
+    """Call through a limiter for so long; return when calls were accepted and throttled."""
     chance = random.Random(7)
     random.seed(7)
     loop = asyncio.get_running_loop()
@@ -113,7 +113,7 @@ async def test_it_uses_what_can_be_used(algorithm: AlgorithmName, jitter: float)
 async def test_it_follows_a_quota_that_halves_and_returns(
     algorithm: AlgorithmName, jitter: float
 ) -> None:
-    """30 s after either change it makes 90 % of what is possible, without being told."""
+    """30 s after either change it makes 90 % of what is possible, without being configured."""
     counter = make_algorithm(algorithm, RATE)
     loop = asyncio.get_running_loop()
     loop.call_later(200, setattr, counter, "rate", RATE / 2)
@@ -194,7 +194,7 @@ async def test_the_whole_road_at_20_ms_jitter() -> None:
 
 @pytest.mark.looptime
 async def test_the_whole_road_when_the_quota_halves_and_returns() -> None:
-    """The same road: 30 s after either change it makes 90 % of what is possible."""
+    """The same way: 30 s after either change it makes 90 % of what is possible."""
     chance = random.Random(7)
     random.seed(7)
     loop = asyncio.get_running_loop()

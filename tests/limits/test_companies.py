@@ -26,7 +26,7 @@ EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
 
 
 async def take(limiter: Limiter) -> float:
-    """Take one turn and return when it was granted."""
+    """Make a call and return when it got its permit."""
     async with limiter.acquire(max_wait=60) as permit:
         permit.accepted()
         return asyncio.get_running_loop().time()
@@ -34,7 +34,7 @@ async def take(limiter: Limiter) -> float:
 
 @pytest.mark.looptime
 async def test_two_clients_of_one_company_share(fake_gong: FakeGong) -> None:
-    """Whatever object they are, together they keep the pace of one, and hold together."""
+    """Whatever object they are, they share one rate and pause together."""
     auth = BasicAuth(fake_gong.access_key, fake_gong.access_key_secret)
     async with (
         GongClient(auth, base_url=fake_gong.url) as one,
@@ -56,8 +56,8 @@ async def test_two_clients_of_one_company_share(fake_gong: FakeGong) -> None:
 
 
 @pytest.mark.looptime
-async def test_a_company_that_is_held_does_not_slow_another() -> None:
-    """Company A waits for a day, B goes on at its pace."""
+async def test_a_paused_company_does_not_slow_another() -> None:
+    """Company A is paused for a day, B goes on at its rate."""
     store = MemoryLimitStore()
     held, free = store.limiter("A", EVEN), store.limiter("B", EVEN)
     async with held.acquire(max_wait=60) as permit:
@@ -68,8 +68,8 @@ async def test_a_company_that_is_held_does_not_slow_another() -> None:
 
 
 @pytest.mark.looptime
-async def test_the_more_careful_limits_hold_until_their_client_is_closed() -> None:
-    """A client with a slower pace slows its company while it is open, and no longer."""
+async def test_the_strictest_limits_apply_until_their_client_is_closed() -> None:
+    """A client with a slower rate slows its company while it is open, and no longer."""
     store = MemoryLimitStore()
     fast = store.limiter("A", Limits(per_second=10, per_day=None, headroom=0, learns=False))
     slow = store.limiter("A", EVEN)
@@ -83,7 +83,7 @@ async def test_the_more_careful_limits_hold_until_their_client_is_closed() -> No
 
 
 @pytest.mark.parametrize("busy", [0, 5, 8], ids=lambda busy: f"{busy}_under_way")
-async def test_places_follow_the_clients_that_come_and_go(busy: int) -> None:
+async def test_max_in_flight_follows_the_clients_that_come_and_go(busy: int) -> None:
     """In the same loop, too: fewer with a more careful client, more again when it has left."""
     store = MemoryLimitStore()
     many = store.limiter("A", Limits(per_second=None, per_day=None, max_in_flight=8))
@@ -121,7 +121,7 @@ async def test_places_follow_the_clients_that_come_and_go(busy: int) -> None:
     assert most == [busy, 2, 8]
 
 
-def test_careful_limits_break_neither() -> None:
+def test_the_strictest_limits_satisfy_both() -> None:
     """The smaller of everything that allows, the larger of everything that reserves."""
     one = Limits(per_second=None, per_day=100, max_in_flight=4, reserve=1)
     other = Limits(per_second=5, per_day=None, max_in_flight=8, reserved_share=0.5)
@@ -134,7 +134,7 @@ def test_careful_limits_break_neither() -> None:
 
 @pytest.mark.looptime
 async def test_idle_companies_are_forgotten_and_remembered_ones_are_not() -> None:
-    """Whoever counted calls today stays, whatever became of the client."""
+    """A company with calls today stays, whatever became of the client."""
     store = MemoryLimitStore()
     await take(store.limiter("busy", EVEN))
     for number in range(5_000):
@@ -162,7 +162,7 @@ async def test_thousands_of_companies_cost_little_memory() -> None:
 
 @pytest.mark.looptime
 async def test_wall_clock_steps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps of the wall clock neither free calls of the day nor hold anybody."""
+    """Steps of the wall clock neither free calls of the day nor delay any."""
     limiter = MemoryLimitStore().limiter("A", Limits(per_second=None, per_day=2))
     await take(limiter)
     real = time.time

@@ -1,4 +1,4 @@
-"""How often the others hear who waits: often enough to be believed, seldom enough to be free."""
+"""How often the load is reported: often enough to be accurate, seldom enough to be cheap."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.looptime
 
 @define
 class Room:
-    """A crowd that the test changes, and what the others were told of it, and when."""
+    """A load that the test changes, and what was reported of it, and when."""
 
     load: Load = NO_LOAD
     report: Report = Factory(Report)
@@ -26,19 +26,19 @@ class Room:
         return asyncio.get_running_loop().time()
 
     def publish(self) -> None:
-        """Note what is told."""
+        """Note what is published."""
         if (load := self.report.take(self.now())) is not None:
             self.reported.append((self.now(), load))
 
-    def pulse(self) -> Heartbeat:
-        """Begin to tell."""
+    def heartbeat(self) -> Heartbeat:
+        """Return the heartbeat."""
         return Heartbeat(self, self.report, self.now, self.publish)
 
 
-async def test_calls_of_a_moment_are_not_told() -> None:
-    """A call that is over within a second costs nobody anything."""
+async def test_short_calls_are_not_reported() -> None:
+    """A call that is over within a second costs nothing."""
     room = Room(Load(interactive=1))
-    room.pulse().count()
+    room.heartbeat().count()
     await asyncio.sleep(EVERY / 2)
     room.publish()
     room.load = NO_LOAD
@@ -47,10 +47,10 @@ async def test_calls_of_a_moment_are_not_told() -> None:
     assert room.reported == []
 
 
-async def test_a_crowd_that_does_not_move_is_told_again_before_it_is_forgotten() -> None:
-    """In a hold no call asks for anything, and still its waiters count."""
+async def test_an_unchanged_load_is_reported_again_before_it_expires() -> None:
+    """During a pause no call asks for a permit, and still the calls that wait count."""
     room = Room(Load(bulk=500))
-    room.pulse().count()
+    room.heartbeat().count()
     await asyncio.sleep(60)
     times = [at for at, _ in room.reported]
 
@@ -60,23 +60,23 @@ async def test_a_crowd_that_does_not_move_is_told_again_before_it_is_forgotten()
     assert 2 * RENEWED < FORGOTTEN
 
 
-async def test_what_changes_is_told_once_a_second() -> None:
+async def test_a_changing_load_is_reported_once_a_second() -> None:
     """However often a call asks: most of its transactions carry nothing."""
     room = Room()
-    pulse = room.pulse()
+    heartbeat = room.heartbeat()
     for waiting in range(1000, 0, -1):
         room.load = Load(bulk=waiting)
-        pulse.count()
+        heartbeat.count()
         room.publish()
         await asyncio.sleep(0.01)
 
     assert len(room.reported) == pytest.approx(10, abs=1)
 
 
-async def test_that_all_have_left_is_told_once() -> None:
+async def test_an_empty_queue_is_reported_once() -> None:
     """Within a second or two; then there is silence, without a timer."""
     room = Room(Load(bulk=1))
-    room.pulse().count()
+    room.heartbeat().count()
     await asyncio.sleep(1.5)
     room.load = NO_LOAD
     await asyncio.sleep(2)
@@ -87,14 +87,14 @@ async def test_that_all_have_left_is_told_once() -> None:
     assert room.reported == reported
 
 
-async def test_a_change_right_after_a_report_is_told_as_well() -> None:
-    """The last call leaves just after others were told that it is here."""
+async def test_a_change_right_after_a_report_is_reported_as_well() -> None:
+    """The last call ends just after it was reported."""
     room = Room(Load(in_flight=1))
-    pulse = room.pulse()
-    pulse.count()
+    heartbeat = room.heartbeat()
+    heartbeat.count()
     await asyncio.sleep(EVERY * 2.5)
     room.load = Load(in_flight=2)
-    pulse.count()
+    heartbeat.count()
     room.publish()
     room.load = NO_LOAD
     await asyncio.sleep(5)

@@ -1,4 +1,4 @@
-"""The limiter of one process, alone and in virtual time: order, pace, holds, probes, the day."""
+"""The limiter of one process, alone and in virtual time: order, rate, pauses, probes, the day."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gong_async import DailyQuotaExceededError, Delivery, Limits, RateLimitError
 from gong_async.limits.limiter import Limiter
 from gong_async.limits.memory import MemoryLimitStore
 
-PATIENCE = 60.0
+MAX_WAIT = 60.0
 EVEN = Limits(per_second=1, per_day=None, headroom=0, learns=False)
 UNPACED = Limits(per_second=None, per_day=None)
 
@@ -33,31 +33,31 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 async def take(
-    limiter: Limiter, granted: list[tuple[int, float]], number: int, *, held: float = 0.0
+    limiter: Limiter, granted: list[tuple[int, float]], number: int, *, lasting: float = 0.0
 ) -> None:
-    """Take one turn, note who had it and when, and hold it for a while."""
-    async with limiter.acquire(max_wait=PATIENCE) as permit:
+    """Make a call that lasts a while; note who had a permit and when."""
+    async with limiter.acquire(max_wait=MAX_WAIT) as permit:
         granted.append((number, round(now(), 3)))
-        await asyncio.sleep(held)
+        await asyncio.sleep(lasting)
         permit.accepted()
 
 
-async def refuse(limiter: Limiter, pause: float, *, after: float = 0.0) -> None:
-    """Take a turn and let Gong refuse it."""
-    async with limiter.acquire(max_wait=PATIENCE) as permit:
+async def throttle(limiter: Limiter, pause: float, *, after: float = 0.0) -> None:
+    """Make a call that Gong throttles."""
+    async with limiter.acquire(max_wait=MAX_WAIT) as permit:
         await asyncio.sleep(after)
         permit.throttled(pause)
 
 
 @pytest.mark.looptime
-async def test_turns_come_first_come_first_served() -> None:
-    """Turns are granted in the order in which they were asked for, one interval apart."""
+async def test_permits_are_granted_in_order_of_arrival() -> None:
+    """Permits are granted in the order in which they were asked for, one interval apart."""
     limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
 
     async with asyncio.TaskGroup() as group:
         for number in range(50):
-            group.create_task(take(limiter, granted, number, held=3.5))
+            group.create_task(take(limiter, granted, number, lasting=3.5))
 
     assert [number for number, _ in granted] == list(range(50))
     assert min(b - a for (_, a), (_, b) in pairwise(granted)) >= 0.999
@@ -80,7 +80,7 @@ async def test_idle_time_is_not_saved_up_for_a_burst() -> None:
 
 @pytest.mark.looptime
 async def test_no_more_calls_are_in_flight_than_allowed() -> None:
-    """With `max_in_flight=2`, a third turn is granted only when one of two is given back."""
+    """With `max_in_flight=2`, a third permit is granted only when one of two is released."""
     limiter = MemoryLimitStore().limiter(
         "A", Limits(per_second=None, per_day=None, max_in_flight=2)
     )
@@ -88,26 +88,26 @@ async def test_no_more_calls_are_in_flight_than_allowed() -> None:
 
     async with asyncio.TaskGroup() as group:
         for number in range(6):
-            group.create_task(take(limiter, granted, number, held=5))
+            group.create_task(take(limiter, granted, number, lasting=5))
 
     assert [at - granted[0][1] for _, at in granted] == pytest.approx([0, 0, 5, 5, 10, 10])
 
 
 @pytest.mark.looptime
-async def test_a_turn_tells_how_long_it_was_waited_for() -> None:
+async def test_a_permit_has_the_time_it_was_waited_for() -> None:
     """`waited` counts from asking to the grant."""
     limiter = MemoryLimitStore().limiter("A", EVEN)
     await take(limiter, [], 0)
 
-    async with limiter.acquire(max_wait=PATIENCE) as permit:
+    async with limiter.acquire(max_wait=MAX_WAIT) as permit:
         waited = permit.waited
 
     assert waited == pytest.approx(1.0, abs=0.01)
 
 
 @pytest.mark.looptime
-async def test_a_cancelled_waiter_takes_no_turn_with_it() -> None:
-    """Whoever stands behind a cancelled waiter moves up: no interval stays unused."""
+async def test_a_cancelled_call_takes_no_permit_with_it() -> None:
+    """The calls behind a cancelled one move up: no interval stays unused."""
     limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
     waiting = [asyncio.create_task(take(limiter, granted, number)) for number in range(20)]
@@ -122,28 +122,28 @@ async def test_a_cancelled_waiter_takes_no_turn_with_it() -> None:
 
 
 @pytest.mark.looptime
-async def test_after_a_refusal_one_call_probes_and_the_others_follow_at_the_pace() -> None:
-    """Nothing is granted during the hold, one turn at its end, the rest after that one's answer."""
+async def test_after_a_429_one_call_probes_and_the_others_follow_at_the_rate() -> None:
+    """No permit during the pause, one at its end, the rest after its answer."""
     limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
-    await refuse(limiter, 30)
+    await throttle(limiter, 30)
     start = now()
 
     async with asyncio.TaskGroup() as group:
         for number in range(4):
-            group.create_task(take(limiter, granted, number, held=7))
+            group.create_task(take(limiter, granted, number, lasting=7))
 
     assert [at - start for _, at in granted] == pytest.approx([30, 37, 38, 39], abs=0.01)
 
 
 @pytest.mark.looptime
-async def test_a_refused_probe_holds_everybody_again() -> None:
-    """When the probe is refused too, nobody follows before the second hold is over."""
+async def test_a_throttled_probe_pauses_all_calls_again() -> None:
+    """When the probe is throttled too, no call follows before the second pause is over."""
     limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
-    await refuse(limiter, 30)
+    await throttle(limiter, 30)
     start = now()
-    probe = asyncio.create_task(refuse(limiter, 20))
+    probe = asyncio.create_task(throttle(limiter, 20))
     await asyncio.sleep(0)
     others = [asyncio.create_task(take(limiter, granted, number)) for number in range(2)]
 
@@ -157,16 +157,16 @@ async def test_after_a_lost_probe_the_next_call_probes() -> None:
     """A probe without an answer proves nothing: the next call probes, still alone."""
     limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
-    await refuse(limiter, 30)
+    await throttle(limiter, 30)
     start = now()
 
     async def lose() -> None:
-        async with limiter.acquire(max_wait=PATIENCE):
+        async with limiter.acquire(max_wait=MAX_WAIT):
             await asyncio.sleep(5)
 
     probe = asyncio.create_task(lose())
     await asyncio.sleep(0)
-    others = [asyncio.create_task(take(limiter, granted, number, held=4)) for number in range(3)]
+    others = [asyncio.create_task(take(limiter, granted, number, lasting=4)) for number in range(3)]
     await asyncio.gather(probe, *others)
 
     assert [at - start for _, at in granted] == pytest.approx([35, 39, 40], abs=0.01)
@@ -177,11 +177,11 @@ async def test_after_a_cancelled_probe_the_next_call_probes() -> None:
     """A caller who gives up while probing leaves the probe to the next one."""
     limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
-    await refuse(limiter, 30)
+    await throttle(limiter, 30)
     start = now()
-    probe = asyncio.create_task(take(limiter, granted, 0, held=1000))
+    probe = asyncio.create_task(take(limiter, granted, 0, lasting=1000))
     await asyncio.sleep(0)
-    others = [asyncio.create_task(take(limiter, granted, number, held=4)) for number in (1, 2)]
+    others = [asyncio.create_task(take(limiter, granted, number, lasting=4)) for number in (1, 2)]
     await asyncio.sleep(32)
     probe.cancel()
 
@@ -191,32 +191,32 @@ async def test_after_a_cancelled_probe_the_next_call_probes() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_refusal_during_a_probe_lengthens_the_hold() -> None:
-    """An older call that is refused while another probes counts, even if the probe is accepted."""
+async def test_a_429_during_a_probe_lengthens_the_pause() -> None:
+    """A 429 for an older call while another probes counts, even if the probe is accepted."""
     limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
     start = now()
-    old = asyncio.create_task(refuse(limiter, 20, after=33))
+    old = asyncio.create_task(throttle(limiter, 20, after=33))
     await asyncio.sleep(0)
-    await refuse(limiter, 30)
+    await throttle(limiter, 30)
     async with asyncio.TaskGroup() as group:
         for number in range(2):
-            group.create_task(take(limiter, granted, number, held=4))
+            group.create_task(take(limiter, granted, number, lasting=4))
     await old
 
     assert [at - start for _, at in granted] == pytest.approx([31, 53], abs=0.01)
 
 
 @pytest.mark.looptime
-async def test_a_hold_beyond_the_patience_raises_at_once() -> None:
-    """Nobody sleeps for a hold that is too long; the error says when to come back."""
+async def test_a_pause_beyond_max_wait_raises_at_once() -> None:
+    """No call sleeps through a pause that is too long; the error says when to come back."""
     limiter = MemoryLimitStore().limiter("A", EVEN)
-    await refuse(limiter, 3600)
+    await throttle(limiter, 3600)
     start = now()
     before = dt.datetime.now(dt.UTC)
 
     with pytest.raises(RateLimitError) as caught:
-        await refuse(limiter, 0)
+        await throttle(limiter, 0)
 
     error = caught.value
     assert error.retry_at is not None
@@ -227,10 +227,10 @@ async def test_a_hold_beyond_the_patience_raises_at_once() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_short_patience_does_not_wait_behind_a_long_one() -> None:
-    """A caller with little patience fails at once, also while a patient one leads the queue."""
+async def test_a_short_max_wait_does_not_wait_behind_a_long_one() -> None:
+    """A call with a short `max_wait` fails at once, also behind one with a long `max_wait`."""
     limiter = MemoryLimitStore().limiter("A", EVEN)
-    await refuse(limiter, 30)
+    await throttle(limiter, 30)
     patient = asyncio.create_task(take(limiter, [], 0))
     await asyncio.sleep(1)
     start = now()
@@ -244,11 +244,11 @@ async def test_a_short_patience_does_not_wait_behind_a_long_one() -> None:
 
 
 @pytest.mark.looptime
-async def test_everybody_in_the_queue_learns_of_a_hold_that_is_too_long() -> None:
-    """Five hundred waiters fail in the instant in which an earlier call is refused for an hour."""
+async def test_a_pause_that_is_too_long_fails_all_calls_in_the_queue() -> None:
+    """Five hundred waiters fail in the instant in which an earlier call gets a 429 for an hour."""
     limiter = MemoryLimitStore().limiter("A", EVEN)
     granted: list[tuple[int, float]] = []
-    first = asyncio.create_task(refuse(limiter, 3600, after=2.5))
+    first = asyncio.create_task(throttle(limiter, 3600, after=2.5))
     await asyncio.sleep(0)
     start = now()
 
@@ -286,7 +286,7 @@ async def test_the_day_rolls() -> None:
 
     for _ in range(4 * 24 * 6):
         try:
-            async with limiter.acquire(max_wait=PATIENCE):
+            async with limiter.acquire(max_wait=MAX_WAIT):
                 granted.append(now())
         except DailyQuotaExceededError:
             pass
@@ -298,7 +298,7 @@ async def test_the_day_rolls() -> None:
 
 @pytest.mark.looptime
 async def test_a_step_of_the_wall_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wall clock that jumps a year back or ahead neither delays nor hastens a turn."""
+    """A wall clock that jumps a year back or ahead neither delays nor hastens a permit."""
     limiter = MemoryLimitStore().limiter(
         "A", Limits(per_second=1, per_day=100, headroom=0, learns=False)
     )
@@ -312,8 +312,8 @@ async def test_a_step_of_the_wall_clock_changes_nothing(monkeypatch: pytest.Monk
     assert [at - granted[0][1] for _, at in granted] == pytest.approx([0, 1, 2, 3], abs=0.01)
 
 
-def test_one_limiter_keeps_the_pace_of_two_threads() -> None:
-    """Two loops in two threads share one pace: together they are no faster than one."""
+def test_two_threads_share_one_rate() -> None:
+    """Two loops in two threads share one rate: together they are no faster than one."""
     limiter = MemoryLimitStore().limiter(
         "A", Limits(per_second=100, per_day=None, headroom=0, learns=False)
     )
@@ -322,7 +322,7 @@ def test_one_limiter_keeps_the_pace_of_two_threads() -> None:
 
     async def work() -> None:
         for _ in range(15):
-            async with limiter.acquire(max_wait=PATIENCE):
+            async with limiter.acquire(max_wait=MAX_WAIT):
                 granted.append(time.monotonic())
 
     threads = [threading.Thread(target=lambda: run(work())) for _ in range(2)]
@@ -335,11 +335,11 @@ def test_one_limiter_keeps_the_pace_of_two_threads() -> None:
     assert max(granted) - start >= 29 / 100
 
 
-def test_a_hold_reaches_the_other_threads_loop() -> None:
-    """A refusal in one thread holds the calls of another thread's loop."""
+def test_a_pause_reaches_the_loop_of_another_thread() -> None:
+    """A 429 in one thread pauses the calls of another thread's loop."""
     limiter = MemoryLimitStore().limiter("A", UNPACED)
     start = time.monotonic()
-    run(refuse(limiter, 0.1))
+    run(throttle(limiter, 0.1))
     thread = threading.Thread(target=lambda: run(take(limiter, [], 0)))
     thread.start()
 
@@ -355,7 +355,7 @@ def test_the_quota_counts_the_calls_of_every_thread() -> None:
     counts: list[int] = []
 
     async def pause() -> None:
-        async with limiter.acquire(max_wait=PATIENCE):
+        async with limiter.acquire(max_wait=MAX_WAIT):
             taken.set()
             await asyncio.to_thread(let_go.wait, 60)
 
@@ -373,7 +373,7 @@ def test_the_quota_counts_the_calls_of_every_thread() -> None:
     assert counts == [1, 0]
 
 
-def test_loops_that_are_gone_are_forgotten() -> None:
+def test_closed_loops_are_dropped() -> None:
     """A limiter that outlives a hundred loops remembers the last one only."""
     limiter = MemoryLimitStore().limiter("A", UNPACED)
     for number in range(100):

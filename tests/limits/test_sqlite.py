@@ -104,14 +104,14 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 async def take(limiter: Limiter) -> float:
-    """Take a turn that Gong accepts; return when."""
+    """Make a call that Gong accepts; return when."""
     async with limiter.acquire(max_wait=60) as permit:
         permit.accepted()
         return time.monotonic()
 
 
 @pytest.mark.full
-def test_eight_processes_keep_the_pace_of_one(start: Start) -> None:
+def test_eight_processes_share_one_rate(start: Start) -> None:
     """Together they are no faster than the limit, and every call of each of them succeeds."""
     with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
         workers = [start(fake, calls=8, limits={"per_second": 30}) for _ in range(8)]
@@ -130,7 +130,7 @@ def test_eight_processes_keep_the_pace_of_one(start: Start) -> None:
 
 @posix
 def test_the_count_survives_kill_9(start: Start) -> None:
-    """What went on the wire is counted, refusals and repetitions too: exactly 10 more are sent."""
+    """What went on the wire is counted, 429s and retries too: exactly 10 more are sent."""
     limits = {"per_second": 200, "per_day": 200, "max_in_flight": 4}
     with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
         fake.script(Fault.rate_limited("1"), nth=20)
@@ -155,8 +155,8 @@ def test_the_count_survives_kill_9(start: Start) -> None:
 
 @pytest.mark.full
 @posix
-def test_a_killed_process_holds_nobody_up(start: Start, store: SQLiteLimitStore) -> None:
-    """Its booked slot passes unused; a later one is ours, long before a lease would end."""
+def test_a_killed_process_delays_no_other(start: Start, store: SQLiteLimitStore) -> None:
+    """Its reserved slot passes unused; a later one is ours, long before a lease would end."""
     limits = {**EVEN, "per_second": 2}
     with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
         doomed = start(fake, calls=100, limits=limits)
@@ -172,7 +172,7 @@ def test_a_killed_process_holds_nobody_up(start: Start, store: SQLiteLimitStore)
         assert granted - began >= 2 / 2
 
 
-def test_a_refusal_holds_every_process_and_one_probes(start: Start) -> None:
+def test_a_429_pauses_all_processes_and_one_probes(start: Start) -> None:
     """After Retry-After a single request goes out; the rest follow when it was accepted."""
     limits = {**EVEN, "per_second": 50}
     with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
@@ -196,7 +196,7 @@ def test_a_refusal_holds_every_process_and_one_probes(start: Start) -> None:
 
 
 @posix
-def test_a_process_killed_while_it_probes_holds_nobody_up(
+def test_a_process_killed_while_it_probes_delays_no_other(
     start: Start, store: SQLiteLimitStore
 ) -> None:
     """Another probes in its place, and not only when a probe's time has run out."""
@@ -217,10 +217,10 @@ def test_a_process_killed_while_it_probes_holds_nobody_up(
 
 
 @posix
-def test_who_waits_is_known_to_all_until_he_is_killed(
+def test_the_load_of_a_process_counts_until_it_is_killed(
     start: Start, store: SQLiteLimitStore
 ) -> None:
-    """Calls of every process count, by lane; those of a process that was killed do not."""
+    """Calls of every process count, by priority; those of a process that was killed do not."""
     limits = {**EVEN, "per_second": 0.05}
     with FakeGong.serve_in_thread(per_second=None, per_day=None) as fake:
         fake.script(Fault.stall(), times=None)
@@ -242,10 +242,10 @@ def test_who_waits_is_known_to_all_until_he_is_killed(
 
 
 async def test_a_cancelled_call_leaves_its_slot_to_the_next(store: SQLiteLimitStore) -> None:
-    """The booking stays with the process: whoever asks next has it, and nobody waits longer."""
+    """The reservation stays with the process: the next call gets it, and none waits longer."""
     limiter = store.limiter(COMPANY, Limits(per_second=1 / 600, **EVEN))
     await take(limiter)
-    booked: list[float] = []
+    reserved: list[float] = []
     for _ in range(2):
         before = _next_slot(store)
         waiting = asyncio.create_task(take(limiter))
@@ -254,13 +254,13 @@ async def test_a_cancelled_call_leaves_its_slot_to_the_next(store: SQLiteLimitSt
         await asyncio.sleep(0.1)
         waiting.cancel()
         await asyncio.wait([waiting])
-        booked.append(_next_slot(store) - before)
+        reserved.append(_next_slot(store) - before)
 
-    assert booked == pytest.approx([600, 0])
+    assert reserved == pytest.approx([600, 0])
 
 
 async def test_a_call_cancelled_at_its_grant_is_not_counted(store: SQLiteLimitStore) -> None:
-    """However the cancellation falls, the count is that of the turns that were had."""
+    """However the cancellation falls, the count is that of the permits that were granted."""
     limiter = store.limiter(COMPANY, Limits(per_second=None))
     had = 0
     for number in range(60):
@@ -277,7 +277,7 @@ async def test_a_call_cancelled_at_its_grant_is_not_counted(store: SQLiteLimitSt
 
 
 async def test_an_interactive_call_overtakes_bulk_calls(store: SQLiteLimitStore) -> None:
-    """It takes the slot that was booked for the bulk call at the head."""
+    """It takes the slot that was reserved for the bulk call at the head."""
     limiter = store.limiter(COMPANY, Limits(per_second=20, **EVEN))
     order: list[str] = []
 
@@ -295,7 +295,7 @@ async def test_an_interactive_call_overtakes_bulk_calls(store: SQLiteLimitStore)
     assert [name for name in order if name != "interactive"] == [f"bulk {n}" for n in range(5)]
 
 
-async def test_what_is_known_to_be_hopeless_fails_ahead_of_the_queue(
+async def test_what_waiting_cannot_change_fails_ahead_of_the_queue(
     store: SQLiteLimitStore,
 ) -> None:
     """After the first error no other call needs the file to fail."""
@@ -327,7 +327,7 @@ async def test_an_unusable_file_fails_calls_and_not_their_making(tmp_path: Path)
 
 
 async def test_an_answer_is_not_lost_with_the_file(store: SQLiteLimitStore) -> None:
-    """If the file fails when a refusal is to be written, the call still has its answer."""
+    """If the file fails when a 429 is to be written, the call still has its answer."""
     limiter = store.limiter(COMPANY, Limits())
     permit = limiter.acquire(max_wait=60)
     async with permit:
@@ -349,14 +349,14 @@ async def test_clients_of_a_company_have_one_queue(store: SQLiteLimitStore) -> N
 
 
 def _next_slot(store: SQLiteLimitStore) -> float:
-    """Return when the first slot is that nobody has booked."""
+    """Return the first slot that is not reserved."""
     with closing(sqlite3.connect(store.path)) as connection:
         slot: float = connection.execute("SELECT next_slot FROM company").fetchone()[0]
     return slot
 
 
 def _waits(limiter: Limiter) -> tuple[int, int, int]:
-    """Return who is told to wait and to be in flight."""
+    """Return the calls that wait, by priority, and those in flight."""
     quota = asyncio.run(limiter.quota())
     return quota.waiting["interactive"], quota.waiting["bulk"], quota.in_flight
 
@@ -376,7 +376,7 @@ def _company(fake: FakeGong) -> str:
 
 
 def _child(store: SQLiteLimitStore, limits: Limits) -> None:
-    """Take a turn in a forked process; its exit code tells whether that worked."""
+    """Make a call in a forked process; its exit code says whether that worked."""
     signal.alarm(20)  # a child that hangs must not outlive the test
     code = 1
     try:
@@ -397,7 +397,7 @@ async def _take_and_look(store: SQLiteLimitStore, limits: Limits) -> int:
     "fork" not in multiprocessing.get_all_start_methods(), reason="this platform cannot fork"
 )
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_share_is_good_on_both_sides_of_a_fork(store: SQLiteLimitStore) -> None:
+def test_a_store_works_on_both_sides_of_a_fork(store: SQLiteLimitStore) -> None:
     """The child opens the file anew and counts into it; the parent goes on."""
     limits = Limits(per_second=None)
     asyncio.run(_take_and_look(store, limits))

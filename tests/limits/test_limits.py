@@ -27,14 +27,14 @@ def test_a_limit_that_cannot_be_meant_is_refused_by_name(name: str, value: float
     assert f"Limits.{name}" in str(caught.value)
 
 
-def test_the_pace_leaves_the_headroom_unused() -> None:
+def test_the_rate_leaves_the_headroom_unused() -> None:
     """Three a second with 2 % headroom are 0.34 s apart."""
     interval = Limits(per_second=3).interval
 
     assert interval == pytest.approx(1 / 2.94)
 
 
-def test_no_pace_means_no_interval() -> None:
+def test_no_rate_means_no_interval() -> None:
     """`per_second=None` leaves calls as close together as they come."""
     interval = Limits(per_second=None).interval
 

@@ -139,12 +139,13 @@ check: $(VENV)/.lint  ## Change: Check format, lint and types, and the wheel in 
 	@$(MAKE) --no-print-directory wheel
 
 # The package is a folder beside the tests, so the wheel is checked in a folder of its own.
-wheel: $(VENV)/.lint  ## Test more: Build the wheel, import it in an empty folder, verify its types
+wheel: $(VENV)/.lint  ## Test more: Build the wheel, import it in an empty folder, verify its files and types
 	@rm -rf build/wheel && mkdir -p build/wheel/empty
 	@$(PIP) wheel --no-deps --wheel-dir build/wheel .
 	@$(PYTHON) -m venv build/wheel/venv
 	@build/wheel/venv/bin/python -m pip --quiet --disable-pip-version-check install "$$(ls build/wheel/*.whl)[cli]" pytest
 	@cd build/wheel/empty && ../venv/bin/python -c 'import gong_async; print("the wheel imports:", gong_async.__version__)'
+	@cd build/wheel/empty && ../venv/bin/python -P "$(abspath .ci/wheel.py)"
 	@cd build/wheel/empty && VIRTUAL_ENV="$$PWD/../venv" PATH="$$PWD/../venv/bin:$$PATH" \
 		"$(abspath $(BIN))/pyright" --verifytypes gong_async --ignoreexternal > ../types.txt \
 		|| { grep -E ' error:' ../types.txt; exit 1; }

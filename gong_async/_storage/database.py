@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -64,8 +65,10 @@ class Database:
     in_use: Callable[[], bool] | None = None
     """Whether another process works with the file, which is not migrated then."""
     _connection: Connection | None = field(default=None, init=False, repr=False)
-    _identities: dict[Path, tuple[int, int]] = field(factory=dict, init=False, repr=False)
-    """Device and inode of each open file."""
+    _watched: list[str] = field(factory=list, init=False, repr=False)
+    """This file, its log, and those of the companion."""
+    _identities: dict[str, tuple[int, int]] = field(factory=dict, init=False, repr=False)
+    """Device and inode of each of them that is there."""
     _size: int = field(default=0, init=False, repr=False)
     """The last known size of the file, in bytes."""
 
@@ -82,7 +85,8 @@ class Database:
         """
         import sqlite3  # noqa: PLC0415 - not before the file is used
 
-        with self.explained():
+        # Not in `_explained`: a second context would cost something for each commit.
+        try:
             connection = self._connection or self._open()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -101,6 +105,11 @@ class Database:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
+            return
+        except sqlite3.Error as error:
+            problem = self._problem(error)
+        self.close()
+        raise self.schema.purpose.error(problem)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -109,7 +118,7 @@ class Database:
         Raises:
             GongError: as the purpose makes it: the file cannot be used.
         """
-        with self.explained():
+        with self._explained():
             connection = self._connection or self._open()
             connection.execute("BEGIN")
             try:
@@ -123,7 +132,7 @@ class Database:
         Raises:
             GongError: as the purpose makes it: the file cannot be used.
         """
-        with self.explained():
+        with self._explained():
             connection = self._connection or self._open()
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -134,22 +143,22 @@ class Database:
         This file itself also when it was cut off, as by copying a smaller one over it. For use
         inside a transaction, when all of them are open.
         """
-        for database in (self, self.companion):
-            if database is None:
-                continue
-            # The first transaction creates its log.
-            log = database.path.with_name(f"{database.path.name}-wal")
-            for path in (database.path, log):
-                found = _identity(path)
-                known = self._identities.get(path)
-                if known is None and found is not None:
-                    self._identities[path] = found
-                elif known != found:
-                    return path
-        size = _size(self.path)
-        if size < self._size:
-            return self.path
-        self._size = size
+        for path in self._watched:
+            try:
+                status = os.stat(path)  # noqa: PTH116 - for each commit, and Path costs more
+            except OSError:
+                identity, size = None, 0
+            else:
+                identity, size = (status.st_dev, status.st_ino), status.st_size
+            known = self._identities.get(path)
+            if known is None and identity is not None:
+                self._identities[path] = identity  # the first transaction creates its log
+            elif known != identity:
+                return Path(path)
+            if path is self._watched[0]:
+                if size < self._size:
+                    return self.path
+                self._size = size
         return None
 
     def close(self) -> None:
@@ -183,9 +192,12 @@ class Database:
                 raise
             else:
                 self._connection = connection
-                for database in (self, self.companion):
-                    if database is not None and (found := _identity(database.path)) is not None:
-                        self._identities[database.path] = found
+                paths = [self.path] if self.companion is None else [self.path, self.companion.path]
+                self._watched = [f"{path}{end}" for path in paths for end in ("", "-wal")]
+                for file in paths:
+                    with suppress(OSError):
+                        found = file.stat()
+                        self._identities[str(file)] = found.st_dev, found.st_ino
                 return connection
 
     def _prepare(self, connection: Connection) -> None:
@@ -237,7 +249,7 @@ class Database:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             # Closing the connection rolls everything back. Trying again would fail again.
-            raise schema.purpose.error(self._unusable(error)) from None
+            raise schema.purpose.error(self._problem(error)) from None
 
     def make(self) -> None:
         """Create the file if it is missing."""
@@ -246,25 +258,25 @@ class Database:
         self.close()
 
     @contextmanager
-    def explained(self) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
         """Convert SQLite's errors to exceptions of this package."""
         import sqlite3  # noqa: PLC0415 - not before the file is used
 
-        problem: str
-        title = self.schema.purpose.title
         try:
             yield
             return
-        except sqlite3.OperationalError as error:
-            problem = self._unusable(error)
         except sqlite3.Error as error:
-            problem = f"{title} {self.path} is damaged or foreign ({error}); {self.schema.move_it}"
+            problem = self._problem(error)
         self.close()
         raise self.schema.purpose.error(problem)
 
-    def _unusable(self, error: Exception) -> str:
-        title = self.schema.purpose.title
-        return f"{title} {self.path} cannot be used now ({error}); {_CHECK_IT}"
+    def _problem(self, error: sqlite3.Error) -> str:
+        import sqlite3  # noqa: PLC0415 - not before the file is used
+
+        file = f"{self.schema.purpose.title} {self.path}"
+        if isinstance(error, sqlite3.OperationalError):
+            return f"{file} cannot be used now ({error}); {_CHECK_IT}"
+        return f"{file} is damaged or foreign ({error}); {self.schema.move_it}"
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -277,18 +289,3 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -68,7 +68,7 @@ class ProcessLock:
         if self._descriptor is None:
             return self._lock is not None  # Windows does not remove a file that is open
         try:
-            return os.path.samestat(os.fstat(self._descriptor), self.path.lstat())
+            return os.path.samestat(os.fstat(self._descriptor), os.lstat(self.path))
         except OSError:
             return False
 

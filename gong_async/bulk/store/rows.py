@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import cache
 from itertools import chain, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import define
 
 from gong_async.bulk.records import BulkItem
 
@@ -66,17 +67,17 @@ _MOST_ROWS = 16
 """Rows that one statement takes. Each number of rows is a statement of its own to make ready."""
 
 
-@frozen(eq=False)
+@define(eq=False)
 class JournalRow:
     """One row for one of the views."""
 
     view: str
-    row: tuple[object, ...]
+    values: tuple[object, ...]
     """As `_COLUMNS` names them."""
 
     def __call__(self, connection: Connection) -> None:
         """Write it down alone."""
-        write_entries(connection, [self])
+        write_rows(connection, [self])
 
 
 def make_intent(index: int, meeting_id: str, attempt: int) -> JournalRow:
@@ -102,17 +103,21 @@ def make_ending(record: BulkItem) -> JournalRow:
     return JournalRow("ending", row)
 
 
-def write_entries(connection: Connection, entries: Sequence[JournalRow]) -> None:
-    """Write entries down, those of one meeting in their order, with few statements."""
-    if len({entry.row[_MEETING] for entry in entries}) == len(entries):
-        entries = sorted(entries, key=_view)
-    for view, alike in groupby(entries, _view):
-        row = f"({', '.join('?' * len(_COLUMNS[view]))})"
-        rows = [entry.row for entry in alike]
-        for first in range(0, len(rows), _MOST_ROWS):
-            some = rows[first : first + _MOST_ROWS]
-            statement = f"INSERT INTO {view} VALUES {', '.join([row] * len(some))}"  # noqa: S608
-            connection.execute(statement, [*chain.from_iterable(some)])
+def write_rows(connection: Connection, rows: list[JournalRow]) -> None:
+    """Write rows, those of one meeting in their order, with few statements."""
+    if len({row.values[_MEETING] for row in rows}) == len(rows):
+        rows.sort(key=_view)
+    for view, alike in groupby(rows, _view):
+        values = [row.values for row in alike]
+        for first in range(0, len(values), _MOST_ROWS):
+            some = values[first : first + _MOST_ROWS]
+            connection.execute(_insert(view, len(some)), [*chain.from_iterable(some)])
+
+
+@cache
+def _insert(view: str, rows: int) -> str:
+    row = f"({', '.join('?' * len(_COLUMNS[view]))})"
+    return f"INSERT INTO {view} VALUES {', '.join([row] * rows)}"  # noqa: S608 - our own names
 
 
 def prepare_entries(connection: Connection, names: Mapping[str, object], *, ledger: bool) -> None:

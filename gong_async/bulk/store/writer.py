@@ -6,15 +6,14 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import groupby
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from attrs import define, field
 
 from gong_async._storage.database import Database
 from gong_async._storage.lock import ProcessLock
-from gong_async.bulk.store.rows import JournalRow, write_entries
+from gong_async.bulk.store.rows import JournalRow, write_rows
 from gong_async.errors import GongError, JournalError
 
 if TYPE_CHECKING:
@@ -190,12 +189,15 @@ class Writer:
         try:
             in_place = self._require_in_place
             with self.database.transaction(before_commit=in_place) as connection:
-                for alike, orders in groupby(batch, lambda order: type(order.work) is JournalRow):
-                    if alike:
-                        write_entries(connection, [cast("JournalRow", o.work) for o in orders])
+                rows: list[JournalRow] = []
+                for order in batch:
+                    if type(order.work) is JournalRow:
+                        rows.append(order.work)
                         continue
-                    for order in orders:
-                        order.result = order.work(connection)
+                    write_rows(connection, rows)
+                    rows.clear()
+                    order.result = order.work(connection)
+                write_rows(connection, rows)
         except GongError as error:
             self.failure = error
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
@@ -204,12 +206,12 @@ class Writer:
     def _require_in_place(self) -> None:
         """Refuse to write what nobody would find, or while others may write as well."""
         displaced = self.database.displaced()
-        journal = self.database.path
-        lost = displaced in {journal, journal.with_name(f"{journal.name}-wal")}
         if displaced is None and self.lock is not None and not self.lock.is_in_place():
             displaced = self.lock.path
         if displaced is None:
             return
+        journal = self.database.path
+        lost = displaced in {journal, journal.with_name(f"{journal.name}-wal")}
         # Without its lock or the ledger the journal is whole, and can be gone on with.
         advice = "put it back, if you can, before you resume the job" if lost else "resume the job"
         raise JournalError(

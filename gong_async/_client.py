@@ -22,7 +22,7 @@ from gong_async._transport import BaseConnector, ClientSession, SessionPool
 from gong_async._wire import DEFAULT_USER_AGENT, Endpoint
 from gong_async._wire.call import OpenCalls
 from gong_async.auth import Auth, Closable, auth_from_env
-from gong_async.bulk.engine import Engine, Outcome, wait_until_done
+from gong_async.bulk.engine import SETTLE_SECONDS, Engine, Outcome, wait_until_done
 from gong_async.errors import ConfigurationError, ValidationError
 from gong_async.hooks.dispatch import checked_hooks
 from gong_async.hooks.events import Hook
@@ -46,9 +46,6 @@ T = TypeVar("T")
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds for one attempt, from its permit to the last byte of the response."""
-
-SETTLE_SECONDS = 30.0
-"""Seconds that an update of a meeting waits while an earlier one may still be applied."""
 
 
 class ClientOptions(TypedDict, total=False):

@@ -17,11 +17,15 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from attrs import define, field, frozen
 
 from gong_async.errors import GongError
+
+SETTLE_SECONDS = 30.0
+"""Seconds for which a request may still be applied after its attempt has ended."""
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -52,7 +56,7 @@ class Engine(Generic[ItemT, ResultT]):
 
     Items with the same key run one after the other, in source order. After an item with an unknown
     outcome or more than one attempt, the next one of its key waits for `settle_seconds`: a delayed
-    request of the first must not be applied after the second.
+    request of the first must not be applied after the second. The runs of an engine share this.
     """
 
     source: Iterable[ItemT] | AsyncIterable[ItemT]
@@ -61,6 +65,12 @@ class Engine(Generic[ItemT, ResultT]):
     attempts: Callable[[ResultT], int]
     max_in_flight: int
     settle_seconds: float
+    is_unsettled: Callable[[ResultT], bool] | None = None
+    """Whether a request of an item may still be applied; by default, after several attempts."""
+    settles_in: Callable[[ItemT], float] | None = None
+    """Seconds for which a request from elsewhere may still be applied to an item's key."""
+    unsettled: dict[Hashable, float] = field(factory=dict, init=False)
+    """When the next item of a key may begin, in the loop's time."""
 
     async def outcomes(self) -> AsyncGenerator[Outcome[ItemT, ResultT], None]:
         """Yield an outcome for each item, in the order in which they finish.
@@ -139,7 +149,9 @@ class EngineRun(Generic[ItemT, ResultT]):
         self._pulled = 0
         self._busy: dict[Hashable, deque[tuple[int, ItemT]] | None] = {}
         """Keys in progress, with the items queued behind them."""
-        self._doubts: dict[Hashable, float] = {}
+        self._unsettled = engine.unsettled
+        self._settles_in = engine.settles_in
+        self._stopping = asyncio.Event()
         self._workers = [self._loop.create_task(self._work()) for _ in range(engine.max_in_flight)]
         self._working = engine.max_in_flight
         for worker in self._workers:
@@ -168,6 +180,11 @@ class EngineRun(Generic[ItemT, ResultT]):
         self._room += 1
         self._wake(1)
 
+    def stop_waiting(self) -> None:
+        """Begin all items that were pulled, and pull again; the operation decides what to do."""
+        self._stopping.set()
+        self.give_room()
+
     async def close(self) -> None:
         """Cancel the workers, wait for them, and close the source."""
         try:
@@ -181,8 +198,8 @@ class EngineRun(Generic[ItemT, ResultT]):
         while (taken := await self._take()) is not None:
             key, index, item = taken
             while True:
-                if self._doubts:
-                    await self._settle(key)
+                if self._unsettled or self._settles_in is not None:
+                    await self._settle(key, item)
                 try:
                     result = await self.engine.operation(item)
                 except GongError as error:
@@ -262,23 +279,29 @@ class EngineRun(Generic[ItemT, ResultT]):
 
     def _report_result(self, key: Hashable, index: int, item: ItemT, result: ResultT) -> None:
         attempts = self.engine.attempts(result)
-        if attempts > 1:
-            self._doubt(key)  # an earlier attempt may still be in flight
+        is_unsettled = self.engine.is_unsettled
+        if attempts > 1 if is_unsettled is None else is_unsettled(result):
+            self._note_unsettled(key)  # an attempt may still be in flight
         self._emit(Outcome(index=index, change=item, result=result, attempts=attempts))
 
     def _report_failure(self, key: Hashable, index: int, item: ItemT, error: GongError) -> None:
         if error.outcome_unknown:
-            self._doubt(key)
+            self._note_unsettled(key)
         self._emit(Outcome(index=index, change=item, error=error, attempts=error.attempts))
 
-    async def _settle(self, key: Hashable) -> None:
-        until = self._doubts.pop(key, None)
-        if until is not None:
-            await asyncio.sleep(until - self._loop.time())
+    async def _settle(self, key: Hashable, item: ItemT) -> None:
+        """Wait while an earlier request for the key may still be applied, unless stopping."""
+        wait = self._unsettled.pop(key, 0.0) - self._loop.time()
+        if self._settles_in is not None:
+            wait = max(wait, self._settles_in(item))
+        if wait > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._stopping.wait()
 
-    def _doubt(self, key: Hashable) -> None:
-        now = self._loop.time()
-        self._doubts[key] = now + self.engine.settle_seconds
+    def _note_unsettled(self, key: Hashable) -> None:
+        now, unsettled = self._loop.time(), self._unsettled
+        unsettled[key] = now + self.engine.settle_seconds
         # Oldest first: drop settled keys, to bound memory in a long outage.
-        while self._doubts and next(iter(self._doubts.values())) <= now:
-            del self._doubts[next(iter(self._doubts))]
+        while unsettled and next(iter(unsettled.values())) <= now:
+            del unsettled[next(iter(unsettled))]

@@ -14,7 +14,7 @@ from attrs import define, field
 
 from gong_async._distribution import __version__
 from gong_async._wire import Call
-from gong_async.bulk.engine import wait_until_done
+from gong_async.bulk.engine import SETTLE_SECONDS, wait_until_done
 from gong_async.bulk.error_scope import Stop, requested_stop
 from gong_async.bulk.forecast import forecast
 from gong_async.bulk.job_task import JobTask
@@ -22,7 +22,7 @@ from gong_async.bulk.planner import Changes, digest_of, write_plan
 from gong_async.bulk.records import BulkItem, BulkOptions, BulkPlan, BulkStatus, ItemState
 from gong_async.bulk.runner import Run
 from gong_async.bulk.store.job_file import JobFile
-from gong_async.bulk.store.journal import SETTLE, Journal, make_header
+from gong_async.bulk.store.journal import Journal, make_header
 from gong_async.errors import ConfigurationError, JournalError
 from gong_async.limits.limiter import Limiter
 from gong_async.limits.types import Limits
@@ -209,7 +209,7 @@ class BulkJob:
             self._call,
             self._limiter,
             self._limits,
-            settle_seconds=SETTLE,
+            settle_seconds=SETTLE_SECONDS,
             canary=canary,
             wait=wait,
         )

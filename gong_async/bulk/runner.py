@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from operator import attrgetter
 from typing import Self
 
 from attrs import define, evolve, field
@@ -80,28 +80,15 @@ class _Ended:
     record: BulkItem
     written: asyncio.Future[None]
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether a request of the item may still be applied."""
+        record = self.record
+        return record.state == "in_doubt" or (record.attempts > 1 and record.state != "pending")
+
 
 class StopRequested(GongError):  # noqa: N818 - a signal to the run itself, never seen by callers
     """The job is stopping: this request is not sent."""
-
-
-@define(eq=False)
-class _Source:
-    """Source of a run's items for the engine.
-
-    Not a generator: a closing event loop would close it while a worker is pulling.
-    """
-
-    pull: Callable[[], Awaitable[PlannedItem | None]]
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> PlannedItem:
-        item = await self.pull()
-        if item is None:
-            raise StopAsyncIteration
-        return item
 
 
 @define(eq=False)
@@ -127,13 +114,12 @@ class Run:
     """Organizers whose items are skipped."""
     _held: set[str] = field(factory=set, init=False)
     """Meetings with an unsent earlier change; later ones must not overtake it."""
-    _settles: dict[str, float] = field(factory=dict, init=False)
-    """When the next change of a meeting may be sent: an attempt may still be in flight."""
     _held_until: float = field(default=0.0, init=False)
     """Nothing may be sent before this time; seconds since the epoch."""
     _page: deque[PlannedItem] = field(factory=deque, init=False)
     _after: int = field(default=-1, init=False)
     """Index of the last item read; the next page begins after it."""
+    _engine: Engine[PlannedItem, _Ended] = field(init=False)
     _engine_run: EngineRun[PlannedItem, _Ended] | None = field(default=None, init=False)
     _pulled: int = field(default=0, init=False)
     _ended: Counter[ItemState] = field(factory=Counter, init=False)
@@ -144,6 +130,23 @@ class Run:
 
     def __attrs_post_init__(self) -> None:
         self._breaker = CircuitBreaker(self.options.max_failure_ratio)
+        self._engine = Engine(
+            source=self,
+            operation=self._update,
+            key=attrgetter("meeting_id"),
+            attempts=attrgetter("record.attempts"),
+            max_in_flight=self.options.max_in_flight,
+            settle_seconds=self.settle_seconds,
+            is_unsettled=attrgetter("is_unsettled"),
+            settles_in=self._settles_in,
+        )
+
+    def __aiter__(self) -> Self:
+        """Return the source of items for the engine.
+
+        Not a generator: a closing event loop would close it while a worker is pulling.
+        """
+        return self
 
     async def send_all(self) -> None:
         """Send until nothing is left or the job stops; put durable outcomes into the outbox."""
@@ -173,8 +176,7 @@ class Run:
             self.stopped = stop
         self._wakeup.set()
         if self._engine_run is not None:
-            # Wake workers that wait for the reader: nothing more is pulled.
-            self._engine_run.give_room()
+            self._engine_run.stop_waiting()
 
     def last_stop(self) -> Stop | None:
         """Return why the run ended, with the earliest time of the next request, if any."""
@@ -226,15 +228,7 @@ class Run:
         self._after = -1
         if self.options.check_organizers:
             await self._check_organizers()
-        engine = Engine(
-            source=_Source(self._next_item),
-            operation=self._update,
-            key=lambda item: item.meeting_id,
-            attempts=lambda ended: ended.record.attempts,
-            max_in_flight=self.options.max_in_flight,
-            settle_seconds=0.0,  # the run waits itself, so that stopping ends the wait
-        )
-        run = self._engine_run = engine.begin()
+        run = self._engine_run = self._engine.begin()
         draining = asyncio.create_task(self._drain())
         try:
             while (outcome := await run.next()) is not None:
@@ -269,28 +263,30 @@ class Run:
         if stop is not None:
             self.stop(stop)
 
-    async def _next_item(self) -> PlannedItem | None:
-        """Return the next item to send; None at the end or when the job stops."""
+    async def __anext__(self) -> PlannedItem:
+        """Return the next item to send; there are no more at the end or when the job stops."""
         while self.stopped is None:
             if not self._page:
                 try:
-                    page = await self.journal.page(self._after, self.options)
+                    page = await self.journal.page(
+                        self._after, self.options, settle_seconds=self.settle_seconds
+                    )
                 except JournalError as error:
-                    self._give_up(error)
-                    return None
+                    self._fail(error)
+                    break
                 if not page:
-                    return None
+                    break
                 self._page.extend(page)
                 continue
             if self._pulled == self.canary:
-                self._ending = Stop("paused", f"after the first {self.canary:,}, for a look")
-                return None
+                self._ending = Stop("paused", f"canary: the first {self.canary:,} were sent")
+                break
             item = self._page.popleft()
             self._after = item.index
             if item.organizer not in self._organizers:
                 self._pulled += 1
                 return item
-        return None
+        raise StopAsyncIteration
 
     async def _update(self, item: PlannedItem) -> _Ended:
         """Send one item, and queue its outcome for the journal.
@@ -317,15 +313,15 @@ class Run:
                 raise
         finally:
             self._calls.remove(call)
-        if self.options.keep_order:
-            self._mind_order(record)
+        if self.options.keep_order and record.state == "pending":
+            self._held.add(item.meeting_id)
         self._ended[record.state] += 1
         ended = _Ended(record, self.journal.end(item, record))
         if error is not None:
             try:
-                await self._draw_conclusions(item, error)
+                await self._handle_error(item, error)
             except JournalError as failed:
-                self._give_up(failed)
+                self._fail(failed)
         return ended
 
     def _withdraw(self, call: _ItemInFlight) -> None:
@@ -339,32 +335,21 @@ class Run:
         try:
             await ended.written
         except JournalError as error:
-            self._give_up(error)
+            self._fail(error)
             return False
         return True
 
-    def _mind_order(self, record: BulkItem) -> None:
-        """Record what the next change of the meeting must wait for."""
-        if record.state == "pending":
-            self._held.add(record.meeting_id)
-        elif record.state == "in_doubt" or record.attempts > 1:
-            now = asyncio.get_running_loop().time()
-            self._settles[record.meeting_id] = now + self.settle_seconds
-
-    async def _settle(self, item: PlannedItem) -> None:
-        """Wait while another update of the meeting may be in flight and could be applied later."""
-        wait = self._settles.pop(item.meeting_id, 0.0) - asyncio.get_running_loop().time()
-        if item.settles_at is not None:
-            wait = max(wait, min(self.settle_seconds, item.settles_at - time.time()))
-        if wait > 0:
-            await asyncio.sleep(wait)
+    def _settles_in(self, item: PlannedItem) -> float:
+        """Return for how many seconds an update by another job may still be applied."""
+        if item.settles_at is None:
+            return 0.0
+        return min(self.settle_seconds, item.settles_at - time.time())
 
     async def _send(self, call: _ItemInFlight) -> BulkItem:
         item = call.item
         stops = self.stopped is not None or item.organizer in self._organizers
         if stops or item.meeting_id in self._held:
             raise StopRequested("the job stops", delivery=Delivery.NOT_SENT)
-        await self._settle(item)
         result = await self._request(call)
         self._breaker.note(None)
         return BulkItem(
@@ -389,12 +374,12 @@ class Run:
             after_attempt=partial(self._after_attempt, call),
         )
 
-    async def _draw_conclusions(self, item: PlannedItem, error: GongError) -> None:
+    async def _handle_error(self, item: PlannedItem, error: GongError) -> None:
         """Stop the items that the error also affects."""
         if isinstance(error, StopRequested):
             return
         if isinstance(error, JournalError | UsageError | ConfigurationError):
-            self._give_up(error)
+            self._fail(error)
             return
         self._breaker.note(error)
         if (stop := stop_for(error)) is not None:
@@ -406,7 +391,7 @@ class Run:
         elif self._breaker.fails:
             self.stop(Stop("paused", f"too many of the last updates failed: {error.message}"))
 
-    def _give_up(self, error: GongError) -> None:
+    def _fail(self, error: GongError) -> None:
         self.failure = self.failure or error
         state: JobState = "paused" if isinstance(error, ConfigurationError) else "interrupted"
         self.stop(Stop(state, error.message))
@@ -415,9 +400,9 @@ class Run:
         if organizer in self._organizers:
             return
         self._organizers.add(organizer)
-        words = "; ".join(error.errors) or error.message
+        problem = "; ".join(error.errors) or error.message
         fix_url = error.fix_url if isinstance(error, ConflictError) else None
-        await self.journal.note_organizers((), [(organizer, words, fix_url)], requests=0)
+        await self.journal.note_organizers((), [(organizer, problem, fix_url)], requests=0)
 
     async def _drain(self) -> None:
         """When the job stops, finish requests on the wire and cancel the others."""
@@ -453,7 +438,7 @@ class Run:
         try:
             await self._look()
         except GongError as error:
-            self._give_up(error)
+            self._fail(error)
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()

@@ -15,7 +15,6 @@ import pytest
 
 from gong_async import BulkOptions, GongClient, MeetingChange, RetryPolicy
 from gong_async.bulk import job as job_module
-from gong_async.bulk.store import journal as journal_module
 from gong_async.testing import FakeGong, Fault
 
 Client = Callable[..., GongClient]
@@ -42,8 +41,7 @@ def execute(path: Path, statement: str, *values: object) -> None:
 @pytest.fixture
 def quick_to_settle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a meeting settle in a moment instead of 30 s."""
-    monkeypatch.setattr(job_module, "SETTLE", 0.05)
-    monkeypatch.setattr(journal_module, "SETTLE", 0.05)
+    monkeypatch.setattr(job_module, "SETTLE_SECONDS", 0.05)
 
 
 async def test_lost_answers_leave_doubt_and_resume_sends_the_same_bytes(
@@ -260,8 +258,7 @@ async def test_a_change_waits_until_another_jobs_request_has_settled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Job 1 lost an answer a moment ago: job 2 gives that meeting time before it sends."""
-    monkeypatch.setattr(job_module, "SETTLE", 0.4)
-    monkeypatch.setattr(journal_module, "SETTLE", 0.4)
+    monkeypatch.setattr(job_module, "SETTLE_SECONDS", 0.4)
     fake.script(Fault.drop_after(), on="1")
     async with client(fake, retry=ONCE) as gong:
         await drain(gong.bulk([change(1, "old")], state_dir=state, options=UNCHECKED).run())

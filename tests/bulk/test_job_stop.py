@@ -18,7 +18,6 @@ import pytest
 from gong_async import BulkJob, BulkOptions, GongClient, JournalError, MeetingChange, RetryPolicy
 from gong_async.bulk import job as job_module
 from gong_async.bulk import runner
-from gong_async.bulk.store import journal as journal_module
 from gong_async.bulk.store.journal import Journal
 from gong_async.testing import FakeGong, Fault
 
@@ -136,8 +135,7 @@ async def test_pause_while_a_meeting_settles_does_not_wait_for_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The second change of a meeting whose first lost its answer waits; pause does not."""
-    monkeypatch.setattr(job_module, "SETTLE", 600.0)
-    monkeypatch.setattr(journal_module, "SETTLE", 600.0)
+    monkeypatch.setattr(job_module, "SETTLE_SECONDS", 600.0)
     fake.script(Fault.drop_after(), on="1")
     options = BulkOptions(check_organizers=False, keep_order=True)
     async with client(fake, retry=ONCE) as gong:

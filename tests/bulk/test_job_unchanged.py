@@ -10,7 +10,6 @@ import pytest
 
 from gong_async import BulkOptions, GongClient, MeetingChange, RetryPolicy
 from gong_async.bulk import job as job_module
-from gong_async.bulk.store import journal as journal_module
 from gong_async.testing import FakeGong, Fault
 
 Client = Callable[..., GongClient]
@@ -23,8 +22,7 @@ ONCE = RetryPolicy(max_attempts=1)
 @pytest.fixture(autouse=True)
 def quick_to_settle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a meeting settle in a moment instead of 30 s."""
-    monkeypatch.setattr(job_module, "SETTLE", 0.05)
-    monkeypatch.setattr(journal_module, "SETTLE", 0.05)
+    monkeypatch.setattr(job_module, "SETTLE_SECONDS", 0.05)
 
 
 async def run(gong: GongClient, changes: list[MeetingChange], state: Path, **options: Any) -> Any:

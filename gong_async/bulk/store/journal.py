@@ -20,6 +20,7 @@ from attrs import asdict, define, field, frozen
 
 from gong_async._storage.database import Database
 from gong_async._storage.lock import ProcessLock
+from gong_async.bulk.engine import SETTLE_SECONDS
 from gong_async.bulk.error_scope import REQUESTED, Stop
 from gong_async.bulk.records import BulkItem, BulkOptions
 from gong_async.bulk.store.rows import JournalRow, make_ending, make_intent, prepare_entries
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 PAGE = 256
 """Items that are read at a time."""
-
-SETTLE = 30.0
-"""Seconds for which a request may still be on its way after nobody waits for it any more."""
 
 _ADD = (
     "INSERT INTO item (item_index, line, meeting_id, organizer, digest, state) "
@@ -279,14 +277,16 @@ class Journal:
         asked: str | None = await self.write(_asked)
         return asked
 
-    async def page(self, after: int, options: BulkOptions) -> list[PlannedItem]:
+    async def page(
+        self, after: int, options: BulkOptions, *, settle_seconds: float = SETTLE_SECONDS
+    ) -> list[PlannedItem]:
         """Return the next items to send after the index `after`, in order."""
         given = {
             "after": after,
             "run": self.run,
             "since": time.time() - options.resend_in_doubt_within,
             "most": PAGE,
-            "settle": SETTLE,
+            "settle": settle_seconds,
             "company": self.company,
             "job": self.id,
         }

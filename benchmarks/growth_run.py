@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from memory import MEGABYTE, resident
 
 from gong_async import BasicAuth, BulkJob, BulkOptions, GongClient, Limits, MeetingChange
 from gong_async.bulk.engine import Engine
+from gong_async.models.converter import make_converter, to_json
 
 IN_FLIGHT = 100
 WARM_UP = 1_000
@@ -154,6 +156,7 @@ def _nowhere_job(folder: Path, count: int) -> BulkJob:
         call=nowhere,
         limiter=nowhere,
         limits=nowhere.limits,
+        encode=partial(to_json, make_converter()),
     )
 
 

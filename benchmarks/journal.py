@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from meetings import changes
 
 from gong_async import BulkJob, Endpoint, IntegrationStatus, Limits, MeetingChange, Quota
 from gong_async.bulk.engine import Engine
+from gong_async.models.converter import make_converter, to_json
 from gong_async.models.meetings import UpdatedMeeting
 
 ANSWER_SECONDS = 0.001
@@ -83,6 +85,7 @@ def make_job(path: Path, count: int | None) -> BulkJob:
         call=nowhere,
         limiter=nowhere,
         limits=nowhere.limits,
+        encode=partial(to_json, make_converter()),
     )
 
 

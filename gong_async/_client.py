@@ -30,7 +30,7 @@ from gong_async.limits.limiter import LimitStore
 from gong_async.limits.memory import PROCESS_LIMITS
 from gong_async.limits.types import Limits, Priority, Quota
 from gong_async.models._shared import RawResult, meeting_id
-from gong_async.models.converter import make_converter
+from gong_async.models.converter import make_converter, to_json
 from gong_async.models.meetings import Change, MeetingChange, UpdatedMeeting
 from gong_async.models.query import Query
 from gong_async.resources.meetings import Meetings
@@ -325,6 +325,7 @@ class GongClient:
             call=evolve(self._call, priority="bulk", open_calls=self._open_job_calls),
             limiter=self._call.limiter,
             limits=self._limits,
+            encode=partial(to_json, self._call.converter),
             register=self._register_job,
         )
 

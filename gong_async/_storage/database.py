@@ -242,7 +242,7 @@ class Database:
         try:
             # Another process may have migrated it before this one got the lock.
             for script in schema.scripts(self._version(connection)):
-                for statement in _statements(script):
+                for statement in statements(script):
                     connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {schema.application}")
             connection.execute(f"PRAGMA user_version = {schema.version}")
@@ -279,7 +279,7 @@ class Database:
         return f"{file} is damaged or foreign ({error}); {self.schema.move_it}"
 
 
-def _statements(script: str) -> Iterator[str]:
+def statements(script: str) -> Iterator[str]:
     """Yield the statements of a script, each as one text."""
     import sqlite3  # noqa: PLC0415 - not before the file is used
 

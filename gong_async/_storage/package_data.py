@@ -1,4 +1,4 @@
-"""Text files that are part of the package, such as SQL."""
+"""Text files that are part of the package, such as SQL scripts."""
 
 from __future__ import annotations
 
@@ -17,3 +17,9 @@ def package_text(package: str, name: str) -> str:
     if data is None:
         raise FileNotFoundError(f"{name} of {package}")
     return data.decode()
+
+
+def package_queries(package: str, name: str) -> dict[str, str]:
+    """Return the statements of an SQL file by their names, given as `-- name: the_name`."""
+    parts = [part.split("\n", 1) for part in package_text(package, name).split("-- name: ")[1:]]
+    return {name.strip(): statement.strip().removesuffix(";") for name, statement in parts}

@@ -16,9 +16,8 @@ from gong_async._distribution import __version__
 from gong_async._wire import Call
 from gong_async.bulk.engine import SETTLE_SECONDS, wait_until_done
 from gong_async.bulk.error_scope import Stop, requested_stop
-from gong_async.bulk.forecast import forecast
 from gong_async.bulk.job_task import JobTask
-from gong_async.bulk.planner import Changes, digest_of, write_plan
+from gong_async.bulk.planner import Changes, Encode, digest_of, forecast, write_plan
 from gong_async.bulk.records import BulkItem, BulkOptions, BulkPlan, BulkStatus, ItemState
 from gong_async.bulk.runner import Run
 from gong_async.bulk.store.job_file import JobFile
@@ -43,7 +42,7 @@ class BulkJob:
     path: Path
     """The journal."""
     _id: str = field(alias="id")
-    _ledger: Path | None = field(alias="ledger", repr=False)
+    _ledger: Path = field(alias="ledger", repr=False)
     _options: BulkOptions | None = field(alias="options", repr=False)
     _changes: Changes | None = field(alias="changes", repr=False)
     _company: str = field(alias="company", repr=False)
@@ -51,6 +50,7 @@ class BulkJob:
     _call: Call = field(alias="call", repr=False)
     _limiter: Limiter = field(alias="limiter", repr=False)
     _limits: Limits = field(alias="limits", repr=False)
+    _encode: Encode = field(alias="encode", repr=False)
     _register: Callable[[JobTask], object] = field(alias="register", default=bool, repr=False)
     """Registers a task that the client ends when it is closed."""
     begun: bool = field(default=False, init=False)
@@ -183,7 +183,9 @@ class BulkJob:
         task = self._begin(work)
         stop = Stop("interrupted", "its caller left the loop")
         try:
-            while (item := await task.outbox.get()) is not None:
+            while (outcome := await task.outcomes.get()) is not None:
+                item, take = outcome
+                take()
                 yield item
             task.task.result()
         except asyncio.CancelledError:
@@ -205,7 +207,7 @@ class BulkJob:
         run = Run(
             journal,
             _options_of(header),
-            task.outbox,
+            task.outcomes,
             self._call,
             self._limiter,
             self._limits,
@@ -261,7 +263,7 @@ class BulkJob:
         )
         try:
             await journal.create(header)
-            digest = await write_plan(journal, self._changes or ())
+            digest = await write_plan(journal, self._changes or (), self._encode)
             await journal.seal(digest, self._options or BulkOptions())
             self._changes = None  # stored in the journal; the source may be exhausted
         except (Exception, asyncio.CancelledError):
@@ -315,7 +317,7 @@ class BulkJob:
         """Check that the changes are those in the journal."""
         if self._changes is None:
             return
-        if await digest_of(self._changes) != header["input_digest"]:
+        if await digest_of(self._changes, self._encode) != header["input_digest"]:
             raise JournalError(
                 f"job {header['id']} was planned for other changes; "
                 "resume it without changes, or create a new job",

@@ -15,8 +15,7 @@ from attrs import define, field
 from gong_async._storage.private_file import make_private_file
 from gong_async.bulk.engine import wait_until_done
 from gong_async.bulk.error_scope import Stop
-from gong_async.bulk.outbox import Outbox
-from gong_async.bulk.runner import Run
+from gong_async.bulk.runner import Outcomes, Run
 from gong_async.bulk.store.job_file import LOCK_STEP, LOCK_TRIES, JobFile
 from gong_async.bulk.store.journal import Journal
 from gong_async.bulk.store.schema import JOURNAL
@@ -42,7 +41,7 @@ class JobTask:
     ledger: Path | None
     drain_seconds: float
     """Seconds that `close` waits before it cancels a job that is still being planned."""
-    outbox: Outbox = field(init=False)
+    outcomes: Outcomes = field(init=False)
     journal: Journal = field(init=False)
     run: Run | None = field(default=None, init=False)
     stopped: Stop | None = field(default=None, init=False)
@@ -55,7 +54,7 @@ class JobTask:
     loop: asyncio.AbstractEventLoop = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.outbox = Outbox()
+        self.outcomes = asyncio.Queue()
         self.journal = Journal(self.file.path, self.ledger, lock=self.file.lock)
 
     @property
@@ -230,7 +229,7 @@ class JobTask:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         PROCESS_TASKS.tasks.discard(self)
-        self.outbox.close()
+        self.outcomes.put_nowait(None)
         if not task.cancelled():
             task.exception()  # mark as retrieved; the reader gets it
 

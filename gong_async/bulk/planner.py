@@ -1,24 +1,38 @@
-"""Planning: validate, encode and number the changes, and write them to the journal."""
+"""Planning: write validated, encoded changes to the journal, and forecast when they are sent."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, runtime_checkable
 
+from gong_async.bulk.records import Forecast
 from gong_async.bulk.store.journal import Journal, NewItem
 from gong_async.errors import ValidationError
-from gong_async.inputs.reader import Inputs
+from gong_async.limits.day import DAY
+from gong_async.limits.types import Limits, Quota
 from gong_async.models._shared import meeting_id
-from gong_async.models.converter import Converter, make_converter, to_json
 from gong_async.models.meetings import Change, MeetingChange, MeetingUpdate
 
 Changes = Iterable[Change] | AsyncIterable[Change]
+Encode = Callable[[object], bytes]
+"""Returns the JSON of an update."""
 
 _CHUNK = 500
 
 
-async def write_plan(journal: Journal, changes: Changes) -> str:
+@runtime_checkable
+class Pages(Protocol):
+    """A source that blocks while it reads, such as a file, and knows the line of each change."""
+
+    def numbered_pages(self) -> Iterator[Sequence[tuple[int, Change]]]:
+        """Read the source once; yield lines and changes."""
+        ...
+
+
+async def write_plan(journal: Journal, changes: Changes, encode: Encode) -> str:
     """Write all changes to the journal; return their digest.
 
     Raises:
@@ -27,7 +41,7 @@ async def write_plan(journal: Journal, changes: Changes) -> str:
     """
     total = hashlib.sha256()
     taken = 0
-    async for chunk in _chunks(changes):
+    async for chunk in _chunks(changes, encode):
         for item in chunk:
             _digest(total, item)
         await journal.add(taken, chunk)
@@ -35,10 +49,10 @@ async def write_plan(journal: Journal, changes: Changes) -> str:
     return total.hexdigest()
 
 
-async def digest_of(changes: Changes) -> str:
+async def digest_of(changes: Changes, encode: Encode) -> str:
     """Return the digest of changes, to compare with a journal."""
     total = hashlib.sha256()
-    async for chunk in _chunks(changes):
+    async for chunk in _chunks(changes, encode):
         for item in chunk:
             _digest(total, item)
         await asyncio.sleep(0)
@@ -49,17 +63,16 @@ def _digest(total: hashlib._Hash, item: NewItem) -> None:
     total.update(f"{item.meeting_id} {item.digest.hex()}\n".encode())
 
 
-async def _chunks(changes: Changes) -> AsyncGenerator[list[NewItem], None]:
-    converter = make_converter()
-    if isinstance(changes, Inputs):
-        pages = changes.pages()
+async def _chunks(changes: Changes, encode: Encode) -> AsyncGenerator[list[NewItem], None]:
+    if isinstance(changes, Pages):
+        pages = changes.numbered_pages()
         index = 0
 
         def read() -> list[NewItem] | None:
             page = next(pages, None)
             if page is None:
                 return None
-            return [_item(converter, n, line, c) for n, (line, c) in enumerate(page, index)]
+            return [_item(encode, n, line, c) for n, (line, c) in enumerate(page, index)]
 
         while (items := await asyncio.to_thread(read)) is not None:
             index += len(items)
@@ -69,7 +82,7 @@ async def _chunks(changes: Changes) -> AsyncGenerator[list[NewItem], None]:
     chunk: list[NewItem] = []
     index = 0
     async for change in _pulling(changes):
-        chunk.append(_item(converter, index, None, change))
+        chunk.append(_item(encode, index, None, change))
         index += 1
         if len(chunk) == _CHUNK:
             yield chunk
@@ -78,10 +91,10 @@ async def _chunks(changes: Changes) -> AsyncGenerator[list[NewItem], None]:
         yield chunk
 
 
-def _item(converter: Converter, index: int, line: int | None, change: Change) -> NewItem:
+def _item(encode: Encode, index: int, line: int | None, change: Change) -> NewItem:
     id_, update = _parts(change, index)
     try:
-        body = to_json(converter, update)
+        body = encode(update)
     except (TypeError, ValueError) as error:
         raise ValidationError(f"changes[{index}]", f"has no JSON form: {error}") from None
     return NewItem(
@@ -118,3 +131,43 @@ def _parts(change: Change, index: int) -> tuple[str, MeetingUpdate]:
                 raise ValidationError(f"changes[{index}].{error.field}", error.problem) from None
     problem = f"expected a MeetingChange or (id, MeetingUpdate), got {type(change).__name__}"
     raise ValidationError(f"changes[{index}]", problem)
+
+
+def forecast(requests: int, *, quota: Quota, limits: Limits) -> Forecast:
+    """Return when `requests` will finish if no other program uses the quota."""
+    now = datetime.now(UTC)
+    # Bulk priority leaves a part of each second to interactive calls.
+    pace = None if quota.per_second is None else quota.per_second * (1 - limits.reserved_share)
+    left = None if quota.left_today is None else max(0, quota.left_today - limits.reserve)
+    until_reset = _seconds_to(quota.resets_at, now)
+    held = _seconds_to(quota.paused_until, now)
+    seconds = 0.0
+    if requests:
+        seconds = held + _seconds(requests, pace, left, until_reset=until_reset, limits=limits)
+    return Forecast(
+        requests=requests,
+        seconds=seconds,
+        finishes_at=now + timedelta(seconds=seconds),
+        per_second=pace,
+        left_today=left,
+    )
+
+
+def _seconds(
+    requests: int, pace: float | None, left: int | None, *, until_reset: float, limits: Limits
+) -> float:
+    if left is None or limits.per_day is None or requests <= left:
+        return _at_pace(requests, pace)
+    a_day = max(1, limits.per_day - limits.reserve)
+    # Used calls expire 24 hours later, at about the rate at which they were used.
+    begins = until_reset if left < a_day else DAY
+    days, rest = divmod(requests - left - 1, a_day)
+    return max(begins, _at_pace(left, pace)) + days * DAY + _at_pace(rest + 1, pace)
+
+
+def _at_pace(requests: int, pace: float | None) -> float:
+    return requests / pace if pace else 0.0
+
+
+def _seconds_to(moment: datetime | None, now: datetime) -> float:
+    return 0.0 if moment is None else max(0.0, (moment - now).total_seconds())

@@ -40,14 +40,12 @@ async def check_organizers(
                 return None  # Gong rejects this request; updates may work
             return stop_for(error) or Stop("waiting", error.message, next_wait())
         users = {user.email.lower(): user for user in answer.users}
-        stopped = [
-            (number, problem, users[email.lower()].fix_url)
-            for number, email in asked
-            if (problem := _problem(users.get(email.lower()))) is not None
-        ]
-        gone = {number for number, _, _ in stopped}
-        valid = [number for number, _ in asked if number not in gone]
-        await journal.note_organizers(valid, stopped, requests=answer.meta.attempts)
+        problems: dict[int, tuple[str | None, str | None]] = {}
+        for number, email in asked:
+            user = users.get(email.lower())
+            problem = _problem(user)
+            problems[number] = (problem, user.fix_url if user and problem else None)
+        await journal.note_organizers(problems, requests=answer.meta.attempts)
     return None
 
 

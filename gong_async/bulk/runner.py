@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -24,8 +25,7 @@ from gong_async.bulk.error_scope import (
     stop_for,
     was_refused,
 )
-from gong_async.bulk.forecast import forecast
-from gong_async.bulk.outbox import Outbox
+from gong_async.bulk.planner import forecast
 from gong_async.bulk.preflight import check_organizers
 from gong_async.bulk.records import BulkItem, BulkOptions, ItemState, JobState
 from gong_async.bulk.store.journal import Journal, PlannedItem
@@ -48,6 +48,14 @@ _FORECAST_SECONDS = 15.0
 _SHORT_WAIT = 300.0
 """Longest wait, in seconds, without `wait`: shorter than restarting the job."""
 _DRAIN_STEP = 0.02
+
+
+Outcomes = asyncio.Queue[tuple[BulkItem, Callable[[], None]] | None]
+"""Durable outcomes, for a reader who may stop at any time; None after the last.
+
+The reader calls the function when it takes the item. The run does not wait for the reader, but
+begins no further items while too many wait to be taken.
+"""
 
 
 @define(eq=False)
@@ -97,7 +105,7 @@ class Run:
 
     journal: Journal
     options: BulkOptions
-    outbox: Outbox
+    outcomes: Outcomes
     call: Call
     limiter: Limiter
     limits: Limits
@@ -149,7 +157,7 @@ class Run:
         return self
 
     async def send_all(self) -> None:
-        """Send until nothing is left or the job stops; put durable outcomes into the outbox."""
+        """Send until nothing is left or the job stops; put durable outcomes into the queue."""
         watch = asyncio.create_task(self._watch())
         try:
             while True:
@@ -235,7 +243,7 @@ class Run:
                 ended = outcome.result
                 shown = ended is not None and await self._written(ended)
                 if shown and ended is not None and ended.record.state != "pending":
-                    self.outbox.put(ended.record, run.give_room)
+                    self.outcomes.put_nowait((ended.record, run.give_room))
                 else:
                     run.give_room()
         finally:
@@ -279,7 +287,7 @@ class Run:
                 self._page.extend(page)
                 continue
             if self._pulled == self.canary:
-                self._ending = Stop("paused", f"canary: the first {self.canary:,} were sent")
+                self._ending = Stop("paused", f"canary of {self.canary:,}")
                 break
             item = self._page.popleft()
             self._after = item.index
@@ -402,7 +410,7 @@ class Run:
         self._organizers.add(organizer)
         problem = "; ".join(error.errors) or error.message
         fix_url = error.fix_url if isinstance(error, ConflictError) else None
-        await self.journal.note_organizers((), [(organizer, problem, fix_url)], requests=0)
+        await self.journal.note_organizers({organizer: (problem, fix_url)}, requests=0)
 
     async def _drain(self) -> None:
         """When the job stops, finish requests on the wire and cancel the others."""

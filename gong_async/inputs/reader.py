@@ -80,10 +80,10 @@ class Inputs:
             ConfigurationError: the encoding does not exist, or is given for a spreadsheet.
             OSError: the file cannot be read.
         """
-        for _ in self.pages():
+        for _ in self.numbered_pages():
             pass
 
-    def pages(self) -> Generator[Page, None, None]:
+    def numbered_pages(self) -> Generator[Page, None, None]:
         """Read the file once; yield its changes as they come, none once there is a fault.
 
         Nothing may be done with them before the end: only there it is known whether the file as a
@@ -124,7 +124,7 @@ class Inputs:
         """
         if not self._is_still(self._version):
             raise InputError(self.path.name, [Finding(0, None, "it was changed meanwhile")])
-        yield from self.pages()
+        yield from self.numbered_pages()
 
     def __iter__(self) -> Iterator[MeetingChange]:
         self.check()
@@ -199,7 +199,7 @@ class _Reader:
 
     async def __anext__(self) -> MeetingChange:
         if self._pages is None:
-            checking = self.inputs.pages()
+            checking = self.inputs.numbered_pages()
             while await asyncio.to_thread(next, checking, None) is not None:
                 pass
             self._pages = self.inputs.pages_again()

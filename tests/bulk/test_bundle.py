@@ -68,7 +68,7 @@ async def test_how_the_job_stands(jobs: Jobs) -> None:
         "skipped": 1,
     }
     header, (run,) = reported["job"], reported["runs"]
-    assert (header["state"], header["reason"]) == ("paused", "after the first 1, for a look")
+    assert (header["state"], header["reason"]) == ("paused", "canary of 1")
     assert (run["number"], run["ended"]) == (1, 1)
     assert run["began_at"] < run["ended_at"]
 

@@ -402,6 +402,6 @@ async def test_doubts_of_long_ago_are_forgotten() -> None:
     doubts = 0
     async with aclosing(run(range(2_000), work, max_in_flight=4)) as outcomes:
         async for _ in outcomes:
-            doubts = max(doubts, len(cast("Any", outcomes).ag_frame.f_locals["run"]._doubts))
+            doubts = max(doubts, len(cast("Any", outcomes).ag_frame.f_locals["run"]._unsettled))
 
     assert 4 * SETTLE <= doubts <= 4 * (SETTLE + 1)

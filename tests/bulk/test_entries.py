@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from gong_async import BulkOptions, GongClient, MeetingChange
 from gong_async.bulk.planner import write_plan
 from gong_async.bulk.records import BulkItem, ItemState
 from gong_async.bulk.store.journal import Journal, PlannedItem, make_header
+from gong_async.models.converter import make_converter, to_json
 from gong_async.testing import FakeGong
 
 Client = Callable[..., GongClient]
@@ -31,7 +33,8 @@ async def journal(tmp_path: Path, change: Change) -> AsyncIterator[Journal]:
     header = make_header(JOB, origin="here", company=COMPANY, version="0", options=options)
     await journal.create(header)
     changes = [change(number) for number in range(COUNT)]
-    digest = await write_plan(journal, [*changes, change(COUNT, "a"), change(COUNT, "b")])
+    encode = partial(to_json, make_converter())
+    digest = await write_plan(journal, [*changes, change(COUNT, "a"), change(COUNT, "b")], encode)
     await journal.seal(digest, options)
     await journal.begin_run()
     yield journal

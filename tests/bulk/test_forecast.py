@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gong_async import Limits, Quota
-from gong_async.bulk.forecast import forecast
+from gong_async.bulk.planner import forecast
 
 DAY = 86_400.0
 HOUR = 3_600.0

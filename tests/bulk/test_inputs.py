@@ -982,7 +982,7 @@ def test_a_file_that_changes_while_it_is_read(
 ) -> None:
     """A file that another program still writes may lack rows: nothing of it is used."""
     path = write("m.csv", csv(*[ROW] * 1_200))
-    pages = read_changes(path).pages()
+    pages = read_changes(path).numbered_pages()
     next(pages)
     change(path)
 

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from gong_async import BulkItem, BulkJob, BulkOptions, GongClient, JournalError, MeetingChange
 from gong_async.limits.types import Limits, Quota
+from gong_async.models.converter import make_converter, to_json
 from gong_async.models.meetings import UpdatedMeeting
 from gong_async.testing import FakeGong
 
@@ -270,7 +272,7 @@ def test_a_loop_that_is_closed_under_a_job_releases_it(
         return BulkJob(
             path=tmp_path / "job.sqlite3",
             id="job",
-            ledger=None,
+            ledger=tmp_path / "ledger.sqlite3",
             options=UNCHECKED,
             changes=changes,
             company="company",
@@ -278,6 +280,7 @@ def test_a_loop_that_is_closed_under_a_job_releases_it(
             call=nowhere,
             limiter=nowhere,
             limits=Limits(per_second=None, per_day=None),
+            encode=partial(to_json, make_converter()),
         )
 
     job = make([change(n) for n in range(COUNT)])
@@ -302,7 +305,7 @@ def test_a_closed_loop_holds_no_lock(change: Change, tmp_path: Path) -> None:
     job = BulkJob(
         path=tmp_path / "job.sqlite3",
         id="job",
-        ledger=None,
+        ledger=tmp_path / "ledger.sqlite3",
         options=UNCHECKED,
         changes=[change(n) for n in range(COUNT)],
         company="company",
@@ -310,6 +313,7 @@ def test_a_closed_loop_holds_no_lock(change: Change, tmp_path: Path) -> None:
         call=nowhere,
         limiter=nowhere,
         limits=Limits(per_second=None, per_day=None),
+        encode=partial(to_json, make_converter()),
     )
     items = job.run()
     loop = asyncio.new_event_loop()

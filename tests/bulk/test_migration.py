@@ -16,11 +16,10 @@ from typing import Any
 import pytest
 
 from gong_async import BulkJob, GongClient, Invitee, JournalError, MeetingUpdate
-from gong_async.bulk.reports.export import failed_rows
+from gong_async.bulk.reports.export import failed_rows, reverse
 from gong_async.bulk.reports.groups import error_groups
 from gong_async.bulk.reports.purge import purge
 from gong_async.bulk.reports.support_bundle import support_bundle
-from gong_async.bulk.reports.undo import reverse
 from gong_async.bulk.store.job_file import JobFile, ledger_path
 from gong_async.testing import FakeGong
 

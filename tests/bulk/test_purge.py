@@ -9,11 +9,10 @@ import pytest
 
 from gong_async import BulkOptions, GongClient, Invitee, JournalError, MeetingChange
 from gong_async._storage.database import Database
-from gong_async.bulk.reports.export import export
+from gong_async.bulk.reports.export import export, reverse
 from gong_async.bulk.reports.groups import error_groups
 from gong_async.bulk.reports.purge import purge
 from gong_async.bulk.reports.support_bundle import support_bundle
-from gong_async.bulk.reports.undo import reverse
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.bulk.store.schema import JOURNAL, LEDGER
 from gong_async.testing import FakeGong, Fault

@@ -518,7 +518,7 @@ def test_one_long_text_in_many_rows(pack: Pack) -> None:
     inputs = read_changes(pack(HEADER + rows, parts={"xl/sharedStrings.xml": shared}, packed=0))
 
     tracemalloc.start()
-    assert sum(len(page) for page in inputs.pages()) == 200
+    assert sum(len(page) for page in inputs.numbered_pages()) == 200
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

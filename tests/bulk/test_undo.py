@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from gong_async import BulkOptions
-from gong_async.bulk.reports.export import write_atomically
+from gong_async.bulk.reports.export import reverse, write_atomically
 from gong_async.bulk.reports.purge import purge
-from gong_async.bulk.reports.undo import reverse
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.inputs.reader import Inputs, read_changes
 from gong_async.testing import FakeGong, Fault

@@ -363,7 +363,7 @@ def test_a_canary(
     assert done.exit_code == 75
     assert {c.meeting_id for c in fake.applied} == {str(FIRST + n) for n in range(3)}
     assert snapshot().state == "paused"
-    assert "Stopped: after the first 3, for a look" in done.stderr
+    assert "Stopped: canary of 3" in done.stderr
     assert f"Next: gong-async bulk resume {snapshot().id}" in done.stderr
 
 

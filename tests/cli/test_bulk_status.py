@@ -67,7 +67,7 @@ def test_a_job_that_stands_still(
 
     reported = rows(done)
     assert done.exit_code == 0
-    assert reported["state"] == "paused: after the first 3, for a look"
+    assert reported["state"] == "paused: canary of 3"
     assert (reported["succeeded"], reported["failed"], reported["pending"]) == ("2", "1", "7")
     assert reported["journal"] == str(snapshot().path)
     assert fake.received_count == sent

@@ -13,32 +13,34 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from crash.points import set_points
 from gong_async import GongClient
-from gong_async.bulk.outbox import Outbox
+from gong_async.bulk.job import BulkJob
 from gong_async.bulk.records import BulkItem
 from gong_async.bulk.store.journal import Journal
 
 
 def report_progress(begun: int, reported: int) -> None:
     """Report when the work begins, and each item that the caller gets."""
-    begin_run, get = Journal.begin_run, Outbox.get
+    begin_run, send = Journal.begin_run, BulkJob._send
 
     async def watched_begin(self: Journal, since: float = 0.0) -> str | None:
         asked = await begin_run(self, since)
         os.write(begun, b"b")
         return asked
 
-    async def watched_get(self: Outbox) -> BulkItem | None:
-        item = await get(self)
-        if item is not None:
-            os.write(reported, f"{item.index} {item.state}\n".encode())
-        return item
+    async def watched_send(self: BulkJob, **options: Any) -> AsyncGenerator[BulkItem, None]:
+        async with aclosing(send(self, **options)) as items:
+            async for item in items:
+                os.write(reported, f"{item.index} {item.state}\n".encode())
+                yield item
 
     Journal.begin_run = watched_begin  # type: ignore[method-assign]
-    Outbox.get = watched_get  # type: ignore[method-assign]
+    BulkJob._send = watched_send  # type: ignore[method-assign]
 
 
 def set_name(life: str) -> None:

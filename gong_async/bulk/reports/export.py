@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from attrs import frozen
+
 from gong_async._redact import Redactor
 from gong_async.bulk.records import BulkItem, ItemState
 from gong_async.bulk.store.job_file import JobFile
@@ -54,6 +56,29 @@ _LEFT = (
 )
 
 
+_SENT = (
+    "FROM item LEFT JOIN before USING (meeting_id) "
+    "WHERE item.attempts > 0 AND item.state IN ('in_flight', 'succeeded', 'in_doubt') "
+    "AND NOT EXISTS (SELECT 1 FROM item AS earlier WHERE earlier.meeting_id = item.meeting_id "
+    "AND earlier.item_index < item.item_index AND earlier.attempts > 0 "
+    "AND earlier.state IN ('in_flight', 'succeeded', 'in_doubt')) AND before.body IS {} "
+    "ORDER BY item_index"
+)
+_KNOWN = "SELECT meeting_id, before.body " + _SENT.format("NOT NULL")
+_UNKNOWN = "SELECT meeting_id " + _SENT.format("NULL")
+
+
+@frozen
+class Reverse:
+    """What takes the meetings of a job back to where they were."""
+
+    known: Iterator[str]
+    """A line for each meeting, as `read_changes` takes it: what Gong had acknowledged to a bulk
+    job before this one. What was changed elsewhere, or since, is not known to it."""
+    unknown: tuple[str, ...]
+    """Ids of the meetings that the job has changed, or may have, and of which nothing is known."""
+
+
 def export(
     job: JobFile,
     format: Format,  # noqa: A002 - the word that everybody uses
@@ -88,6 +113,17 @@ def failed_rows(job: JobFile) -> Iterator[str]:
             reason="state",
         )
     return _failed_rows(job)
+
+
+def reverse(job: JobFile) -> Reverse:
+    """Return the way back, for every meeting that the job has changed or may have changed.
+
+    Raises:
+        JournalError: the journal is missing or cannot be read.
+    """
+    with job.reading() as connection:
+        unknown = tuple(meeting_id for (meeting_id,) in connection.execute(_UNKNOWN))
+    return Reverse(_known(job), unknown)
 
 
 def input_line(meeting_id: str, body: bytes) -> str:
@@ -126,6 +162,12 @@ def write_atomically(path: Path, lines: Iterable[str]) -> int:
 def _failed_rows(job: JobFile) -> Iterator[str]:
     with job.reading() as connection:
         for meeting_id, body in connection.execute(_LEFT):
+            yield input_line(meeting_id, body)
+
+
+def _known(job: JobFile) -> Iterator[str]:
+    with job.reading() as connection:
+        for meeting_id, body in connection.execute(_KNOWN):
             yield input_line(meeting_id, body)
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from gong_async._storage.database import Database
 from gong_async.bulk.reports.anonymize import impersonal
 from gong_async.bulk.store.job_file import JobFile
-from gong_async.bulk.store.journal import CANCELLED, INTERRUPTED
-from gong_async.bulk.store.schema import JOURNAL, LEDGER
+from gong_async.bulk.store.schema import JOURNAL, LEDGER, SQL
 from gong_async.errors import JournalError
 
 _ENDED = frozenset({"completed", "cancelled"})
@@ -74,7 +73,7 @@ def _purge_journal(path: Path, *, cancel: bool) -> int:
             connection.create_function("impersonal", 2, _impersonal)
             connection.create_function("impersonal_list", 2, _impersonal_list)
             if cancel:
-                for statement in (INTERRUPTED, CANCELLED, _CANCEL_JOB):
+                for statement in (SQL["interrupt_items"], SQL["cancel_items"], _CANCEL_JOB):
                     connection.execute(statement)
                 connection.execute(_END_RUN, (time.time(),))
             for statement in (_MASK_ITEMS, _MASK_ORGANIZERS, _MASK_HEADER):

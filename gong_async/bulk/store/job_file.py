@@ -17,7 +17,7 @@ from gong_async._storage.database import Database
 from gong_async._storage.lock import ProcessLock
 from gong_async._storage.private_file import private_directory, state_directory
 from gong_async.bulk.records import BulkItem, BulkStatus, ItemState, JobState, SkipReason
-from gong_async.bulk.store.schema import JOURNAL, REQUEST
+from gong_async.bulk.store.schema import JOURNAL, SQL
 from gong_async.errors import JournalError
 
 if TYPE_CHECKING:
@@ -30,14 +30,6 @@ LOCK_TRIES = 5
 LOCK_STEP = 0.05
 
 _REASONS: tuple[SkipReason, ...] = get_args(SkipReason)
-_ITEMS = (
-    "SELECT item_index, line, meeting_id, state, reason, attempts, status, request_id, error, "
-    "message, errors, CASE WHEN reason = 'organizer' OR error = 'ConflictError' THEN problem END, "
-    "CASE WHEN reason = 'organizer' OR error = 'ConflictError' THEN fix_url END, waited, on_wire "
-    "FROM item JOIN organizer ON organizer.number = item.organizer WHERE state IN ({}) "
-)
-_ALL = _ITEMS + "ORDER BY item_index"
-_PAGE = _ITEMS + "AND item_index > ? ORDER BY item_index LIMIT ?"
 
 
 def jobs_directory(state: Path | None = None) -> Path:
@@ -167,10 +159,7 @@ class JobFile:
         with self.reading() as connection:
             header = _header(connection)
             tally: dict[str, int] = dict(connection.execute("SELECT * FROM tally").fetchall())
-            run = connection.execute(
-                "SELECT number, pid, began_at, ended_at, items FROM run "
-                "ORDER BY number DESC LIMIT 1"
-            ).fetchone()
+            run = connection.execute(SQL["last_run"]).fetchone()
         state: JobState = header.get("state", "planning")
         alive = state in {"running", "waiting", "planning"} and self.lock.is_held()
         if not alive and (state in {"running", "planning"} or (run and run[3] is None)):
@@ -200,18 +189,13 @@ class JobFile:
 
     def page(self, states: Collection[ItemState], after: int, most: int) -> list[BulkItem]:
         """Return the next items after the index `after`, optionally of some states."""
-        wanted = tuple(states) or get_args(ItemState)
         with self.reading() as connection:
-            query = _PAGE.format(", ".join("?" * len(wanted)))
-            return [_item(row) for row in connection.execute(query, (*wanted, after, most))]
+            return [*_items(connection, states, after, most)]
 
     def items(self, states: Collection[ItemState] = ()) -> Generator[BulkItem, None, None]:
-        """Yield the job's items in order; those optionally only those in the given states."""
-        wanted = tuple(states) or get_args(ItemState)
+        """Yield the job's items in order; optionally those of some states."""
         with self.reading() as connection:
-            query = _ALL.format(", ".join("?" * len(wanted)))
-            for row in connection.execute(query, wanted):
-                yield _item(row)
+            yield from _items(connection, states, -1, -1)
 
     def ask(self, what: str) -> bool:
         """Ask the process that works with the job, or the first run of one that is planned.
@@ -222,12 +206,19 @@ class JobFile:
         if not self.lock.is_held() and self.header().get("state") != "planned":
             return False
         with self.writing() as connection:
-            connection.execute(REQUEST, (what, time.time()))
+            connection.execute(SQL["request"], (what, time.time()))
         return True
 
 
 def _header(connection: Connection) -> dict[str, Any]:
     return dict(connection.execute("SELECT name, value FROM job").fetchall())
+
+
+def _items(
+    connection: Connection, states: Collection[ItemState], after: int, most: int
+) -> Iterator[BulkItem]:
+    wanted = f",{','.join(states or get_args(ItemState))},"
+    return map(_item, connection.execute(SQL["items"], (wanted, after, most)))
 
 
 def _item(row: tuple[Any, ...]) -> BulkItem:

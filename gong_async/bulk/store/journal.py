@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,8 @@ from gong_async._storage.lock import ProcessLock
 from gong_async.bulk.engine import SETTLE_SECONDS
 from gong_async.bulk.error_scope import REQUESTED, Stop
 from gong_async.bulk.records import BulkItem, BulkOptions
-from gong_async.bulk.store.rows import JournalRow, make_ending, make_intent, prepare_entries
-from gong_async.bulk.store.schema import JOURNAL, LEDGER, REQUEST
+from gong_async.bulk.store.rows import JournalRow, make_ending, make_intent, make_views
+from gong_async.bulk.store.schema import JOURNAL, LEDGER, SQL
 from gong_async.bulk.store.writer import Writer
 from gong_async.errors import JournalError
 
@@ -33,80 +33,6 @@ if TYPE_CHECKING:
 
 PAGE = 256
 """Items that are read at a time."""
-
-_ADD = (
-    "INSERT INTO item (item_index, line, meeting_id, organizer, digest, state) "
-    "VALUES (?, ?, ?, (SELECT number FROM organizer WHERE email = ?), ?, 'pending')"
-)
-_SUPERSEDED = (
-    "UPDATE item SET state = 'skipped', reason = 'superseded' WHERE item_index < "
-    "(SELECT max(item_index) FROM item AS later WHERE later.meeting_id = item.meeting_id)"
-)
-_UNCHANGED = (
-    "UPDATE item SET state = 'skipped', reason = 'unchanged' WHERE state = 'pending' "
-    "AND EXISTS (SELECT 1 FROM companion.meeting AS known WHERE known.company = ? "
-    "AND known.meeting_id = item.meeting_id AND known.digest = item.digest "
-    "AND known.unsettled IS NULL) "
-    "AND NOT EXISTS (SELECT 1 FROM item AS other WHERE other.meeting_id = item.meeting_id "
-    "AND other.state = 'pending' AND other.item_index < item.item_index)"
-)
-_PAGE = (
-    "SELECT item_index, line, meeting_id, organizer, digest, body, attempts, "
-    "state = 'in_doubt', {} FROM item JOIN content USING (item_index) "
-    "WHERE item_index > :after AND (state = 'pending' OR "
-    "(state = 'in_doubt' AND run < :run AND item.sent_at >= :since AND NOT {})) "
-    "ORDER BY item_index LIMIT :most"
-)
-_OVERTAKEN = (  # sent again, it would undo a later change of the meeting
-    "EXISTS (SELECT 1 FROM item AS later WHERE later.meeting_id = item.meeting_id "
-    "AND later.item_index > item.item_index "
-    "AND later.state IN ('in_flight', 'succeeded', 'in_doubt'))"
-)
-_OVERTAKEN_BY_OTHERS = (
-    "EXISTS (SELECT 1 FROM companion.meeting AS known WHERE known.company = :company "
-    "AND known.meeting_id = item.meeting_id AND known.sent_at > "
-    "(SELECT max(sent_at) FROM item AS mine WHERE mine.meeting_id = item.meeting_id))"
-)
-_OTHERS = (
-    "(SELECT sent_at + :settle FROM companion.meeting AS known WHERE known.company = :company "
-    "AND known.meeting_id = item.meeting_id AND known.unsettled <> :job || ':' || item_index)"
-)
-_UNTOLD = (  # by a process that died between the commits of the two files
-    "SELECT state, item.digest, content.body, :job, known.company, known.meeting_id FROM item "
-    "CROSS JOIN companion.meeting AS known ON known.company = :company "
-    "AND known.meeting_id = item.meeting_id AND known.unsettled = :job || ':' || item_index "
-    "CROSS JOIN content USING (item_index) "
-    "WHERE run = (SELECT max(number) FROM run) AND state IN ('succeeded', 'failed')"
-)
-_ACKNOWLEDGED = (
-    "UPDATE companion.meeting SET digest = ?, body = ?, job = ?, unsettled = NULL "
-    "WHERE company = ? AND meeting_id = ?"
-)
-_SETTLED = "UPDATE companion.meeting SET unsettled = NULL WHERE company = ? AND meeting_id = ?"
-_ATTEMPT_ENDED = (
-    "UPDATE attempt SET ended_at = ?, status = ?, request_id = ?, error = ? "
-    "WHERE item_index = ? AND number = ?"
-)
-INTERRUPTED = (
-    "UPDATE item SET state = 'in_doubt', error = 'Interrupted', "
-    "message = 'the process ended while its request was in flight' WHERE state = 'in_flight'"
-)
-CANCELLED = "UPDATE item SET state = 'skipped', reason = 'cancelled' WHERE state = 'pending'"
-_RUN_ENDED = (  # who cancels a job from outside has no run, and ends the one that died
-    "UPDATE run SET ended_at = ? WHERE ended_at IS NULL "
-    "AND number = coalesce(nullif(?, 0), (SELECT max(number) FROM run))"
-)
-_WITHDRAWN = "DELETE FROM attempt WHERE item_index = ? AND number = ?"
-_ATTEMPTS = "UPDATE item SET attempts = ? WHERE item_index = ?"
-_STOPPED = "UPDATE organizer SET checked = 1, problem = ?, fix_url = ? WHERE number = ?"
-_SET_ASIDE = (
-    "UPDATE item SET state = 'skipped', reason = 'organizer' "
-    "WHERE organizer = ? AND state = 'pending'"
-)
-_SET_ASIDE_LATE = (
-    "UPDATE item SET state = 'skipped', reason = 'organizer' WHERE item_index = ? AND EXISTS "
-    "(SELECT 1 FROM organizer WHERE number = item.organizer AND problem IS NOT NULL)"
-)
 
 
 @frozen
@@ -185,24 +111,12 @@ class Journal:
         """Add items, the first with the index `first`."""
 
         def work(connection: Connection) -> None:
-            connection.executemany(
-                "INSERT OR IGNORE INTO organizer (email) VALUES (?)",
-                [(email,) for email in dict.fromkeys(item.organizer_email for item in items)],
-            )
-            connection.executemany(
-                _ADD,
-                [
-                    (index, item.line, item.meeting_id, item.organizer_email, item.digest)
-                    for index, item in enumerate(items, first)
-                ],
-            )
-            connection.executemany(
-                "INSERT INTO content VALUES (?, ?)",
-                [(index, item.body) for index, item in enumerate(items, first)],
-            )
-            connection.execute(
-                "UPDATE tally SET items = items + ? WHERE state = 'pending'", (len(items),)
-            )
+            for index, item in enumerate(items, first):
+                connection.execute(SQL["add_organizer"], (item.organizer_email,))
+                row = (index, item.line, item.meeting_id, item.organizer_email, item.digest)
+                connection.execute(SQL["add_item"], row)
+                connection.execute(SQL["add_content"], (index, item.body))
+            connection.execute(SQL["add_to_tally"], (len(items),))
 
         await self.write(work)
 
@@ -213,9 +127,9 @@ class Journal:
             connection.execute("CREATE INDEX item_meeting ON item (meeting_id, item_index)")
             connection.execute("CREATE INDEX item_organizer ON item (organizer)")
             if not options.keep_order:
-                connection.execute(_SUPERSEDED)
-            if options.skip_unchanged and self.ledger is not None:
-                connection.execute(_UNCHANGED, (self.company,))
+                connection.execute(SQL["skip_superseded"])
+            if options.skip_unchanged:
+                connection.execute(SQL["skip_unchanged"], (self.company,))
             _set(connection, {"input_digest": input_digest, "state": "planned"})
 
         await self.write(work)
@@ -242,12 +156,10 @@ class Journal:
         """
 
         def work(connection: Connection) -> str | None:
-            connection.execute(INTERRUPTED)
-            values = (os.getpid(), time.time())
-            cursor = connection.execute("INSERT INTO run (pid, began_at) VALUES (?, ?)", values)
+            connection.execute(SQL["interrupt_items"])
+            cursor = connection.execute(SQL["begin_run"], (os.getpid(), time.time()))
             self.run = int(cursor.lastrowid or 0)
-            names = {"run": self.run, "company": self.company, "job": self.id}
-            prepare_entries(connection, names, ledger=self.ledger is not None)
+            make_views(connection, self.run, self.company, self.id)
             asked = _asked(connection, since)
             _set(
                 connection,
@@ -255,9 +167,8 @@ class Journal:
             )
             return asked
 
-        if self.ledger is not None:
-            # In a transaction of its own: it writes to the ledger alone, and so all or nothing.
-            await self.write(self._catch_up)
+        # In a transaction of its own: it writes to the ledger alone, and so all or nothing.
+        await self.write(self._complete_ledger)
         self._begun = True  # from here on there is a run to be ended, whatever becomes of ours
         asked: str | None = await self.write(work)
         return asked
@@ -269,7 +180,7 @@ class Journal:
     async def keep_request(self, what: str) -> None:
         """Leave word for the first run of a job that is being planned."""
         await self.write(
-            lambda connection: connection.execute(REQUEST, (what, time.time())) and None
+            lambda connection: connection.execute(SQL["request"], (what, time.time())) and None
         )
 
     async def asked(self) -> str | None:
@@ -290,13 +201,11 @@ class Journal:
             "company": self.company,
             "job": self.id,
         }
-        if self.ledger is None:
-            query = _PAGE.format("NULL", _OVERTAKEN)
-        else:
-            query = _PAGE.format(_OTHERS, f"({_OVERTAKEN} OR {_OVERTAKEN_BY_OTHERS})")
-        rows = await self.write(lambda connection: connection.execute(query, given).fetchall())
-        items = [PlannedItem(*row) for row in rows]
-        for item in items:
+        items: list[PlannedItem] = []
+        query = SQL["page"]
+        for row in await self.write(lambda file: file.execute(query, given).fetchall()):
+            item = PlannedItem(*row)
+            items.append(item)
             if hashlib.sha256(item.body).digest() != item.digest:
                 raise JournalError(
                     f"{self.path} is damaged (what is to be sent to meeting {item.meeting_id} is "
@@ -321,8 +230,8 @@ class Journal:
         number, item.attempts = item.attempts, item.attempts - 1
 
         def work(connection: Connection) -> None:
-            connection.execute(_WITHDRAWN, (item.index, number))
-            connection.execute(_ATTEMPTS, (number - 1, item.index))
+            connection.execute(SQL["withdraw_attempt"], (item.index, number))
+            connection.execute(SQL["set_attempts"], (number - 1, item.index))
 
         self.writer.submit(work)
 
@@ -335,17 +244,18 @@ class Journal:
 
         def skip_late(connection: Connection) -> None:
             work(connection)
-            # Its organizer's items may have been set aside while this one was under way.
-            connection.execute(_SET_ASIDE_LATE, (item.index,))
+            # Its organizer's items may have been skipped while this one was in flight.
+            connection.execute(SQL["skip_item_of_organizer"], (item.index,))
 
         return self.writer.submit(skip_late)
 
     async def note_progress(self, finishes_at: datetime | None) -> str | None:
         """Write down the forecast, if there is a new one; return what another process asks for."""
-        count = self._count()
+        ended, self._ended_items = self._ended_items, 0
 
         def work(connection: Connection) -> str | None:
-            count(connection)
+            if ended:  # without a change, it costs no write
+                connection.execute(SQL["add_to_run"], (ended, self.run))
             if finishes_at is not None:
                 _set(connection, {"finishes_at": finishes_at.timestamp()})
             return _asked(connection)
@@ -368,48 +278,33 @@ class Journal:
     # Organizers.
 
     async def organizers(self) -> tuple[int, int]:
-        """Return how many organizers the items to send have, and how many were not asked about."""
-        return await self.write(  # type: ignore[no-any-return]
-            lambda connection: connection.execute(
-                "SELECT count(*), coalesce(sum(NOT checked), 0) FROM organizer WHERE EXISTS "
-                "(SELECT 1 FROM item WHERE item.organizer = number AND item.state = 'pending')"
-            ).fetchone()
-        )
+        """Return how many organizers pending items have, and how many of these are unchecked."""
+        query = SQL["count_organizers"]
+        found: tuple[int, int] = await self.write(lambda file: file.execute(query).fetchone())
+        return found
 
     async def unchecked_organizers(self, most: int) -> list[tuple[int, str]]:
-        """Return organizers of pending items that Gong was not asked about."""
-        return await self.write(  # type: ignore[no-any-return]
-            lambda connection: connection.execute(
-                "SELECT number, email FROM organizer WHERE checked = 0 AND email IS NOT NULL "
-                "AND EXISTS (SELECT 1 FROM item WHERE item.organizer = number "
-                "AND item.state IN ('pending', 'in_doubt')) LIMIT ?",
-                (most,),
-            ).fetchall()
+        """Return numbers and addresses of organizers that Gong was not asked about."""
+        query = SQL["unchecked_organizers"]
+        found: list[tuple[int, str]] = await self.write(
+            lambda file: file.execute(query, (most,)).fetchall()
         )
+        return found
 
     async def note_organizers(
-        self,
-        valid: Iterable[int],
-        stopped: Iterable[tuple[int, str, str | None]],
-        *,
-        requests: int,
+        self, problems: Mapping[int, tuple[str | None, str | None]], *, requests: int
     ) -> None:
-        """Write down what Gong said of organizers, and set the items of those aside that cannot."""
-        good, bad = list(valid), list(stopped)
+        """Record the problem and the fix link of each organizer, None if there is none.
+
+        The items of organizers with a problem are skipped.
+        """
 
         def work(connection: Connection) -> None:
-            connection.executemany(
-                "UPDATE organizer SET checked = 1 WHERE number = ?",
-                [(number,) for number in good],
-            )
-            for number, words, fix_url in bad:
-                connection.execute(_STOPPED, (words, fix_url, number))
-                connection.execute(_SET_ASIDE, (number,))
-            connection.execute(
-                "INSERT INTO job VALUES ('check_requests', ?) "
-                "ON CONFLICT DO UPDATE SET value = value + excluded.value",
-                (requests,),
-            )
+            for number, (problem, fix_url) in problems.items():
+                connection.execute(SQL["check_organizer"], (problem, fix_url, number))
+                if problem is not None:
+                    connection.execute(SQL["skip_organizer"], (number,))
+            connection.execute(SQL["count_check_requests"], (requests,))
 
         await self.write(work)
 
@@ -419,10 +314,9 @@ class Journal:
 
     def _end_of_run(self, stop: Stop | None) -> Callable[[Connection], None]:
         """Return the work of writing down how the run ended."""
-        count = self._count()
+        ended, self._ended_items = self._ended_items, 0
 
         def work(connection: Connection) -> None:
-            now = time.time()
             state, reason, waits = "completed", None, _waits(None)
             left = _pending(connection)
             if left and _asked(connection) == "cancel":
@@ -432,10 +326,10 @@ class Journal:
             elif left:
                 state, reason = "paused", f"{left:,} could not be sent; resume the job to try again"
             if state == "cancelled":
-                connection.execute(INTERRUPTED)  # by a process that died before
-                connection.execute(CANCELLED)
-            count(connection)
-            connection.execute(_RUN_ENDED, (now, self.run))
+                connection.execute(SQL["interrupt_items"])  # by a process that died before
+                connection.execute(SQL["cancel_items"])
+            connection.execute(SQL["add_to_run"], (ended, self.run))
+            connection.execute(SQL["end_run"], (time.time(), self.run))
             ending = {
                 "state": state,
                 "reason": reason,
@@ -447,25 +341,14 @@ class Journal:
 
         return work
 
-    def _catch_up(self, connection: Connection) -> None:
-        """Tell the ledger what only the journal knows: the two are written one after the other."""
+    def _complete_ledger(self, connection: Connection) -> None:
+        """Write outcomes to the ledger that only the journal has: it is committed first."""
         given = {"company": self.company, "job": self.id}
-        for state, *known in connection.execute(_UNTOLD, given).fetchall():
+        for state, *known in connection.execute(SQL["missing_in_ledger"], given).fetchall():
             if state == "succeeded":
-                connection.execute(_ACKNOWLEDGED, known)
+                connection.execute(SQL["acknowledge_in_ledger"], known)
             else:
-                connection.execute(_SETTLED, known[-2:])
-
-    def _count(self) -> Callable[[Connection], None]:
-        """Return the work of counting what came to its end since the last count."""
-        ended, self._ended_items = self._ended_items, 0
-
-        def work(connection: Connection) -> None:
-            if ended:  # a look that changes nothing costs no write
-                values = (ended, self.run)
-                connection.execute("UPDATE run SET items = items + ? WHERE number = ?", values)
-
-        return work
+                connection.execute(SQL["settle_in_ledger"], known[-2:])
 
     def _behind_last_attempt(
         self, item: PlannedItem, entry: JournalRow
@@ -476,7 +359,7 @@ class Journal:
             return entry
 
         def work(connection: Connection) -> None:
-            connection.execute(_ATTEMPT_ENDED, last_attempt)
+            connection.execute(SQL["end_attempt"], last_attempt)
             entry(connection)
 
         return work
@@ -505,17 +388,12 @@ def _waits(stop: Stop | None) -> dict[str, float | None]:
 
 
 def _pending(connection: Connection) -> int:
-    query = "SELECT items FROM tally WHERE state = 'pending'"
-    (pending,) = connection.execute(query).fetchone()
+    (pending,) = connection.execute(SQL["pending"]).fetchone()
     return int(pending)
 
 
 def _asked(connection: Connection, since: float = 0.0) -> str | None:
-    row = connection.execute(
-        "SELECT asked.value FROM job AS asked JOIN job AS at ON at.name = 'requested_at' "
-        "WHERE asked.name = 'request' AND at.value >= ?",
-        (since,),
-    ).fetchone()
+    row = connection.execute(SQL["requested"], (since,)).fetchone()
     return None if row is None else row[0]
 
 

@@ -1,11 +1,11 @@
-"""The schemas of a job's journal and of the ledger of all of a user's jobs."""
+"""The schemas of a job's journal and of the ledger of all of a user's jobs, and the statements."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from gong_async._storage.database import Schema
-from gong_async._storage.package_data import package_text
+from gong_async._storage.package_data import package_queries, package_text
 from gong_async._storage.private_file import Purpose
 from gong_async.errors import JournalError
 
@@ -22,8 +22,8 @@ JOURNAL = Schema(
     synchronous="FULL",
 )
 
-REQUEST = "INSERT OR REPLACE INTO job VALUES ('request', ?), ('requested_at', ?)"
-"""Requests a pause or the cancellation of the job, at a time in seconds since the epoch."""
+SQL = package_queries(__package__, "queries.sql")
+"""The statements of `queries.sql`, by name."""
 
 LEDGER = Schema(
     Purpose("the ledger of bulk jobs", JournalError, _ELSEWHERE, foreign=_FOREIGN),

@@ -10,10 +10,9 @@ from typing import Literal, get_args
 import click
 
 from gong_async.bulk.records import ItemState
-from gong_async.bulk.reports.export import export, failed_rows, write_atomically
+from gong_async.bulk.reports.export import export, failed_rows, reverse, write_atomically
 from gong_async.bulk.reports.purge import purge as purge_job
 from gong_async.bulk.reports.support_bundle import support_bundle
-from gong_async.bulk.reports.undo import reverse
 from gong_async.bulk.store.job_file import JobFile, find_job, ledger_path
 from gong_async.cli.bulk.summary import Summary
 from gong_async.cli.bulk.wording import name_of, number_of

@@ -96,11 +96,12 @@ async def wait_until_done(*tasks: asyncio.Future[Any]) -> None:
     The cancellation is re-raised once they are done.
     """
     cancelled: asyncio.CancelledError | None = None
-    while pending := [task for task in tasks if not task.done()]:
-        try:
-            await asyncio.wait(pending)
-        except asyncio.CancelledError as error:
-            cancelled = error
+    for task in tasks:
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
     if cancelled is not None:
         raise cancelled
 
@@ -152,10 +153,12 @@ class EngineRun(Generic[ItemT, ResultT]):
         self._unsettled = engine.unsettled
         self._settles_in = engine.settles_in
         self._stopping = asyncio.Event()
-        self._workers = [self._loop.create_task(self._work()) for _ in range(engine.max_in_flight)]
+        self._workers: list[asyncio.Task[None]] = []
         self._working = engine.max_in_flight
-        for worker in self._workers:
+        for _ in range(engine.max_in_flight):
+            worker = self._loop.create_task(self._work())
             worker.add_done_callback(self._emit)
+            self._workers.append(worker)
 
     async def next(self) -> Outcome[ItemT, ResultT] | None:
         """Return the next outcome; None when there are no more.

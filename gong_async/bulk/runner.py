@@ -443,24 +443,21 @@ class Run:
 
     async def _watch(self) -> None:
         """Poll for requests of other processes, and update the forecast."""
-        try:
-            await self._look()
-        except GongError as error:
-            self._fail(error)
-
-    async def _look(self) -> None:
         loop = asyncio.get_running_loop()
         forecast_at = loop.time()
-        while True:
-            finishes_at = None
-            if self.stopped is None and loop.time() >= forecast_at:
-                forecast_at = loop.time() + _FORECAST_SECONDS
-                finishes_at = await self._update_forecast()
-            asked = await self.journal.note_progress(finishes_at)
-            if asked is not None:
-                self.stop(requested_stop(asked))
-            stopped = self.stopped is not None
-            await asyncio.sleep(_STOPPED_LOOK_SECONDS if stopped else _LOOK_SECONDS)
+        try:
+            while True:
+                finishes_at = None
+                if self.stopped is None and loop.time() >= forecast_at:
+                    forecast_at = loop.time() + _FORECAST_SECONDS
+                    finishes_at = await self._update_forecast()
+                asked = await self.journal.note_progress(finishes_at)
+                if asked is not None:
+                    self.stop(requested_stop(asked))
+                stopped = self.stopped is not None
+                await asyncio.sleep(_STOPPED_LOOK_SECONDS if stopped else _LOOK_SECONDS)
+        except GongError as error:
+            self._fail(error)
 
     async def _update_forecast(self) -> datetime | None:
         left = await self.journal.left()

@@ -92,6 +92,10 @@ class Journal:
         """Do something with the file; it is done even if the caller is cancelled meanwhile."""
         return await self.writer.submit(work)
 
+    async def _fetch(self, query: str, values: Any = ()) -> list[Any]:
+        rows: list[Any] = await self.write(lambda file: file.execute(query, values).fetchall())
+        return rows
+
     async def close(self, stop: Stop | None = None) -> None:
         """Write what was ordered, end the run if one was begun, and close the file."""
         await self.writer.close(self._last_work(stop))
@@ -202,8 +206,7 @@ class Journal:
             "job": self.id,
         }
         items: list[PlannedItem] = []
-        query = SQL["page"]
-        for row in await self.write(lambda file: file.execute(query, given).fetchall()):
+        for row in await self._fetch(SQL["page"], given):
             item = PlannedItem(*row)
             items.append(item)
             if hashlib.sha256(item.body).digest() != item.digest:
@@ -279,17 +282,12 @@ class Journal:
 
     async def organizers(self) -> tuple[int, int]:
         """Return how many organizers pending items have, and how many of these are unchecked."""
-        query = SQL["count_organizers"]
-        found: tuple[int, int] = await self.write(lambda file: file.execute(query).fetchone())
-        return found
+        ((organizers, unchecked),) = await self._fetch(SQL["count_organizers"])
+        return organizers, unchecked
 
     async def unchecked_organizers(self, most: int) -> list[tuple[int, str]]:
         """Return numbers and addresses of organizers that Gong was not asked about."""
-        query = SQL["unchecked_organizers"]
-        found: list[tuple[int, str]] = await self.write(
-            lambda file: file.execute(query, (most,)).fetchall()
-        )
-        return found
+        return await self._fetch(SQL["unchecked_organizers"], (most,))
 
     async def note_organizers(
         self, problems: Mapping[int, tuple[str | None, str | None]], *, requests: int

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 _SCRIPT = package_text(__package__, "rows.sql")
 _COLUMNS = {"intent": 4, "ending": 11}
 """How many columns each view has."""
-_MEETING = 2
-"""Position of the meeting in a row."""
-_view = attrgetter("view")
+_view, _values, _meeting = attrgetter("view"), attrgetter("values"), attrgetter("meeting_id")
 _MOST_ROWS = 16
 """Rows that one statement inserts. Each number of rows is a statement to prepare."""
 
@@ -38,6 +36,7 @@ class JournalRow:
     """One row for one of the views."""
 
     view: str
+    meeting_id: str
     values: tuple[object, ...]
     """In the order of the view's columns."""
 
@@ -48,7 +47,7 @@ class JournalRow:
 
 def make_intent(index: int, meeting_id: str, attempt: int) -> JournalRow:
     """Return the intent to send a request now."""
-    return JournalRow("intent", (index, time.time(), meeting_id, attempt))
+    return JournalRow("intent", meeting_id, (index, time.time(), meeting_id, attempt))
 
 
 def make_ending(record: BulkItem) -> JournalRow:
@@ -66,15 +65,15 @@ def make_ending(record: BulkItem) -> JournalRow:
         record.seconds_waited,
         record.seconds_on_wire,
     )
-    return JournalRow("ending", row)
+    return JournalRow("ending", record.meeting_id, row)
 
 
 def write_rows(connection: Connection, rows: list[JournalRow]) -> None:
     """Write rows, those of one meeting in their order, with few statements."""
-    if len({row.values[_MEETING] for row in rows}) == len(rows):
+    if len(set(map(_meeting, rows))) == len(rows):
         rows.sort(key=_view)
     for view, alike in groupby(rows, _view):
-        values = [row.values for row in alike]
+        values = [*map(_values, alike)]
         for first in range(0, len(values), _MOST_ROWS):
             some = values[first : first + _MOST_ROWS]
             connection.execute(_insert(view, len(some)), [*chain.from_iterable(some)])

@@ -24,6 +24,7 @@ T = TypeVar("T")
 _LOOK_SECONDS = 1.0
 """How often an idle thread looks whether its loop was closed."""
 
+_END_STEP = 0.001
 _MOST_ORDERS = 512
 """Orders after which a transaction takes no more: the first of them would wait for long."""
 
@@ -97,9 +98,12 @@ class Writer:
             self._ended = asyncio.get_running_loop().create_future()
             self._orders.put(None)
         cancelled: asyncio.CancelledError | None = None
-        while thread.is_alive():  # when it says that it has ended, it still has to return
+        while thread.is_alive():  # after the announcement of its end, it still has to return
             try:
-                await (asyncio.sleep(0) if self._ended.done() else asyncio.wait([self._ended]))
+                if self._ended.done():
+                    await asyncio.sleep(_END_STEP)
+                else:
+                    await asyncio.wait([self._ended])
             except asyncio.CancelledError as error:
                 cancelled = error
         self._thread = None

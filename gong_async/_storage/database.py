@@ -36,7 +36,7 @@ class Schema:
     version: int
     tables: str
     """The statements that create the tables of a new file."""
-    move_it: str
+    remedy: str
     """What to do with a file that cannot be read, as the end of a sentence."""
     synchronous: Literal["NORMAL", "FULL"]
     """NORMAL survives the death of a process; FULL also a power cut, at the cost of its time."""
@@ -220,7 +220,7 @@ class Database:
         foreign = purpose.foreign or purpose.error
         application, version, tables = connection.execute(_HEADER).fetchone()
         if tables and application != schema.application:
-            raise foreign(f"{self.path} is a database of another program; {schema.move_it}")
+            raise foreign(f"{self.path} is a database of another program; {schema.remedy}")
         if version > schema.version:
             raise foreign(
                 f"{self.path} was written by a newer version of gong_async (format {version}, "
@@ -276,7 +276,7 @@ class Database:
         file = f"{self.schema.purpose.title} {self.path}"
         if isinstance(error, sqlite3.OperationalError):
             return f"{file} cannot be used now ({error}); {_CHECK_IT}"
-        return f"{file} is damaged or foreign ({error}); {self.schema.move_it}"
+        return f"{file} is damaged or foreign ({error}); {self.schema.remedy}"
 
 
 def statements(script: str) -> Iterator[str]:

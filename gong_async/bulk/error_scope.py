@@ -53,8 +53,8 @@ class Stop:
     reason: str
     wait: float | None = None
     """Seconds until the job can resume by itself; None if a person must act."""
-    firm: bool = False
-    """Whether resuming earlier is forbidden."""
+    mandatory: bool = False
+    """Whether nothing may be sent before, even if a user resumes the job."""
 
 
 REQUESTED = "requested"
@@ -100,7 +100,7 @@ def stop_for(error: GongError) -> Stop | None:
     match scope_of(error):
         case Scope.QUOTA:
             wait = float(getattr(error, "retry_after", 0) or 0)
-            return Stop("waiting", error.message, wait, firm=True)
+            return Stop("waiting", error.message, wait, mandatory=True)
         case Scope.COMPANY:
             return Stop("paused", f"{error.message.rstrip('.')}. {error.hint}")
         case _:

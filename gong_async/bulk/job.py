@@ -171,7 +171,7 @@ class BulkJob:
         self._register(task)
         task.start(work)
         if self._task is None or not self._task.is_active:
-            self._occupy(task)
+            self._set_target(task)
         return task
 
     async def _send(
@@ -198,7 +198,7 @@ class BulkJob:
         self, task: JobTask, *, canary: int | None, wait: bool, again: bool, since: float
     ) -> None:
         journal = task.journal
-        self._occupy(task)  # holds the lock: no other task of this job is running
+        self._set_target(task)  # holds the lock: no other task of this job is running
         if not again:
             await self._write_plan(task)
         await asyncio.to_thread(task.file.require)
@@ -226,17 +226,17 @@ class BulkJob:
 
     async def _plan(self, task: JobTask) -> BulkPlan:
         journal = task.journal
-        self._occupy(task)  # holds the lock: no other task of this job is running
+        self._set_target(task)  # holds the lock: no other task of this job is running
         await self._write_plan(task)
         asked = await journal.asked()
-        stop = requested_stop("cancel") if asked == "cancel" else task.last_stop()
+        stop = requested_stop("cancel") if asked == "cancel" else task.final_stop()
         if stop is not None and stop.state == "cancelled":
             await journal.end_run(stop)
         elif stop is not None and stop.state == "paused":
-            await journal.keep_request("pause")
+            await journal.note_request("pause")
         return await self._describe(journal)
 
-    def _occupy(self, task: JobTask) -> None:
+    def _set_target(self, task: JobTask) -> None:
         """Make the task the target of `pause` and `cancel`."""
         self._task = task
 
@@ -344,7 +344,7 @@ def _options_of(header: dict[str, Any]) -> BulkOptions:
 def _still_waiting(header: dict[str, Any]) -> Stop | None:
     """Return why the job still waits, if nothing may be sent yet."""
     wait = (header.get("not_before") or 0.0) - time.time()
-    return Stop("waiting", header["reason"], wait, firm=True) if wait > 0 else None
+    return Stop("waiting", header["reason"], wait, mandatory=True) if wait > 0 else None
 
 
 def _not_planned(name: str) -> JournalError:

@@ -72,7 +72,7 @@ class JobTask:
     def start(self, work: Callable[[JobTask], Coroutine[Any, Any, Any]]) -> None:
         """Start in the running loop."""
         self.loop = asyncio.get_running_loop()
-        self.task = self.loop.create_task(self._carry_out(work))
+        self.task = self.loop.create_task(self._execute(work))
         self.task.add_done_callback(self._done)
         PROCESS_TASKS.tasks.add(self)
 
@@ -82,10 +82,10 @@ class JobTask:
         if self.stopped is not None:
             run.stop(self.stopped)
 
-    def last_stop(self) -> Stop | None:
+    def final_stop(self) -> Stop | None:
         """Return why it ends, for the journal; afterwards it cannot be stopped."""
         self.is_decided = True
-        return self.stopped if self.run is None else self.run.last_stop()
+        return self.stopped if self.run is None else self.run.final_stop()
 
     async def stop(self, stop: Stop) -> bool:
         """Start no further items, from any loop; if too late, wait for the end, return False."""
@@ -160,11 +160,11 @@ class JobTask:
     def release(self) -> None:
         """Close the journal and release the lock: at once, from any thread, in any state."""
         try:
-            self.journal.close_now(self.last_stop() or _LOOP_ENDED)
+            self.journal.close_now(self.final_stop() or _LOOP_ENDED)
         finally:
             self.file.lock.release()
 
-    async def _carry_out(self, work: Callable[[JobTask], Coroutine[Any, Any, Any]]) -> Any:
+    async def _execute(self, work: Callable[[JobTask], Coroutine[Any, Any, Any]]) -> Any:
         _CURRENT.set(self)
         try:
             await self._acquire()
@@ -181,7 +181,7 @@ class JobTask:
         finally:
             try:
                 if not self.loop.is_closed():
-                    await self._close_journal(self.last_stop())
+                    await self._close_journal(self.final_stop())
             finally:
                 self.release()
         raise UsageError("the client was closed while the job was planned; nothing was sent")
@@ -210,7 +210,7 @@ class JobTask:
             await asyncio.sleep(LOCK_STEP)
         if any(task.file.lock.is_mine for task in PROCESS_TASKS.of(self.file.path)):
             advice = "read its iterator to the end, or close it with aclose()"
-            raise self.file.in_use(advice, who="this process already")
+            raise self.file.in_use(advice, user="this process already")
         raise self.file.in_use("read its status, or pause it")
 
     def _is_ending_elsewhere(self) -> bool:

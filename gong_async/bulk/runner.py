@@ -178,7 +178,7 @@ class Run:
 
     def stop(self, stop: Stop) -> None:
         """Start no further items."""
-        if stop.firm and stop.wait is not None:
+        if stop.mandatory and stop.wait is not None:
             self._held_until = time.time() + stop.wait
         if self.stopped is None or self.stopped.wait is not None or stop.state == "cancelled":
             self.stopped = stop
@@ -186,12 +186,12 @@ class Run:
         if self._engine_run is not None:
             self._engine_run.stop_waiting()
 
-    def last_stop(self) -> Stop | None:
+    def final_stop(self) -> Stop | None:
         """Return why the run ended, with the earliest time of the next request, if any."""
         wait = self._held_until - time.time()
         if self.stopped is None or self.stopped.wait is not None or wait <= 0:
             return self.stopped
-        return evolve(self.stopped, wait=wait, firm=True)
+        return evolve(self.stopped, wait=wait, mandatory=True)
 
     def _with_counts(self, error: JournalError) -> JournalError:
         """Add counts of sent items, which the journal may lack."""

@@ -1,4 +1,4 @@
-"""Changes, and jobs that were planned or have run, for the tests of what is told of them."""
+"""Changes, and jobs that were planned or run, for the tests of reports."""
 
 from __future__ import annotations
 

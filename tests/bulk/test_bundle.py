@@ -1,4 +1,4 @@
-"""What is handed to somebody who helps."""
+"""The support bundle of a job."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def jobs(fake: FakeGong, tmp_path: Path) -> Jobs:
 
 
 def bundle_of(job: JobFile) -> Any:
-    """Return the bundle as whoever reads JSON has it."""
+    """Return the bundle after a round trip through JSON."""
     return json.loads(json.dumps(support_bundle(job)))
 
 
-async def test_how_the_job_stands(jobs: Jobs) -> None:
+async def test_the_status_of_the_job(jobs: Jobs) -> None:
     """Versions, options, counts and runs say what happened where."""
     job = await jobs.run([change(0), change(0), change(1)], options=ONE_BY_ONE, canary=1)
 
@@ -74,7 +74,7 @@ async def test_how_the_job_stands(jobs: Jobs) -> None:
 
 
 async def test_each_request_that_went_wrong(fake: FakeGong, jobs: Jobs) -> None:
-    """What failed or is in doubt is told with the ids that Gong's support asks for."""
+    """Failed items and those in doubt have the ids that Gong's support asks for."""
     fake.missing_meetings.add(change(1).meeting_id)
     fake.script(Fault.drop_after(), on=change(2).meeting_id)
     job = await jobs.run([change(0), change(1), change(2)], options=ONE_BY_ONE)
@@ -101,7 +101,7 @@ async def test_each_request_that_went_wrong(fake: FakeGong, jobs: Jobs) -> None:
 
 
 async def test_the_same_groups_as_in_the_report(fake: FakeGong, jobs: Jobs) -> None:
-    """Errors are grouped as elsewhere; organizers that were set aside are among them."""
+    """Errors are grouped as in the report, with the organizers that were skipped."""
     fake.add_user("lee@example.com", valid=False, user_facing_error="The calendar is gone")
     fake.missing_meetings.add(change(0).meeting_id)
     job = await jobs.run([change(0), change(1, organizer_email="lee@example.com")])
@@ -138,7 +138,7 @@ async def test_nothing_personal(fake: FakeGong, jobs: Jobs) -> None:
 
 
 async def test_no_title_that_was_escaped(fake: FakeGong, jobs: Jobs) -> None:
-    """A title is also found where an error tells it with its control characters escaped."""
+    """A title is also found where an error escapes its control characters."""
     title = "Secret\u202eplan"
     fake.script(Fault.status(400, errors=(f"{title} is taken",)), on="updateMeeting")
     job = await jobs.run([change(0, title=title)])
@@ -162,7 +162,7 @@ async def test_no_path_names_a_user(jobs: Jobs, path: str) -> None:
 
 
 async def test_it_has_an_end(fake: FakeGong, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many failed items some are told, and how many were left out."""
+    """Of many failed items, some are listed; the others are counted."""
     monkeypatch.setattr(bundle, "_MOST_ITEMS", 3)
     changes = [change(number) for number in range(5)]
     fake.missing_meetings.update(change.meeting_id for change in changes)

@@ -24,7 +24,7 @@ def jobs(fake: FakeGong, tmp_path: Path) -> Jobs:
 
 
 async def test_field_by_field(jobs: Jobs) -> None:
-    """Each field that will change is told under its Python name, with both values."""
+    """Each field that will change is listed by its Python name, with both values."""
     await jobs.run([change(0, external_id="x"), change(1)])
     later = change(0, title="Kick-off", invitees=[Invitee(email="lee@example.com")])
     job = await jobs.plan([later, change(1)])
@@ -55,7 +55,7 @@ async def test_the_line_of_the_file(jobs: Jobs, tmp_path: Path) -> None:
 
 
 async def test_nothing_is_known_of_a_new_meeting(jobs: Jobs) -> None:
-    """A meeting that no job has updated is told as a whole."""
+    """A meeting that no job has updated is one difference."""
     await jobs.run([change(0)])
     job = await jobs.plan([change(1, title=None)])
 
@@ -74,7 +74,7 @@ async def test_nothing_is_known_of_a_new_meeting(jobs: Jobs) -> None:
 async def test_without_a_ledger_nothing_is_known(
     jobs: Jobs, tmp_path: Path, name: str | None
 ) -> None:
-    """Without a ledger all meetings are told as a whole, and none is made."""
+    """Without a ledger each meeting is one difference, and no ledger is created."""
     job = await jobs.plan([change(0)])
     missing = None if name is None else tmp_path / name
 
@@ -85,7 +85,7 @@ async def test_without_a_ledger_nothing_is_known(
 
 
 async def test_nothing_is_known_while_in_doubt(fake: FakeGong, jobs: Jobs) -> None:
-    """A meeting whose last update may or may not have been applied is told as a whole."""
+    """A meeting whose last update is in doubt is one difference."""
     await jobs.run([change(0, title="a")])
     fake.script(Fault.drop_before(), on="updateMeeting")
     await jobs.run([change(0, title="b")])
@@ -145,7 +145,7 @@ async def test_the_same_again_makes_no_difference(jobs: Jobs) -> None:
 
 
 def test_a_difference_shows_no_content() -> None:
-    """Titles and addresses stand in no log that shows a difference."""
+    """Titles and addresses are in no log that shows a difference."""
     difference = Difference("1", 2, "title", "Secret plan", "Other plan")
 
     assert "plan" not in repr(difference)

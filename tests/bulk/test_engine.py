@@ -106,7 +106,7 @@ async def generate(items: Iterable[int], closed: list[bool] | None = None) -> As
 
 @pytest.mark.parametrize("kind", ["list", "generator", "async generator", "async iterable"])
 async def test_every_item_has_exactly_one_outcome(kind: str) -> None:
-    """Any kind of source will do; index and item tell which outcome is whose."""
+    """Any kind of source works; index and item identify the outcome."""
     sources: dict[str, Any] = {
         "list": list(range(50)),
         "generator": (item for item in range(50)),
@@ -138,7 +138,7 @@ async def test_outcomes_come_in_the_order_in_which_they_finish() -> None:
     assert outcomes == [1, 3, 2, 0]
 
 
-async def test_at_most_max_in_flight_items_are_under_way() -> None:
+async def test_at_most_max_in_flight_items_are_in_flight() -> None:
     """All of the allowed places are used, and no more."""
     work = Work()
 
@@ -217,7 +217,7 @@ async def test_a_doubt_is_remembered_when_the_next_of_that_key_comes_late() -> N
 
 
 async def test_a_slow_consumer_slows_the_source() -> None:
-    """No more is pulled ahead than twice what may be under way."""
+    """No more is pulled ahead than twice `max_in_flight`."""
     pulled: list[int] = []
     taken = 0
     ahead: list[int] = []
@@ -254,7 +254,7 @@ async def test_waiting_items_of_one_key_are_bounded_too() -> None:
 
 @pytest.mark.parametrize("kind", ["generator", "async generator"])
 async def test_what_the_source_raises_comes_after_the_outcomes(kind: str) -> None:
-    """Everything that was pulled before is told first, and then the error as it was raised."""
+    """Outcomes of everything pulled before come first, then the error as it was raised."""
     problem = OSError("the file is gone")
 
     def broken() -> Iterator[int]:
@@ -326,7 +326,7 @@ async def leaves(leaving: str, outcome: Outcome[int, int]) -> bool:
 async def test_nothing_is_left_behind_when_the_loop_is_left_early(
     leaving: str, *, closing: bool
 ) -> None:
-    """No task, no work under way, and the source is closed."""
+    """No task, no item in flight, and the source is closed."""
     work = Work()
     closed: list[bool] = []
 
@@ -396,7 +396,7 @@ async def test_many_items_take_few_tasks_and_little_room() -> None:
     assert ahead <= 2 * 16
 
 
-async def test_doubts_of_long_ago_are_forgotten() -> None:
+async def test_settled_keys_are_forgotten() -> None:
     """A long outage of distinct keys takes no memory: doubts go when they have settled."""
     work = Work(unknown=frozenset(range(2_000)))
     doubts = 0

@@ -47,7 +47,7 @@ def say(job: JobFile, text: str) -> None:
 
 
 async def test_a_line_for_each_item(fake: FakeGong, jobs: Jobs, tmp_path: Path) -> None:
-    """Each item is told in the order of the source, with what Gong said of it."""
+    """Items are in the order of the source, with Gong's messages."""
     file = tmp_path / "changes.jsonl"
     rows_in = [{"meetingId": change(n).meeting_id, **RAW} for n in (0, 1, 1)]
     file.write_text("\n\n".join(map(json.dumps, rows_in)))
@@ -106,8 +106,8 @@ async def test_some_states_only(fake: FakeGong, jobs: Jobs) -> None:
     assert len(list(done)) == 3
 
 
-async def test_an_item_that_was_set_aside_tells_where_to_mend(fake: FakeGong, jobs: Jobs) -> None:
-    """Gong's words and its link stand with each meeting of an organizer that cannot be updated."""
+async def test_a_skipped_item_has_the_link_to_fix_it(fake: FakeGong, jobs: Jobs) -> None:
+    """Each meeting of an organizer that cannot be updated has Gong's message and link."""
     fake.add_user(
         "dana@example.com",
         valid=False,
@@ -127,7 +127,7 @@ async def test_an_item_that_was_set_aside_tells_where_to_mend(fake: FakeGong, jo
 
 
 async def test_the_last_word_on_an_organizer_counts(fake: FakeGong, jobs: Jobs) -> None:
-    """An item that met another error before its organizer's is told with the organizer's."""
+    """An item with an earlier error of its own has the organizer's message."""
     fake.add_user("dana@example.com", valid=False, user_facing_error="The calendar is gone")
     job = await jobs.run([change(0)])
     with job.writing() as connection:
@@ -139,7 +139,7 @@ async def test_the_last_word_on_an_organizer_counts(fake: FakeGong, jobs: Jobs) 
 
 
 async def test_csv_has_the_same_as_json(fake: FakeGong, jobs: Jobs) -> None:
-    """Both kinds of a report tell the same; in CSV nothing stands for None."""
+    """Both formats have the same values; in CSV, None is empty."""
     fake.missing_meetings.add(change(1).meeting_id)
     job = await jobs.run([change(0), change(1)])
 
@@ -272,7 +272,7 @@ async def test_a_later_change_is_not_undone(fake: FakeGong, jobs: Jobs) -> None:
 
 
 async def test_what_was_purged_is_not_written(fake: FakeGong, jobs: Jobs) -> None:
-    """After a purge nobody gets an empty file in place of what failed."""
+    """After a purge the export raises, and does not write an empty file."""
     fake.missing_meetings.add(change(0).meeting_id)
     job = await jobs.run([change(0)])
     purge(job, jobs.ledger)
@@ -312,7 +312,7 @@ def test_a_file_is_whole_or_unchanged(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="a directory cannot be synced there")
 def test_a_file_outlives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its content is on the disk before its name is, and its name before anybody is told."""
+    """Content is synced before the rename, and the rename before the function returns."""
     file = tmp_path / "report.jsonl"
     synced: list[tuple[bool, int, bool]] = []
 
@@ -346,6 +346,6 @@ def test_a_device_stays_a_device() -> None:
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    """A file that cannot be made is told by the system's own error."""
+    """A file that cannot be created raises the system's error."""
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "missing" / "report.jsonl", ["a"])

@@ -58,8 +58,8 @@ async def test_the_most_frequent_first(fake: FakeGong, jobs: Jobs) -> None:
     ]
 
 
-async def test_set_aside_items_are_a_group(fake: FakeGong, jobs: Jobs) -> None:
-    """Items that were not sent for their organizer stand under Gong's words on that organizer."""
+async def test_skipped_items_are_a_group(fake: FakeGong, jobs: Jobs) -> None:
+    """Items skipped for their organizer are grouped under Gong's message on that organizer."""
     fake.add_user("lee@example.com", valid=False, user_facing_error="The calendar is gone")
     changes = [change(0), *(change(n, organizer_email="lee@example.com") for n in (1, 2))]
 
@@ -70,7 +70,7 @@ async def test_set_aside_items_are_a_group(fake: FakeGong, jobs: Jobs) -> None:
 
 
 async def test_items_in_doubt_are_a_group(fake: FakeGong, jobs: Jobs) -> None:
-    """An update whose answer was lost is told with its error."""
+    """An update whose answer was lost is grouped under its error."""
     fake.script(Fault.drop_after(), on="updateMeeting")
 
     (group,) = error_groups(await jobs.run([change(0)]))
@@ -80,7 +80,7 @@ async def test_items_in_doubt_are_a_group(fake: FakeGong, jobs: Jobs) -> None:
 
 
 async def test_an_interrupted_item_is_to_be_resumed(fake: FakeGong, jobs: Jobs) -> None:
-    """Who finds an update in doubt after a crash is told to resume the job."""
+    """For updates in doubt after a crash, the hint is to resume the job."""
     job = await jobs.run([change(0)])
     with job.writing() as connection:
         connection.execute("UPDATE item SET state = 'in_doubt', error = 'Interrupted'")
@@ -113,7 +113,7 @@ async def test_groups_do_not_grow_without_end(jobs: Jobs, distinct: int) -> None
 
 
 def test_what_is_counted_is_bounded() -> None:
-    """Texts beyond the first two thousand are not told apart, so that memory does not grow."""
+    """Texts beyond the first two thousand are one group, so that memory does not grow."""
     words = (f"{number:04d}".translate(WORDS) for number in range(2_000))
     rows = [("X", word, 1, place) for place, word in enumerate(words)]
 

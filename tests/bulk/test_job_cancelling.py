@@ -37,7 +37,7 @@ async def read(job: BulkJob, *, resume: bool = False) -> list[BulkItem]:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something to come true."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the fake tells nobody
+        while not condition():  # noqa: ASYNC110 - the fake has no event for it
             await asyncio.sleep(0)
 
 
@@ -300,7 +300,7 @@ def test_a_loop_that_is_closed_under_a_job_releases_it(
 
 
 def test_a_closed_loop_holds_no_lock(change: Change, tmp_path: Path) -> None:
-    """Also if nobody in this process ever touches the job again: another process can resume it."""
+    """Without another object of this process, another process can resume the job."""
     nowhere: Any = Nowhere()
     job = BulkJob(
         path=tmp_path / "job.sqlite3",
@@ -330,7 +330,7 @@ def test_a_closed_loop_holds_no_lock(change: Change, tmp_path: Path) -> None:
 async def test_a_refused_resume_releases_nothing(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """The lock stays with the run that has it, whoever else tries, and however often."""
+    """The lock stays with the active run, however often others try."""
     async with client(fake) as gong:
         job = gong.bulk([change(n) for n in range(COUNT)], state_dir=state, options=UNCHECKED)
         items = job.run()

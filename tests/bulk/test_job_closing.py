@@ -37,7 +37,7 @@ COUNT = 24
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something to come true."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the fake tells nobody
+        while not condition():  # noqa: ASYNC110 - the fake has no event for it
             await asyncio.sleep(0)
 
 
@@ -47,7 +47,7 @@ async def read(job: BulkJob) -> list[BulkItem]:
 
 
 async def finish(client: Client, fake: FakeGong, state: Path, path: Path) -> BulkStatus:
-    """Resume the job with a new client; return how it stands then."""
+    """Resume the job with a new client; return its status afterwards."""
     fake.clear_script()
     fake.latency = 0.0
     async with client(fake) as gong:
@@ -223,7 +223,7 @@ async def test_a_job_that_is_planned_meanwhile_begins_nothing(
 async def test_planning_that_does_not_end_is_given_up(
     *, fake: FakeGong, client: Client, change: Change, state: Path, way: str, hurry: bool
 ) -> None:
-    """Whoever waits for it is told so; nothing was sent, and no journal is left."""
+    """The caller gets an error; nothing was sent, and no journal is left."""
     pulled = asyncio.Event()
 
     async def source() -> AsyncIterator[MeetingChange]:
@@ -309,7 +309,7 @@ async def test_a_source_that_closes_the_client_at_its_end_may_be_cut_off(
 async def test_a_closed_client_begins_no_job(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """How a job stands can still be asked."""
+    """The status of a job can still be read."""
     gong = client(fake)
     job = gong.bulk([change(1)], state_dir=state, options=UNCHECKED)
     await job.plan()
@@ -376,10 +376,10 @@ async def test_an_intent_that_was_held_back_is_no_attempt(
 @pytest.mark.parametrize("word", ["pause", "cancel"])
 @pytest.mark.parametrize("who", ["same object", "another object"])
 @pytest.mark.parametrize("way", ["run", "plan"])
-async def test_a_job_hears_of_it_while_it_is_planned(
+async def test_a_request_during_planning_is_obeyed(
     *, fake: FakeGong, client: Client, change: Change, state: Path, word: str, who: str, way: str
 ) -> None:
-    """It is planned to its end, and nothing is sent before somebody resumes it."""
+    """It is planned to its end, and nothing is sent before it is resumed."""
     first, go_on = asyncio.Event(), asyncio.Event()
 
     async def source() -> AsyncIterator[MeetingChange]:

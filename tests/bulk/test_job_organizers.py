@@ -101,7 +101,7 @@ async def test_the_check_can_be_switched_off(
 async def test_organizers_are_not_asked_about_again(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """What Gong said stands in the journal."""
+    """Gong's message is in the journal."""
     changes = [change(n, organizer=f"user{n % 3}@example.com") for n in range(30)]
     async with client(fake) as gong:
         job = gong.bulk(changes, state_dir=state)
@@ -165,7 +165,7 @@ async def test_a_question_without_an_answer_is_asked_again_later_and_later(
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each wait is longer than the last; the job does not try for ever unless it is told to."""
+    """Each wait is longer than the last; without `wait` the job gives up."""
     monkeypatch.setattr(scope, "_FIRST_OUTAGE_WAIT", 0.01)
     monkeypatch.setattr(runner, "_SHORT_WAIT", 0.05)
     fake.script(Fault.drop_before(), on="integrationStatus", times=None)

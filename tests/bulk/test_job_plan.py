@@ -1,4 +1,4 @@
-"""A bulk job before anything is sent: what is taken in, left out, and told."""
+"""The plan of a bulk job: what it contains, skips and reports, before anything is sent."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def from_database(change: Change, count: int) -> Iterator[MeetingChange]:
 async def test_any_source_is_taken_in(
     *, fake: FakeGong, client: Client, change: Change, query: Query, state: Path, kind: str
 ) -> None:
-    """List, generator, async generator, cursor, pairs: all stand in the journal, in order."""
+    """List, generator, async generator, cursor, pairs: all are in the journal, in order."""
     changes = [change(number, f"T {number}") for number in range(1, 1201)]
     sources: dict[str, Any] = {
         "list": changes,
@@ -338,7 +338,7 @@ async def test_the_plan_knows_the_quota_of_the_day(
     assert plan.forecast.days == pytest.approx(2.0)
 
 
-async def test_planning_again_tells_the_same(
+async def test_planning_again_returns_the_same(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
     """A plan is made once; a generator that is used up is not asked again."""

@@ -48,14 +48,14 @@ async def worker(fake: FakeGong, state: Path, **options: Any) -> AsyncIterator[A
 
 
 async def heard(process: Any) -> list[dict[str, Any]]:
-    """Return what the process tells until it ends."""
+    """Return what the process prints until it ends."""
     async with asyncio.timeout(60):
         out, _ = await process.communicate()
     return [json.loads(line) for line in out.splitlines()]
 
 
 async def until(job: BulkJob, condition: Callable[[BulkStatus], bool]) -> BulkStatus:
-    """Wait until the job stands as expected; return how it stands."""
+    """Wait for a condition on the status of the job; return the status."""
     async with asyncio.timeout(60):
         while True:
             with suppress(JournalError):  # the worker may not have come that far yet
@@ -72,7 +72,7 @@ def paced(fake: FakeGong) -> FakeGong:
     return fake
 
 
-async def test_another_process_sees_how_the_job_stands(
+async def test_another_process_reads_the_status(
     paced: FakeGong, client: Client, state: Path
 ) -> None:
     """State, counts that grow, the process that runs it; at the end it is finished."""
@@ -111,7 +111,7 @@ async def test_another_process_may_stop_the_job(
 
 
 async def test_a_second_process_is_refused(paced: FakeGong, client: Client, state: Path) -> None:
-    """While one runs the job, another is told so, and sends nothing."""
+    """While one process runs the job, another one raises an error and sends nothing."""
     async with client(paced) as gong, worker(paced, state, count=1000) as first:
         job = gong.bulk(journal=state / "job.sqlite3", state_dir=state)
         await until(job, lambda status: status.counts["succeeded"] > 5)
@@ -146,7 +146,7 @@ async def test_two_runners_in_one_process_are_refused_as_well(
 async def test_a_killed_runner_leaves_no_lock(
     paced: FakeGong, client: Client, query: Query, state: Path
 ) -> None:
-    """It shows as interrupted; resume completes the job, and repeats only what was under way."""
+    """It is interrupted; resume completes the job, and resends only items that were in flight."""
     async with client(paced) as gong, worker(paced, state, count=200) as process:
         job = gong.bulk(journal=state / "job.sqlite3", state_dir=state)
         await until(job, lambda status: status.counts["succeeded"] > 20)
@@ -170,7 +170,7 @@ async def test_a_killed_runner_leaves_no_lock(
 async def test_a_file_that_may_not_grow_stops_the_job(
     paced: FakeGong, client: Client, query: Query, state: Path
 ) -> None:
-    """As on a full disk: the reason is told, what was sent is known, and resume completes."""
+    """As on a full disk: the error has the reason and the counts, and resume completes the job."""
     paced.latency = 0.0
     path = state / "job.sqlite3"
     async with client(paced) as gong:

@@ -184,7 +184,7 @@ async def test_a_newer_format_is_refused(
 async def test_another_programs_database_is_refused(
     fake: FakeGong, client: Client, change: Change, state: Path, tmp_path: Path
 ) -> None:
-    """A slip in the path must not cost somebody else's data."""
+    """A mistyped path must not destroy another program's data."""
     path = tmp_path / "photos.sqlite3"
     execute(path, "CREATE TABLE photo (name)", "INSERT INTO photo VALUES ('cat')")
     before = path.read_bytes()
@@ -229,7 +229,7 @@ async def test_a_damaged_page_is_found_before_anything_is_sent(
 async def test_a_body_that_is_not_what_was_planned_is_not_sent(
     fake: FakeGong, client: Client, state: Path, begun: Path
 ) -> None:
-    """One flipped bit that SQLite cannot see: the digest of the plan tells."""
+    """A flipped bit that SQLite cannot detect is found by the digest of the plan."""
     execute(
         begun,
         "UPDATE content SET body = CAST(replace(body, 'Renewal', 'renewal') AS BLOB) "

@@ -84,7 +84,7 @@ async def test_acknowledged_items_are_not_sent_again(
     assert (status.state, status.runs) == ("completed", 5)
 
 
-async def test_old_doubts_are_not_sent_again(
+async def test_old_items_in_doubt_are_not_sent_again(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
     """Somebody may have changed the meeting since: the item stays in doubt, and is named."""

@@ -51,7 +51,7 @@ async def test_every_change_is_applied_once(
     assert (status.state, status.counts["succeeded"], status.runs) == ("completed", 300, 1)
 
 
-async def test_an_intent_stands_in_the_journal_before_its_request_arrives(
+async def test_an_intent_is_in_the_journal_before_its_request_arrives(
     fake: FakeGong, client: Client, change: Change, query: Query, state: Path
 ) -> None:
     """At the moment of its arrival every request has its row, and so has its repetition."""
@@ -83,7 +83,7 @@ async def test_an_intent_stands_in_the_journal_before_its_request_arrives(
 async def test_a_result_is_durable_before_it_is_yielded(
     fake: FakeGong, client: Client, change: Change, query: Query, state: Path
 ) -> None:
-    """Whoever is told of an item finds it in the journal as it was told."""
+    """An item is in the journal before it is yielded, with the same values."""
     fake.missing_meetings.update({"3", "7"})
     found: list[tuple[Any, ...]] = []
     reported: list[tuple[Any, ...]] = []
@@ -126,7 +126,7 @@ async def test_one_failed_item_stops_nothing(
     assert {"3": items["3"], "5": items["5"]} == kept
 
 
-async def test_items_are_told_as_the_journal_has_them(
+async def test_items_are_yielded_as_the_journal_has_them(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
     """What is yielded and what is read later are the same, also the time that it took."""
@@ -158,7 +158,7 @@ async def test_a_slow_reader_slows_the_job(
     assert 1 <= max(ahead) <= 2 * 4
 
 
-async def test_no_more_than_max_in_flight_are_under_way(
+async def test_no_more_than_max_in_flight_are_in_flight(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
     """The option bounds what is in doubt if the process dies."""
@@ -172,10 +172,10 @@ async def test_no_more_than_max_in_flight_are_under_way(
     assert fake.connections_peak == 3
 
 
-async def test_a_canary_stops_for_a_look_and_resume_goes_on(
+async def test_a_canary_pauses_and_resume_continues(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """Exactly the first N are sent; the rest is sent when somebody has looked."""
+    """Exactly the first N are sent; `resume` sends the rest."""
     async with client(fake) as gong:
         job = gong.bulk([change(n) for n in range(1, 51)], state_dir=state)
         first = [item async for item in job.run(canary=5)]

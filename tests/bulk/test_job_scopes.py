@@ -44,7 +44,7 @@ async def drain(outcomes: Any) -> list[Any]:
 async def test_a_conflict_stops_its_organizer_alone(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """409: what is under way for that organizer fails, the rest is set aside, others go on."""
+    """409: items of that organizer in flight fail, its others are skipped, and the rest is sent."""
     fake.add_user("ann@example.com", valid=False, user_facing_error="Off", fix_url="https://fix")
     organizers = ("ann@example.com", "bob@example.com", "cid@example.com")
     changes = [change(n, organizer=organizers[n % 3]) for n in range(90)]
@@ -244,7 +244,7 @@ async def test_a_long_silence_parks_the_job(
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each wait is longer; after more than five minutes somebody else may wait."""
+    """Each wait is longer; a job that would wait for more than five minutes ends."""
     monkeypatch.setattr(scope, "_FIRST_OUTAGE_WAIT", 301.0)
     fake.script(Fault.drop_before(), times=None)
     async with client(fake, retry=RetryPolicy(max_attempts=1)) as gong:

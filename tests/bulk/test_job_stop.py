@@ -42,7 +42,7 @@ async def drain(outcomes: Any, *, at_20: Callable[[], object] = int) -> list[Any
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something to come true."""
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - the fake tells nobody
+        while not condition():  # noqa: ASYNC110 - the fake has no event for it
             await asyncio.sleep(0.005)
 
 
@@ -65,7 +65,7 @@ def unknown_to_the_journal(fake: FakeGong, query: Query, path: Path) -> set[str]
     return set(Counter(str(r.meeting_id) for r in fake.received if r.meeting_id) - intents)
 
 
-async def test_pause_lets_what_is_under_way_end(
+async def test_pause_lets_requests_in_flight_end(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
     """No new intents; what is in flight is acknowledged; nothing is in doubt."""
@@ -109,7 +109,7 @@ async def test_pause_during_backoff_does_not_wait_for_its_end(
 async def test_pause_during_a_wait_for_the_limiter_does_not_wait_for_its_end(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """Gong holds everybody for 30 s: nobody waits for that, and nothing is in doubt."""
+    """Gong pauses all calls for 30 s: the job does not wait for it, and nothing is in doubt."""
     fake.script(Fault.rate_limited("30"), nth=5)
     async with client(fake) as gong:
         job = gong.bulk([change(n) for n in range(50)], state_dir=state, options=UNCHECKED)
@@ -153,7 +153,7 @@ async def test_pause_while_a_meeting_settles_does_not_wait_for_its_end(
 async def test_pause_while_organizers_are_asked_about_does_not_wait_for_the_answer(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """The question is read-only: nobody waits for its answer."""
+    """The check only reads: the job does not wait for its answer."""
     fake.script(Fault.stall(None), on="integrationStatus", times=None)
     async with client(fake, timeout=600.0) as gong:
         job = gong.bulk([change(1)], state_dir=state)
@@ -261,7 +261,7 @@ async def test_cancel_after_pause_cancels(
     assert status.state == "cancelled"
 
 
-async def test_a_job_that_nobody_runs_can_be_cancelled(
+async def test_a_job_that_is_not_running_can_be_cancelled(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
     """Planned or paused: what is planned is skipped."""
@@ -301,7 +301,7 @@ async def test_another_object_may_ask_to_pause(
 async def test_a_word_that_was_left_does_not_stop_the_next_run(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """Pause was asked when nobody ran the job: whoever resumes it wants it to run."""
+    """A pause requested while the job was not running does not stop a later resume."""
     async with client(fake) as gong:
         job = gong.bulk([change(n) for n in range(5)], state_dir=state, options=UNCHECKED)
         await job.plan()
@@ -400,7 +400,7 @@ async def test_a_full_disk_stops_the_job(
     state: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Nothing more is sent, what was sent stands in the journal, and resume completes the job."""
+    """Nothing more is sent, outcomes are in the journal, and resume completes the job."""
     async with client(fake) as gong:
         job = gong.bulk([change(n) for n in range(300)], state_dir=state, options=UNCHECKED)
         with pytest.raises(JournalError, match=r"cannot be used now.*room") as caught:
@@ -428,17 +428,17 @@ async def test_a_job_that_cannot_look_for_orders_ends(
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A job that cannot hear of a pause does not go on as if nobody had asked."""
+    """A job that cannot read requests to pause does not continue."""
     monkeypatch.setattr(runner, "_LOOK_SECONDS", 0.01)
     fake.latency = 0.02
 
     async def broken(self: Any, finishes_at: Any) -> None:
-        raise JournalError("nobody can read this")
+        raise JournalError("it cannot be read")
 
     async with client(fake) as gong:
         job = gong.bulk([change(n) for n in range(300)], state_dir=state, options=UNCHECKED)
         break_it = functools.partial(monkeypatch.setattr, Journal, "note_progress", broken)
-        with pytest.raises(JournalError, match="nobody can read"):
+        with pytest.raises(JournalError, match="it cannot be read"):
             await drain(job.run(), at_20=break_it)
 
     assert fake.received_count < 300

@@ -26,7 +26,7 @@ def quick_to_settle(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def run(gong: GongClient, changes: list[MeetingChange], state: Path, **options: Any) -> Any:
-    """Run a job to its end; return how it stands."""
+    """Run a job to its end; return its status."""
     options = {"check_organizers": False, **options}
     job = gong.bulk(changes, state_dir=state, options=BulkOptions(**options))
     async for _ in job.run():
@@ -106,7 +106,7 @@ async def test_another_companys_job_counts_for_nothing(
 async def test_a_doubt_in_between_prevents_the_skip(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """A acknowledged, b in doubt: nobody knows which it is, so that a is sent again."""
+    """A acknowledged, b in doubt: the state is unknown, so that a is sent again."""
     async with client(fake, retry=ONCE) as gong:
         await run(gong, [change(1, "a")], state)
         fake.script(Fault.drop_after(), on="1")
@@ -151,7 +151,7 @@ async def test_a_failure_in_between_does_not_prevent_the_skip(
 async def test_a_failure_does_not_end_another_jobs_doubt(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """A acknowledged, b in doubt, c refused: still nobody knows."""
+    """A acknowledged, b in doubt, c rejected: the state is still unknown."""
     async with client(fake, retry=ONCE) as gong:
         await run(gong, [change(1, "a")], state)
         fake.script(Fault.drop_after(), on="1")

@@ -1,4 +1,4 @@
-"""A job that waits for its quota, or for Gong: when it was told to, and how it ends its wait.
+"""A job that waits for its quota, or for Gong: when it does, and what ends its wait.
 
 Days are short here, in real time: the journal's thread knows nothing of a loop's virtual time.
 """
@@ -44,7 +44,7 @@ async def drain(outcomes: Any) -> list[Any]:
 
 
 async def until_waiting(job: BulkJob) -> BulkStatus:
-    """Wait until the job waits; return how it stands."""
+    """Wait until the job waits; return its status."""
     async with asyncio.timeout(60):
         while (status := await job.status()).state != "waiting":  # noqa: ASYNC110 - it is a file
             await asyncio.sleep(0.005)
@@ -85,7 +85,7 @@ async def test_with_wait_a_job_goes_on_day_after_day(
 async def test_without_wait_it_ends_waiting(
     fake: FakeGong, client: Client, change: Change, state: Path, limits: Limits
 ) -> None:
-    """The moment at which it can go on is told; a resume then goes on."""
+    """The status has the time at which it can continue; a resume then continues."""
     async with client(fake, limits=limits) as gong:
         job = gong.bulk([change(n) for n in range(30)], state_dir=state, options=UNCHECKED)
         await drain(job.run())
@@ -148,7 +148,7 @@ async def test_a_pause_ends_the_wait(
     assert status.counts["in_doubt"] == 0
 
 
-async def test_a_long_retry_after_is_waited_for_if_told_to(
+async def test_a_long_retry_after_is_waited_for_on_request(
     fake: FakeGong,
     client: Client,
     change: Change,

@@ -33,7 +33,7 @@ async def jobs(fake: FakeGong, client: Client, change: Change, state: Path) -> l
     return list_jobs(state)
 
 
-def test_an_id_tells_its_day_and_is_the_only_one() -> None:
+def test_an_id_has_its_date_and_is_unique() -> None:
     """It can be typed, and sorts by day."""
     ids = {new_job_id() for _ in range(1000)}
 
@@ -82,7 +82,7 @@ async def test_a_name_that_names_no_job_is_refused(
 
 @pytest.mark.may_block("reads files")
 async def test_items_are_read_by_state(jobs: list[JobFile]) -> None:
-    """All, or those that somebody has to look at; in the order of the source."""
+    """All, or those of some states; in the order of the source."""
     first = min(jobs, key=lambda job: job.status().planned_at)
     failed = list(first.items(["failed"]))
     everything = list(first.items())
@@ -94,7 +94,7 @@ async def test_items_are_read_by_state(jobs: list[JobFile]) -> None:
 
 
 @pytest.mark.may_block("reads files")
-async def test_looking_on_disturbs_nobody(
+async def test_reading_does_not_disturb_the_run(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
     """A reader in the middle of all items holds neither the job nor its lock."""

@@ -1,7 +1,7 @@
 """Jobs and a ledger that the library wrote in format 1 are read, resumed and reported.
 
 `version_1` holds dumps of files written by the last revision with that format. All are of one
-state directory and one company, whose API was at the address that `_ORIGIN` stands for.
+state directory and one company, whose API was at an address that the tests put for `_ORIGIN`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gong_async import BulkJob, GongClient, Invitee, JournalError, MeetingUpdate
-from gong_async.bulk.reports.export import failed_rows, reverse
+from gong_async.bulk.reports.export import failed_rows, make_undo_plan
 from gong_async.bulk.reports.groups import error_groups
 from gong_async.bulk.reports.purge import purge
 from gong_async.bulk.reports.support_bundle import support_bundle
@@ -191,7 +191,7 @@ async def test_reports_of_an_interrupted_job(restore: Restore) -> None:
     assert bundle["versions"]["planned_by"] == "0.1.0"
     assert bundle["job"]["organizer_checks"] == 1
     assert [item["index"] for item in bundle["items"]] == [3, 5]
-    assert len(list(reverse(job).known)) == 1
+    assert len(list(make_undo_plan(job).known)) == 1
     assert len(list(failed_rows(job))) == 2
 
 
@@ -212,7 +212,7 @@ async def test_a_job_that_an_older_process_runs_is_not_migrated(
     """Its journal stays as that process knows it."""
     path = restore("interrupted")
     runner = JobFile(path)
-    runner.take_lock("")
+    runner.acquire_lock("")
     with pytest.raises(JournalError, match="in use by an older version"):
         JobFile(path).status()
     runner.lock.release()

@@ -9,7 +9,7 @@ import pytest
 
 from gong_async import BulkOptions, GongClient, Invitee, JournalError, MeetingChange
 from gong_async._storage.database import Database
-from gong_async.bulk.reports.export import export, reverse
+from gong_async.bulk.reports.export import export, make_undo_plan
 from gong_async.bulk.reports.groups import error_groups
 from gong_async.bulk.reports.purge import purge
 from gong_async.bulk.reports.support_bundle import support_bundle
@@ -22,7 +22,7 @@ from .jobs import Jobs, change
 pytestmark = pytest.mark.may_block("what is tested is for commands and threads")
 
 PERSONAL = ("Secret plan", "Ana Moreau", "ana@", "dana@example.com", "lee@example.com", "2026-11-2")
-"""What stands in the changes that are purged here."""
+"""The personal texts of the changes that are purged here."""
 
 ONE_BY_ONE = BulkOptions(max_in_flight=1, max_failure_ratio=None)
 
@@ -40,7 +40,7 @@ def personal(number: int, title: str = "Secret plan") -> MeetingChange:
 
 
 def found(folder: Path) -> set[str]:
-    """Return which personal texts stand in any file below, in whatever part of it."""
+    """Return the personal texts that any file in a folder contains."""
     contents = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
     return {text for text in PERSONAL if text.encode() in contents}
 
@@ -107,7 +107,7 @@ async def test_how_many_contents_went(jobs: Jobs) -> None:
 
 
 async def test_what_became_of_each_item_stays(fake: FakeGong, jobs: Jobs) -> None:
-    """How the job stands, its report, its groups and its bundle can be had as before."""
+    """Status, report, groups and bundle remain available."""
     fake.missing_meetings.add(change(1).meeting_id)
     job = await jobs.run([change(0), change(1), change(1, title="again")], options=ONE_BY_ONE)
     status, report = job.status(), list(export(job, "jsonl"))
@@ -121,7 +121,7 @@ async def test_what_became_of_each_item_stays(fake: FakeGong, jobs: Jobs) -> Non
     assert support_bundle(job)["items"] == bundle["items"]
 
 
-async def test_errors_are_told_without_people(fake: FakeGong, jobs: Jobs) -> None:
+async def test_errors_are_reported_without_people(fake: FakeGong, jobs: Jobs) -> None:
     """What Gong said stays, but for the people and the titles in it."""
     words = '"SECRET PLAN" of dana@example.com clashes with Ana Moreau at 15:00'
     fake.script(Fault.status(400, errors=(words,)), on="updateMeeting")
@@ -156,9 +156,9 @@ async def test_the_contents_of_other_jobs_stay(jobs: Jobs) -> None:
     purge(first, jobs.ledger)
     third = await jobs.run([change(0, title="x"), change(1, title="y")])
 
-    back = reverse(third)
+    back = make_undo_plan(third)
 
-    assert len(list(reverse(second).known)) == 1
+    assert len(list(make_undo_plan(second).known)) == 1
     assert ['"title":"A"' in line for line in back.known] == [True]
     assert back.unknown == (change(1).meeting_id,)
 
@@ -200,7 +200,7 @@ async def test_by_force_the_job_is_cancelled(fake: FakeGong, jobs: Jobs) -> None
 
 
 async def test_by_force_what_was_interrupted_is_in_doubt(jobs: Jobs) -> None:
-    """An update that was under way when its process died is named as in doubt."""
+    """An update in flight when its process died is reported as in doubt."""
     job = await jobs.run([personal(0)])
     with job.writing() as connection:
         connection.execute("UPDATE item SET state = 'in_flight'")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gong_async import BulkOptions
-from gong_async.bulk.reports.export import reverse, write_atomically
+from gong_async.bulk.reports.export import make_undo_plan, write_atomically
 from gong_async.bulk.reports.purge import purge
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.inputs.reader import Inputs, read_changes
@@ -33,7 +33,7 @@ def undo(tmp_path: Path) -> Undo:
 
     def undo(job: JobFile) -> Inputs:
         file = tmp_path / "reverse.jsonl"
-        write_atomically(file, reverse(job).known)
+        write_atomically(file, make_undo_plan(job).known)
         return read_changes(file)
 
     return undo
@@ -46,7 +46,7 @@ async def test_back_to_what_was_acknowledged_before(jobs: Jobs, undo: Undo) -> N
     job = await jobs.run([change(1, title="B"), change(0, title="A")])
 
     assert list(undo(job)) == [before[1], before[0]]
-    assert reverse(job).unknown == ()
+    assert make_undo_plan(job).unknown == ()
 
 
 async def test_nothing_is_known_of_new_meetings(jobs: Jobs) -> None:
@@ -56,7 +56,7 @@ async def test_nothing_is_known_of_new_meetings(jobs: Jobs) -> None:
     changes = [change(2), change(0, title="A"), change(1), change(2, title="C")]
     job = await jobs.run(changes, options=options)
 
-    found = reverse(job)
+    found = make_undo_plan(job)
 
     assert found.unknown == (change(2).meeting_id, change(1).meeting_id)
     assert len(list(found.known)) == 1
@@ -84,7 +84,7 @@ async def test_what_was_not_changed_is_left_alone(fake: FakeGong, jobs: Jobs) ->
     options = BulkOptions(max_in_flight=1, max_failure_ratio=None)
     job = await jobs.run(changes, options=options, canary=2)
 
-    found = reverse(job)
+    found = make_undo_plan(job)
 
     assert [item.state for item in job.items()] == ["skipped", "failed", "succeeded", "pending"]
     assert ([change(2).meeting_id in line for line in found.known], found.unknown) == ([True], ())
@@ -119,6 +119,6 @@ async def test_after_a_purge_nothing_is_known(jobs: Jobs) -> None:
     job = await jobs.run([change(0, title="b")])
     purge(job, jobs.ledger)
 
-    found = reverse(job)
+    found = make_undo_plan(job)
 
     assert (list(found.known), found.unknown) == ([], (change(0).meeting_id,))

@@ -52,7 +52,7 @@ def client(fake: FakeGong, **options: Any) -> GongClient:
 
 
 def update(title: str = "Renewal") -> MeetingUpdate:
-    """Make an update that can be told by its title."""
+    """Return an update with a recognizable title."""
     return MeetingUpdate(
         start_time=START,
         end_time=START + timedelta(hours=1),
@@ -104,7 +104,7 @@ async def test_pairs_of_id_and_update_will_do(fake: FakeGong) -> None:
 
 
 async def test_bad_items_become_outcomes(fake: FakeGong) -> None:
-    """A bad id, a wrong type, half a pair: each is told as an error, and the rest goes on."""
+    """A bad id, a wrong type, half a pair: each has an error, and the rest is sent."""
     changes: list[Any] = [
         ("7.78E+18", update()),
         (True, update()),
@@ -253,7 +253,7 @@ async def test_an_empty_source_has_no_outcomes(fake: FakeGong) -> None:
 
 
 async def test_what_the_source_raises_comes_after_the_outcomes(fake: FakeGong) -> None:
-    """Changes pulled before are still made and told."""
+    """Changes that were pulled before are still sent and reported."""
 
     def source() -> Iterator[Change]:
         for number in range(1, 31):
@@ -272,7 +272,7 @@ async def test_what_the_source_raises_comes_after_the_outcomes(fake: FakeGong) -
 
 
 async def test_a_slow_consumer_slows_the_source(fake: FakeGong) -> None:
-    """Nothing runs away from whoever writes the outcomes down."""
+    """A slow reader slows the source down."""
     pulled = 0
 
     def source() -> Iterator[Change]:
@@ -322,8 +322,8 @@ async def test_leaving_early_leaves_no_task_and_no_request(fake: FakeGong, leavi
         assert fake.connections_open <= 8
 
 
-async def test_a_used_up_day_is_told_for_every_change_left(fake: FakeGong) -> None:
-    """Ten calls are made; the rest is told at once, and nothing more is sent."""
+async def test_a_used_up_day_fails_every_change_left(fake: FakeGong) -> None:
+    """Ten calls are made; the other changes fail at once, and nothing more is sent."""
     async with client(fake, limits=Limits(per_second=None, per_day=10)) as gong:
         changes = [change(number) for number in range(1, 101)]
         outcomes = [outcome async for outcome in gong.update_many(changes)]
@@ -334,7 +334,7 @@ async def test_a_used_up_day_is_told_for_every_change_left(fake: FakeGong) -> No
 
 
 async def test_closing_the_client_ends_a_run(fake: FakeGong) -> None:
-    """What is under way is told as such; the loop that reads the outcomes comes to its end."""
+    """Updates in flight have an unknown outcome; the loop that reads the outcomes ends."""
     fake.script(Fault.stall(), times=None)
 
     async def read(gong: GongClient) -> list[Any]:
@@ -365,7 +365,7 @@ async def test_a_lost_answer_is_an_outcome_that_says_so(fake: FakeGong) -> None:
 
 async def test_many_changes_take_few_tasks_and_little_room(fake: FakeGong) -> None:
     """5,000 changes from a generator: tasks and changes pulled ahead stay bounded."""
-    fake._recording._most = 0  # the fake shall not remember them either
+    fake._recording._most = 0  # the fake must not keep them either
     pulled = taken = tasks = ahead = 0
 
     def source() -> Iterator[Change]:

@@ -121,7 +121,7 @@ async def test_the_loop_goes_on_meanwhile(writer: Writer) -> None:
 
 
 async def test_a_cancelled_order_is_carried_out(writer: Writer, query: Query) -> None:
-    """Whoever gave it has gone; the order stands."""
+    """The caller was cancelled; the order is executed."""
     waiting = writer.submit(put("a"))
     waiting.cancel()
     await writer.submit(put("b"))
@@ -142,7 +142,7 @@ async def test_after_a_failure_nothing_more_is_written(writer: Writer, query: Qu
 
 
 async def test_orders_of_a_failed_commit_all_fail(writer: Writer, query: Query) -> None:
-    """None of them is told that it was written."""
+    """None of them gets a result."""
     await writer.submit(put("a"))
     orders = [writer.submit(put(name)) for name in ("b", "a", "c")]
     answers = await asyncio.gather(*orders, return_exceptions=True)
@@ -151,7 +151,7 @@ async def test_orders_of_a_failed_commit_all_fail(writer: Writer, query: Query) 
     assert names(query, writer) == ["a"]
 
 
-async def test_a_mistake_in_the_work_is_told_as_well(writer: Writer) -> None:
+async def test_an_exception_of_the_work_is_raised(writer: Writer) -> None:
     """Nobody waits for ever because of a bug."""
 
     def mistake(connection: sqlite3.Connection) -> None:
@@ -162,7 +162,7 @@ async def test_a_mistake_in_the_work_is_told_as_well(writer: Writer) -> None:
 
 
 async def test_close_carries_out_what_was_ordered(tmp_path: Path, query: Query) -> None:
-    """Nobody waits for the orders, and yet they stand when the writer is closed."""
+    """Orders without a waiting caller are executed before the writer is closed."""
     writer = Writer(Database(tmp_path / "job.sqlite3", JOURNAL))
     orders = [writer.submit(put(f"{number:04}")) for number in range(2000)]
     await writer.close()

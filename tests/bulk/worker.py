@@ -1,6 +1,6 @@
 """A process that runs a bulk job, for others to look at, to stop and to kill.
 
-Tells in lines of JSON what became of each item, and at last how the job stands or why it failed.
+Prints a line of JSON for each item, and at last the state of the job or its error.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ async def work(
 
 
 def main(options: dict[str, Any]) -> None:
-    """Work as told."""
+    """Do what the arguments say."""
     asyncio.run(work(**options))
 
 

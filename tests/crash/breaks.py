@@ -145,7 +145,7 @@ def wrong_bytes() -> None:
 
 
 def overlap() -> None:
-    """Send an update again while it is under way."""
+    """Send an update again while it is in flight."""
     request, twice = Run._request, _every(7)
 
     async def broken(self: Run, call: Any) -> UpdatedMeeting:

@@ -21,7 +21,7 @@ _NOT_DONE = frozenset({"failed", "in_doubt"})
 
 
 def final(evidence: Evidence) -> JournalView:
-    """Return the journal as it stands at the end."""
+    """Return the journal at the end."""
     view = read_journal(evidence.journal)
     if view is None:
         raise AssertionError(f"there is no journal at {evidence.journal}")
@@ -172,7 +172,7 @@ def _cause(evidence: Evidence, request: Request, effect: Applied, deaths: set[in
 
 
 def _open_at_death(evidence: Evidence) -> dict[int, set[int]]:
-    """Return the lives at whose death an item was under way, by the item's index."""
+    """Return the lives at whose death an item was in flight, by the item's index."""
     found: dict[int, set[int]] = {}
     for life in evidence.lives:
         if life.after is not None and life.killed:

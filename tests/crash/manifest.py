@@ -45,7 +45,7 @@ class Manifest:
 
 
 def make_manifest(chance: random.Random, items: int) -> Manifest:
-    """Make changes of about so many meetings; some stand there twice, some cannot be made."""
+    """Make changes of about so many meetings; some occur twice, some are invalid."""
     ids = [str(_FIRST_ID + number) for number in range(items)]
     missing = {id_ for id_ in ids if chance.random() < 0.03}
     barred = f"organizer{_ORGANIZERS - 1}@example.com"

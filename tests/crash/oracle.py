@@ -55,7 +55,7 @@ class _Times:
     lost: set[int]
     announced: dict[int, tuple[int | None, int]]
     on: dict[int, set[int]]
-    """Requests under way, by connection."""
+    """Requests in flight, by connection."""
     count: dict[str, int]
 
 

@@ -71,7 +71,7 @@ def _cut(kept: Path, target: Path, chance: random.Random) -> bool:
 
 
 def _least(file: Path, shared: Path) -> int:
-    """Return how much of the log is safe: a part of it stands in the file already."""
+    """Return how much of the log is safe: a part of it is in the file already."""
     data = shared.read_bytes() if shared.exists() else b""
     frames = int.from_bytes(data[_BACKFILL_TRIED : _BACKFILL_TRIED + 4], sys.byteorder)
     page = int.from_bytes(file.read_bytes()[16:18], "big") if file.stat().st_size else 0

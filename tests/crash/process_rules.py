@@ -29,7 +29,7 @@ _UNSEEN = 0.1
 
 
 def attempts_do_not_overlap(evidence: Evidence) -> Iterator[str]:
-    """I6: within a life, no request for a meeting while another one is under way."""
+    """I6: within a life, no request for a meeting while another one is in flight."""
     for meeting, requests in evidence.updates().items():
         for first, second in pairwise(requests):
             if first.life != second.life:
@@ -110,7 +110,7 @@ def no_secret_is_written(evidence: Evidence) -> Iterator[str]:
     }
     for file in sorted(evidence.folder.rglob("*")):
         if file.is_file() and any(spelling in file.read_bytes() for spelling in spellings):
-            yield f"a secret stands in {file.relative_to(evidence.folder)}"
+            yield f"a secret is in {file.relative_to(evidence.folder)}"
     for life in evidence.lives:
         if any(spelling in life.output.encode() for spelling in spellings):
             yield f"a secret was printed by life {life.number}"

@@ -27,7 +27,7 @@ def test_one_claim_holds_it(path: Path) -> None:
 
 
 def test_a_claim_that_was_refused_releases_nothing(path: Path) -> None:
-    """However often it is told to."""
+    """Releasing it twice is harmless."""
     first, second = ProcessLock(path), ProcessLock(path)
     first.take()
     second.take()
@@ -39,7 +39,7 @@ def test_a_claim_that_was_refused_releases_nothing(path: Path) -> None:
     assert not ProcessLock(path).take()
 
 
-def test_a_claim_that_nobody_has_any_more_is_released(path: Path) -> None:
+def test_a_dropped_claim_is_released(path: Path) -> None:
     """The garbage collector does it."""
     ProcessLock(path).take()
 

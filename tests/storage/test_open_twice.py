@@ -16,7 +16,7 @@ THINGS = Schema(
     application=1,
     version=1,
     tables="CREATE TABLE thing (name TEXT);",
-    move_it="move it away",
+    remedy="move it away",
     synchronous="FULL",
 )
 VISIT = """

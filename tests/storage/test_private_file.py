@@ -219,7 +219,7 @@ def test_a_directory_inside_a_volume_that_was_mounted_anew_is_used_as_before(
 
 @posix
 @pytest.mark.parametrize("kind", ["link", "file", "foreign", "foreign jobs"])
-def test_a_private_directory_that_somebody_else_made_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_private_directory_of_another_user_is_refused(tmp_path: Path, kind: str) -> None:
     """In a directory that others may write to, they may have been there first."""
     volume, elsewhere = tmp_path / "volume", tmp_path / "elsewhere"
     for folder in (volume, elsewhere):
@@ -399,7 +399,7 @@ def test_any_root_will_do(tmp_path: Path, root: str) -> None:
     assert file_system(Path("/proc/1"), table) == "proc"
 
 
-def test_in_a_chroot_without_a_mount_nothing_tells(tmp_path: Path) -> None:
+def test_in_a_chroot_without_a_mount_the_type_is_unknown(tmp_path: Path) -> None:
     """What is mounted below it is known."""
     table = tmp_path / "mountinfo"
     table.write_text("4 1 0:4 / /data rw - nfs4 server:/ rw\n")
@@ -408,7 +408,7 @@ def test_in_a_chroot_without_a_mount_nothing_tells(tmp_path: Path) -> None:
     assert file_system(Path("/data/gong"), table) == "nfs4"
 
 
-def test_a_system_that_does_not_tell_its_mounts_is_trusted(tmp_path: Path) -> None:
+def test_a_system_without_a_list_of_mounts_is_trusted(tmp_path: Path) -> None:
     """Only Linux has the table."""
     make_limits_file(tmp_path / FILE_NAME, mounts=tmp_path / "missing")
 

@@ -1,4 +1,4 @@
-"""What errors say, without the people and the meetings that they say it of."""
+"""Removes addresses, names and titles from the texts of errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PERSONAL = {
     "organizerEmail": "<email>",
 }
 _SHORTEST = 3
-"""Shorter texts occur by chance."""
+"""Shorter texts may occur by chance."""
 
 
 def without_addresses(text: str) -> str:
@@ -70,5 +70,5 @@ def _personal(value: object, placeholder: str | None = None) -> Iterator[tuple[s
         case str() if placeholder is not None and len(value) >= _SHORTEST:
             yield value.lower(), placeholder
             if not value.isprintable():
-                # Errors tell it with its control characters escaped.
+                # Error messages escape its control characters.
                 yield Redactor()(value, len(value) * 10).lower(), placeholder

@@ -1,4 +1,4 @@
-"""What a bulk job will change, field by field, against what is known of the meetings."""
+"""Differences between the pending items of a job and the known state of their meetings."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ class Difference:
 
     meeting_id: str
     line: int | None
-    """Line of the file that the change came from, if it came from one."""
+    """Line in the input file, if any."""
     field: str
-    """Python name of the field; "*" for all of a meeting of which nothing is known."""
+    """Python name of the field; "*" for all fields of an unknown meeting."""
     before: object = attrs.field(repr=False)
-    """What Gong last acknowledged to a bulk job, as JSON has it; None if the field was not set."""
+    """The value in JSON that Gong last acknowledged to a job; None if the field was not set."""
     after: object = attrs.field(repr=False)
-    """What will be sent; None if the field is left out."""
+    """The value to be sent; None without the field."""
 
 
 def differences(job: JobFile, ledger: Path | None) -> Iterator[Difference]:
-    """Yield what the items change that are still to be sent, in order.
+    """Yield the differences of all pending items, in order.
 
-    Of a meeting that was never sent, or whose last update is in doubt, nothing is known: its
-    difference has the field "*", None before, and everything that will be sent after. Several
-    changes of one meeting are each compared with the one before.
+    A meeting is unknown if no job has updated it, or if its last update is in doubt: its difference
+    has the field "*", None as `before`, and the whole update as `after`. Several changes of one
+    meeting are each compared with the previous one.
 
     Raises:
         JournalError: the journal is missing, or one of the files cannot be read.

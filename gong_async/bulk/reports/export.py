@@ -1,4 +1,4 @@
-"""A bulk job's items as lines of a file, and files that are whole or not there."""
+"""Exports of a job: its items, its failed rows, the rows that undo it, written atomically."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gong_async.bulk.store.job_file import JobFile
 from gong_async.errors import JournalError
 
 Format = Literal["jsonl", "csv"]
-"""The kinds of a report: JSONL keeps each text as it is, CSV is safe to open as a spreadsheet."""
+"""Formats of a report: JSONL keeps texts unchanged, CSV is safe to open as a spreadsheet."""
 
 _COLUMNS = (
     "index",
@@ -40,7 +40,7 @@ _COLUMNS = (
     "seconds_on_wire",
 )
 _LONGEST_CELL = 32_000
-"""Spreadsheets hold a little more."""
+"""Spreadsheets have a limit of 32,767."""
 
 # Separators and quotes count as well: a program that expects another separator than ours begins
 # its cells there. The signs are also read in their wide, small and mathematical forms.
@@ -69,22 +69,22 @@ _UNKNOWN = "SELECT meeting_id " + _SENT.format("NULL")
 
 
 @frozen
-class Reverse:
-    """What takes the meetings of a job back to where they were."""
+class UndoPlan:
+    """The updates that revert a job."""
 
     known: Iterator[str]
-    """A line for each meeting, as `read_changes` takes it: what Gong had acknowledged to a bulk
-    job before this one. What was changed elsewhere, or since, is not known to it."""
+    """An input line for each meeting: the update that Gong had acknowledged to an earlier job.
+    Changes made elsewhere, or since then, are unknown."""
     unknown: tuple[str, ...]
-    """Ids of the meetings that the job has changed, or may have, and of which nothing is known."""
+    """Ids of the meetings without an earlier acknowledged update."""
 
 
 def export(
     job: JobFile,
-    format: Format,  # noqa: A002 - the word that everybody uses
+    format: Format,  # noqa: A002 - the usual word
     states: Collection[ItemState] = (),
 ) -> Iterator[str]:
-    """Yield a line for each item of the given states, or for all; in CSV a header before them.
+    """Yield a line for each item, optionally of some states; in CSV, a header before.
 
     Raises:
         JournalError: the journal is missing or cannot be read.
@@ -97,33 +97,33 @@ def export(
 
 
 def failed_rows(job: JobFile) -> Iterator[str]:
-    """Return, as JSON lines that `read_changes` takes, what did not get through.
+    """Return the failed items, and those skipped for their organizer, as input for a new job.
 
-    Those are the items that failed and those that were set aside for their organizer, unless a
-    later change of the same meeting has got further: it must not be undone by an earlier one.
+    An item with a later change of the same meeting is left out, unless that failed, too: sent now,
+    it would undo the later change.
 
     Raises:
-        JournalError: the journal cannot be read, or what it would send was purged.
+        JournalError: the journal cannot be read, or its contents were purged.
     """
     header = job.header()
     if "purged_at" in header:
         raise JournalError(
-            f"what job {header.get('id', job.path.name)} would send was purged; "
-            "take the rows from the file that it was made from",
+            f"the contents of job {header.get('id', job.path.name)} were purged; "
+            "take the rows from its input file",
             reason="state",
         )
     return _failed_rows(job)
 
 
-def reverse(job: JobFile) -> Reverse:
-    """Return the way back, for every meeting that the job has changed or may have changed.
+def make_undo_plan(job: JobFile) -> UndoPlan:
+    """Return the updates that revert every meeting that the job has changed or may have changed.
 
     Raises:
         JournalError: the journal is missing or cannot be read.
     """
     with job.reading() as connection:
         unknown = tuple(meeting_id for (meeting_id,) in connection.execute(_UNKNOWN))
-    return Reverse(_known(job), unknown)
+    return UndoPlan(_known(job), unknown)
 
 
 def input_line(meeting_id: str, body: bytes) -> str:
@@ -132,10 +132,10 @@ def input_line(meeting_id: str, body: bytes) -> str:
 
 
 def write_atomically(path: Path, lines: Iterable[str]) -> int:
-    """Write lines to a file for this user alone, which is there as a whole or not at all.
+    """Write lines to a private file, which replaces an existing one atomically.
 
-    What cannot be replaced, a pipe for example, is written to as it is. Returns how many lines
-    were written.
+    A pipe, or another file that cannot be replaced, is written directly. Returns the number of
+    lines.
 
     Raises:
         OSError: the file cannot be written; an earlier one of that name is unchanged.
@@ -179,7 +179,7 @@ def _values(item: BulkItem) -> dict[str, Any]:
 
 
 def _json_line(values: dict[str, Any]) -> str:
-    # ASCII only: nothing in it can steer a terminal, and nothing in it can be cut in half.
+    # ASCII only: it cannot control a terminal, and no character can be cut in half.
     return json.dumps(values, separators=(",", ":")).replace("\x7f", "\\u007f")
 
 
@@ -190,7 +190,7 @@ def _csv_line(cells: Iterable[object]) -> str:
 
 
 def _cell(value: object) -> object:
-    """Return what stands in a cell: one line, without what steers a terminal or is calculated."""
+    """Return the value of a cell: one line, without control characters and formulas."""
     if isinstance(value, tuple):
         value = "; ".join(value)
     if not isinstance(value, str):

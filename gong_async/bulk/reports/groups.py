@@ -1,4 +1,4 @@
-"""Why items of a bulk job did not succeed: by reason, the most frequent first."""
+"""Errors of a bulk job, grouped by reason, the most frequent first."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from gong_async.resources.meetings import UPDATE
 
 _MOST_GROUPS = 50
 _MOST_COUNTED = 2_000
-"""Texts that are told apart while counting: a server that words every refusal anew must not make
-this grow without end."""
+"""Distinct texts that are counted: a server that varies its messages must not use all memory."""
 
 _OTHERS = "other errors"
 _SKIPPED = "Skipped"
 _INTERRUPTED = "Interrupted"
 _NO_ANSWER = "In doubt"
-_RESUME = "Resume the job: what is in doubt is sent again, unless that was too long ago"
+_RESUME = "Resume the job: items in doubt are sent again, unless they are too old"
 _REASONS = (
     "SELECT CASE WHEN reason = 'organizer' THEN 'Skipped' ELSE coalesce(error, 'In doubt') END, "
     "CASE WHEN reason = 'organizer' THEN coalesce(problem, message) ELSE message END, "
@@ -32,19 +31,19 @@ _REASONS = (
 
 @frozen(kw_only=True)
 class ErrorGroup:
-    """Items that were refused, are in doubt, or were set aside for the same reason."""
+    """Items that failed, are in doubt, or were skipped for the same reason."""
 
     text: str
-    """Kind and message, without what differs from item to item."""
+    """Class and message of the error, without what differs from item to item."""
     items: int
     first: int
     """Index of the first of them."""
     hint: str
-    """What to do next, as a sentence for people; may be empty."""
+    """What to do next, as a sentence; may be empty."""
 
 
 def error_groups(job: JobFile) -> list[ErrorGroup]:
-    """Return why items failed, are in doubt, or were set aside; rare reasons are one group.
+    """Return why items failed, are in doubt, or were skipped; rare reasons are one group.
 
     Raises:
         JournalError: the journal is missing or cannot be read.
@@ -54,7 +53,7 @@ def error_groups(job: JobFile) -> list[ErrorGroup]:
 
 
 def grouped(rows: Iterable[tuple[str, str | None, int, int]]) -> list[ErrorGroup]:
-    """Group rows of kind, message, number of items, and index of the first item."""
+    """Group rows of class, message, number of items, and index of the first item."""
     groups: dict[str, ErrorGroup] = {}
     for kind, message, items, first in rows:
         text = normalised(f"{kind}: {message or 'the job stopped before an answer came'}")

@@ -1,4 +1,4 @@
-"""What a bulk job need not keep: the meetings' contents and the people in them."""
+"""Removes the contents of meetings, and the people in them, from the files of a job."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ _MASK_ORGANIZERS = (
 _MASK_HEADER = "UPDATE job SET value = impersonal(value, NULL) WHERE name = 'reason'"
 _CANCEL_JOB = (
     "INSERT OR REPLACE INTO job VALUES ('state', 'cancelled'), "
-    "('reason', 'purged before its end'), ('resume_at', NULL), ('finishes_at', NULL)"
+    "('reason', 'purged'), ('resume_at', NULL), ('finishes_at', NULL)"
 )
 _END_RUN = "UPDATE run SET ended_at = ? WHERE ended_at IS NULL"
 
 
 def purge(job: JobFile, ledger: Path | None, *, force: bool = False) -> int:
-    """Remove the contents of meetings and the addresses of people; return how many contents went.
+    """Remove contents and addresses from a job's files; return the number of removed contents.
 
-    They go from the journal, and from the ledger where this job was the last to change a meeting.
-    How the job stands and what became of each item can still be asked. An undo, a file of what
-    failed, and for those meetings an undo of later jobs, cannot be had any more.
+    They are removed from the journal, and from the ledger where this job was the last to update a
+    meeting. The status and the outcomes remain. The job cannot be undone, its failed rows cannot be
+    exported, and later jobs cannot be undone for those meetings.
 
     Args:
-        job: its journal.
-        ledger: that of the state directory; None leaves it alone.
-        force: also for a job that has not come to its end, which is cancelled by it.
+        job: the journal.
+        ledger: the ledger of the state directory; None leaves it unchanged.
+        force: also purge a job that has not ended; this cancels it.
 
     Raises:
-        JournalError: a process works with the journal, the job has not ended, or a file cannot be
-            written. What was not removed then is removed by the next try.
+        JournalError: the journal is in use, the job has not ended, or a file cannot be written. The
+            next call removes the rest.
     """
     job.require()
-    with _holding(job):
+    with _locked(job):
         header = job.header()
         name, state = header.get("id", job.path.name), header.get("state", "planning")
         if state not in _ENDED and not force:
@@ -109,9 +109,9 @@ def _impersonal_list(texts: str | None, body: bytes | None) -> str | None:
 
 
 @contextmanager
-def _holding(job: JobFile) -> Iterator[None]:
-    """Be the one process that works with the journal."""
-    job.take_lock("wait for it, or pause the job")
+def _locked(job: JobFile) -> Iterator[None]:
+    """Hold the lock of the journal."""
+    job.acquire_lock("wait for it, or pause the job")
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What somebody who helps with a bulk job needs to know, and nothing personal."""
+"""The support bundle of a job: what helps to find a fault, and no personal data."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _RUNS = "SELECT number, began_at, ended_at, items FROM run ORDER BY number"
 def support_bundle(job: JobFile) -> dict[str, object]:
     """Return versions, options, counts, runs, and the request ids of what went wrong, as JSON.
 
-    No address, title, name, content, path or credential is in it. Meetings are told by their ids.
+    It contains no address, title, name, content, path or credential. Meetings have their ids.
 
     Raises:
         JournalError: the journal is missing or cannot be read.

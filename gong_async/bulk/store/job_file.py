@@ -1,4 +1,4 @@
-"""A job's journal as any process may look at it, whoever runs the job."""
+"""A job's journal for other processes than the one that runs the job: status, items, requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".sqlite3"
 
-# Who only asks how the job stands holds the lock for a moment, too.
+# A process that checks whether the job is running holds the lock for a moment, too.
 LOCK_TRIES = 5
 LOCK_STEP = 0.05
 
@@ -33,7 +33,7 @@ _REASONS: tuple[SkipReason, ...] = get_args(SkipReason)
 
 
 def jobs_directory(state: Path | None = None) -> Path:
-    """Return where journals are kept unless a path is given."""
+    """Return the directory of journals without a path of their own."""
     return _state(state) / "jobs"
 
 
@@ -47,15 +47,15 @@ def _state(given: Path | None) -> Path:
 
 
 def new_job_id() -> str:
-    """Return an id for a new job: its day, and enough chance to be the only one."""
+    """Return an id for a new job: the date and 32 random bits."""
     return f"{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(4)}"
 
 
 def find_job(name: str, state: Path | None = None) -> JobFile:
-    """Return the job with that id, the beginning of it, or a journal's path.
+    """Return the job with an id, a prefix of an id, or the path of its journal.
 
     Raises:
-        JournalError: there is none, or there are several.
+        JournalError: no job matches, or several do.
     """
     path = Path(name)
     if path.is_file():
@@ -74,14 +74,14 @@ def find_job(name: str, state: Path | None = None) -> JobFile:
 
 
 def list_jobs(state: Path | None = None) -> list[JobFile]:
-    """Return all jobs of the state directory, the one that was last written to at the end."""
+    """Return all jobs of the state directory, the last written at the end."""
     found = jobs_directory(state).glob(f"*{SUFFIX}")
     return [JobFile(path) for path in sorted(found, key=lambda path: path.stat().st_ctime)]
 
 
 @define
 class JobFile:
-    """A journal from outside. Blocks while it reads; each call opens and closes the file."""
+    """A journal, read by any process. Each method opens and closes the file, and blocks."""
 
     path: Path
     lock: ProcessLock = field(init=False)
@@ -95,7 +95,7 @@ class JobFile:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Read the journal as it is now.
+        """Open a snapshot of the journal.
 
         Raises:
             JournalError: it is missing or cannot be read.
@@ -122,11 +122,11 @@ class JobFile:
         """Whether another process, or another task, works with the journal."""
         return not self.lock.is_mine and self.lock.is_held()
 
-    def take_lock(self, advice: str) -> None:
-        """Become the one process that works with the journal.
+    def acquire_lock(self, advice: str) -> None:
+        """Acquire the exclusive use of the journal.
 
         Raises:
-            JournalError: another one does; `advice` says what to do then.
+            JournalError: another process has it; `advice` says what to do.
         """
         for _ in range(LOCK_TRIES):
             if self.lock.take():
@@ -134,9 +134,9 @@ class JobFile:
             time.sleep(LOCK_STEP)
         raise self.in_use(advice)
 
-    def in_use(self, advice: str, *, who: str = "another process") -> JournalError:
-        """Return the error of a job that somebody else works with."""
-        problem = f"{who} works with the journal {self.path}; {advice}"
+    def in_use(self, advice: str, *, user: str = "another process") -> JournalError:
+        """Return the error of a journal that is in use."""
+        problem = f"{user} works with the journal {self.path}; {advice}"
         return JournalError(problem, reason="in_use")
 
     def require(self) -> None:
@@ -145,17 +145,17 @@ class JobFile:
             raise JournalError(f"there is no journal at {self.path}", reason="missing")
 
     def header(self) -> dict[str, Any]:
-        """Return what the journal says of the job itself."""
+        """Return the properties of the job."""
         with self.reading() as connection:
             return _header(connection)
 
     def status(self) -> BulkStatus:
-        """Return how the job stands."""
-        status = self._look()
-        # Whoever runs it may have come to the end between our look at the file and at the lock.
-        return self._look() if status.state == "interrupted" else status
+        """Return the status of the job."""
+        status = self._read_status()
+        # The run may have ended after the file was read and before the lock was checked.
+        return self._read_status() if status.state == "interrupted" else status
 
-    def _look(self) -> BulkStatus:
+    def _read_status(self) -> BulkStatus:
         with self.reading() as connection:
             header = _header(connection)
             tally: dict[str, int] = dict(connection.execute("SELECT * FROM tally").fetchall())
@@ -198,9 +198,9 @@ class JobFile:
             yield from _items(connection, states, -1, -1)
 
     def ask(self, what: str) -> bool:
-        """Ask the process that works with the job, or the first run of one that is planned.
+        """Request a pause or a cancellation from the running process, or the first run.
 
-        Returns False if there is neither.
+        Returns False if the job neither runs nor is planned.
         """
         self.require()
         if not self.lock.is_held() and self.header().get("state") != "planned":

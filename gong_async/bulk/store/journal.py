@@ -1,7 +1,7 @@
-"""The journal of a bulk job while it is planned and run: what a crash must not take away.
+"""The write-ahead journal of a bulk job, while it is planned and run.
 
-An intent is durable before its request is sent, and a result before anybody is told. All writing
-is done by one thread, as many orders to a transaction as have come together.
+An intent is durable before its request is sent, and an outcome before it is reported. One thread
+writes everything, with several orders per transaction.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from gong_async._storage.database import Connection
 
 PAGE = 256
-"""Items that are read at a time."""
+"""Items per query."""
 
 
 @frozen
 class NewItem:
-    """One change on its way into the journal."""
+    """A change to be added to the journal."""
 
     line: int | None
     meeting_id: str
@@ -48,7 +48,7 @@ class NewItem:
 
 @define(eq=False)
 class PlannedItem:
-    """One change on its way to Gong."""
+    """An item to be sent."""
 
     index: int
     line: int | None
@@ -60,28 +60,28 @@ class PlannedItem:
     doubtful: int
     """Whether an earlier request for it may have been applied."""
     settles_at: float | None
-    """Until when another update of the meeting may still land; seconds since the epoch."""
+    """Until when a request of another job may still be applied; seconds since the epoch."""
     last_attempt: tuple[object, ...] | None = None
-    """How its last request ended, if that is not written yet."""
+    """Outcome of its last request, if it is not written yet."""
 
 
 @define(eq=False)
 class Journal:
-    """One job's file, and the ledger beside it."""
+    """The journal of a job, together with the ledger."""
 
     path: Path
     ledger: Path | None
-    """None: nothing is known of earlier jobs, and nothing is kept for later ones."""
+    """None only to cancel a job, which does not change the ledger."""
     lock: ProcessLock | None = field(default=None, kw_only=True)
-    """What keeps others from the file; without it nothing more is written."""
+    """The lock on the file; without it nothing more is written."""
     writer: Writer = field(init=False)
     id: str = field(default="", init=False)
     company: str = field(default="", init=False)
     run: int = field(default=0, init=False)
     _begun: bool = field(default=False, init=False)
-    """Whether a run was begun, and not ended."""
+    """Whether a run has begun and not ended."""
     _ended_items: int = field(default=0, init=False)
-    """Items that came to an end, and that no order yet counts in the file."""
+    """Items that ended in this run, and are not counted in the file yet."""
 
     def __attrs_post_init__(self) -> None:
         companion = None if self.ledger is None else Database(self.ledger, LEDGER)
@@ -89,7 +89,7 @@ class Journal:
         self.writer = Writer(database, self.lock)
 
     async def write(self, work: Callable[[Connection], Any]) -> Any:
-        """Do something with the file; it is done even if the caller is cancelled meanwhile."""
+        """Execute `work` in a transaction, even if the caller is cancelled meanwhile."""
         return await self.writer.submit(work)
 
     async def _fetch(self, query: str, values: Any = ()) -> list[Any]:
@@ -97,17 +97,17 @@ class Journal:
         return rows
 
     async def close(self, stop: Stop | None = None) -> None:
-        """Write what was ordered, end the run if one was begun, and close the file."""
+        """Execute all orders, end the run if there is one, and close the file."""
         await self.writer.close(self._last_work(stop))
 
     def close_now(self, stop: Stop | None = None) -> None:
-        """Close from any thread, with or without a running loop; blocks until it is done."""
+        """Close from any thread, with or without a running loop; blocks until it is closed."""
         self.writer.close_now(self._last_work(stop))
 
     # Planning.
 
     async def create(self, header: Mapping[str, object]) -> None:
-        """Begin a new journal."""
+        """Create a journal."""
         self.id, self.company = str(header["id"]), str(header["company"])
         await self.write(lambda connection: _set(connection, {**header, "state": "planning"}))
 
@@ -125,7 +125,7 @@ class Journal:
         await self.write(work)
 
     async def seal(self, input_digest: str, options: BulkOptions) -> None:
-        """End the planning: leave out what need not be sent."""
+        """Complete the plan: skip what need not be sent."""
 
         def work(connection: Connection) -> None:
             connection.execute("CREATE INDEX item_meeting ON item (meeting_id, item_index)")
@@ -141,12 +141,12 @@ class Journal:
     # Running.
 
     async def open(self) -> dict[str, Any]:
-        """Check that the file is whole, and return its header."""
+        """Check the integrity of the file, and return the properties of the job."""
 
         def work(connection: Connection) -> dict[str, Any]:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
-                raise JournalError(f"{self.path} is damaged ({verdict}); {JOURNAL.move_it}")
+                raise JournalError(f"{self.path} is damaged ({verdict}); {JOURNAL.remedy}")
             return dict(connection.execute("SELECT name, value FROM job").fetchall())
 
         header: dict[str, Any] = await self.write(work)
@@ -154,9 +154,9 @@ class Journal:
         return header
 
     async def begin_run(self, since: float = 0.0) -> str | None:
-        """Write down that a run begins; what an earlier one left open is in doubt from now on.
+        """Record that a run begins; items that an earlier run left in flight are in doubt now.
 
-        Returns what another process asked for after `since`, in seconds since the epoch.
+        Returns what another process requested after `since`, in seconds since the epoch.
         """
 
         def work(connection: Connection) -> str | None:
@@ -173,22 +173,22 @@ class Journal:
 
         # In a transaction of its own: it writes to the ledger alone, and so all or nothing.
         await self.write(self._complete_ledger)
-        self._begun = True  # from here on there is a run to be ended, whatever becomes of ours
+        self._begun = True  # from here on there is a run to end, even if this fails
         asked: str | None = await self.write(work)
         return asked
 
     async def end_run(self, stop: Stop | None) -> None:
-        """Write down how the run ended: by itself, or for the reason given."""
+        """Record the end of the run: completed, or stopped for a reason."""
         await self.write(self._end_of_run(stop))
 
-    async def keep_request(self, what: str) -> None:
-        """Leave word for the first run of a job that is being planned."""
+    async def note_request(self, what: str) -> None:
+        """Record a request for the first run of the job."""
         await self.write(
             lambda connection: connection.execute(SQL["request"], (what, time.time())) and None
         )
 
     async def asked(self) -> str | None:
-        """Return what another process asks for."""
+        """Return what another process requests."""
         asked: str | None = await self.write(_asked)
         return asked
 
@@ -212,24 +212,24 @@ class Journal:
             if hashlib.sha256(item.body).digest() != item.digest:
                 raise JournalError(
                     f"{self.path} is damaged (what is to be sent to meeting {item.meeting_id} is "
-                    f"not what was planned); {JOURNAL.move_it}"
+                    f"not what was planned); {JOURNAL.remedy}"
                 )
         return items
 
     def intent(self, item: PlannedItem) -> Awaitable[None]:
-        """Announce a request; it may be sent once this is done."""
+        """Record the intent of a request, which may be sent once this is durable."""
         item.attempts += 1
-        entry = make_intent(item.index, item.meeting_id, item.attempts)
-        return self.writer.submit(self._behind_last_attempt(item, entry))
+        row = make_intent(item.index, item.meeting_id, item.attempts)
+        return self.writer.submit(self._behind_last_attempt(item, row))
 
     def attempt_ended(
         self, item: PlannedItem, status: int | None, request_id: str | None, error: str | None
     ) -> None:
-        """Note how a request ended; it is written with what comes next for the item."""
+        """Record the outcome of a request; it is written with the next record of the item."""
         item.last_attempt = (time.time(), status, request_id, error, item.index, item.attempts)
 
     def withdraw(self, item: PlannedItem) -> None:
-        """Take back an intent whose request was held back: it is no attempt."""
+        """Remove the intent of a request that was not sent: it is no attempt."""
         number, item.attempts = item.attempts, item.attempts - 1
 
         def work(connection: Connection) -> None:
@@ -239,7 +239,7 @@ class Journal:
         self.writer.submit(work)
 
     def end(self, item: PlannedItem, record: BulkItem) -> asyncio.Future[None]:
-        """Write down what became of an item in this run."""
+        """Record the outcome of an item in this run."""
         work = self._behind_last_attempt(item, make_ending(record))
         if record.state != "pending":
             self._ended_items += 1
@@ -253,7 +253,7 @@ class Journal:
         return self.writer.submit(skip_late)
 
     async def note_progress(self, finishes_at: datetime | None) -> str | None:
-        """Write down the forecast, if there is a new one; return what another process asks for."""
+        """Record a new forecast, if any; return what another process requests."""
         ended, self._ended_items = self._ended_items, 0
 
         def work(connection: Connection) -> str | None:
@@ -267,14 +267,14 @@ class Journal:
         return asked
 
     async def note_waiting(self, stop: Stop | None) -> None:
-        """Write down that the run waits, and until when; or that it goes on."""
+        """Record that the run waits, and until when; or that it continues."""
         values: dict[str, object] = {"state": "running", "reason": None}
         if stop is not None:
             values = {"state": "waiting", "reason": stop.reason}
         await self.write(lambda connection: _set(connection, {**values, **_waits(stop)}))
 
     async def left(self) -> int:
-        """Return how many items are still to be sent."""
+        """Return the number of pending items."""
         left: int = await self.write(_pending)
         return left
 
@@ -311,7 +311,7 @@ class Journal:
         return self._end_of_run(stop) if begun else None
 
     def _end_of_run(self, stop: Stop | None) -> Callable[[Connection], None]:
-        """Return the work of writing down how the run ended."""
+        """Return the order that records the end of the run."""
         ended, self._ended_items = self._ended_items, 0
 
         def work(connection: Connection) -> None:
@@ -349,16 +349,16 @@ class Journal:
                 connection.execute(SQL["settle_in_ledger"], known[-2:])
 
     def _behind_last_attempt(
-        self, item: PlannedItem, entry: JournalRow
+        self, item: PlannedItem, row: JournalRow
     ) -> Callable[[Connection], None]:
-        """Return the entry, or the work of writing down before it how the last request ended."""
+        """Return the row, or an order that records the outcome of the last request before it."""
         last_attempt, item.last_attempt = item.last_attempt, None
         if last_attempt is None:
-            return entry
+            return row
 
         def work(connection: Connection) -> None:
             connection.execute(SQL["end_attempt"], last_attempt)
-            entry(connection)
+            row(connection)
 
         return work
 
@@ -366,7 +366,7 @@ class Journal:
 def make_header(
     name: str, *, origin: str, company: str, version: str, options: BulkOptions
 ) -> dict[str, object]:
-    """Return what a new journal begins with. No credential is in it."""
+    """Return the properties of a new job. They contain no credential."""
     return {
         "id": name,
         "operation": "PUT /v2/meetings/{meetingId}",
@@ -379,10 +379,13 @@ def make_header(
 
 
 def _waits(stop: Stop | None) -> dict[str, float | None]:
-    """Return until when a stop waits, and before when nothing may be sent, whoever wishes it."""
+    """Return until when a stop waits, and when the next request may be sent at the earliest."""
     until = None if stop is None or stop.wait is None else time.time() + stop.wait
     resumes = until if stop is not None and stop.state == "waiting" else None
-    return {"resume_at": resumes, "not_before": until if stop is not None and stop.firm else None}
+    return {
+        "resume_at": resumes,
+        "not_before": until if stop is not None and stop.mandatory else None,
+    }
 
 
 def _pending(connection: Connection) -> int:

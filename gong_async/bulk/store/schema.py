@@ -18,7 +18,7 @@ JOURNAL = Schema(
     version=2,
     tables=package_text(__package__, "journal.sql"),
     migrations={1: package_text(__package__, "journal_from_1.sql")},
-    move_it="restore it from a backup; whatever was sent since then may be sent again",
+    remedy="restore it from a backup; whatever was sent since then may be sent again",
     synchronous="FULL",
 )
 
@@ -31,6 +31,6 @@ LEDGER = Schema(
     version=2,
     tables=package_text(__package__, "ledger.sql"),
     migrations={1: package_text(__package__, "ledger_from_1.sql")},
-    move_it="move it away; the next jobs then know nothing of what was sent before",
+    remedy="move it away; the next jobs then know nothing of what was sent before",
     synchronous="FULL",
 )

@@ -1,4 +1,4 @@
-"""The one thread that writes a file: many orders to a transaction, answered once durable."""
+"""The thread that writes a file: several orders per transaction, each answered once durable."""
 
 from __future__ import annotations
 
@@ -22,41 +22,40 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOOK_SECONDS = 1.0
-"""How often an idle thread looks whether its loop was closed."""
+"""How often an idle thread checks whether its loop was closed."""
 
 _END_STEP = 0.001
 _MOST_ORDERS = 512
-"""Orders after which a transaction takes no more: the first of them would wait for long."""
+"""Orders per transaction: with more, the first of them would wait for long."""
 
 
 @define(eq=False)
 class _Order:
     work: Callable[[Connection], Any]
     answer: asyncio.Future[Any] | None
-    """None: nobody waits for it."""
+    """None if no result is expected."""
     result: Any = None
 
 
 @define(eq=False)
 class Writer:
-    """Carries out orders in the sequence given. After a failure it carries out nothing more.
+    """Executes orders in the order of submission; after a failure, none.
 
-    A failed write is not repeated: what the disk holds then is not known before the file is
-    opened anew.
+    A failed write is not repeated: the content of the disk is unknown until the file is reopened.
     """
 
     gather_seconds: ClassVar[float] = 0.005
-    """How long orders wait until as many have come as last time: each commit has its price. The
-    thread is not woken for that, which would only take turns with the loop."""
+    """How long orders wait for as many as last time, because each commit is expensive. The thread
+    is not woken meanwhile: it would only compete with the loop."""
 
     database: Database
     lock: ProcessLock | None = None
-    """What keeps others from the file; without it nothing more is written."""
+    """The lock on the file; without it nothing more is written."""
     failure: GongError | None = field(default=None, init=False)
     _given: list[_Order] = field(factory=list, init=False)
-    """Orders that are to be handed over together."""
+    """Orders that will be handed over together."""
     _expected: int = field(default=0, init=False)
-    """How many there were last time."""
+    """Number of orders last time."""
     _handing_over: asyncio.Handle | None = field(default=None, init=False)
     _orders: SimpleQueue[list[_Order] | None] = field(factory=SimpleQueue, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
@@ -74,23 +73,23 @@ class Writer:
         answer: asyncio.Future[T] = loop.create_future()
         if self._closed:
             answer.set_exception(JournalError("the journal is closed"))
-            answer.exception()  # who does not wait for it need not hear of it
+            answer.exception()  # mark as retrieved: the caller may not wait for it
             return answer
         if self._thread is None:
             self._thread = threading.Thread(
-                target=self._carry_out, args=(loop,), name="gong-journal", daemon=True
+                target=self._work, args=(loop,), name="gong-journal", daemon=True
             )
             self._thread.start()
         self._given.append(_Order(work, answer))
-        self._arrange(loop)
+        self._schedule(loop)
         return answer
 
     async def close(self, last: Callable[[Connection], object] | None = None) -> None:
-        """Carry out what was ordered, and `last`; then close the file.
+        """Execute all orders, and `last`; then close the file.
 
-        A cancellation is passed on once that is done.
+        A cancellation is re-raised after that.
         """
-        self._order_the_end(last)
+        self._submit_last(last)
         thread = self._thread
         if thread is None:
             return
@@ -111,15 +110,15 @@ class Writer:
             raise cancelled
 
     def close_now(self, last: Callable[[Connection], object] | None = None) -> None:
-        """Close from any thread, with or without a running loop; blocks until it is done."""
-        self._order_the_end(last)
+        """Close from any thread, with or without a running loop; blocks until it is closed."""
+        self._submit_last(last)
         thread, self._thread = self._thread, None
         if thread is not None:
             self._orders.put(None)
             thread.join()
 
-    def _order_the_end(self, last: Callable[[Connection], object] | None) -> None:
-        """Hand over everything, for the last time."""
+    def _submit_last(self, last: Callable[[Connection], object] | None) -> None:
+        """Hand over the last orders."""
         if self._closed:
             return
         self._closed = True
@@ -131,8 +130,8 @@ class Writer:
             self._given.append(_Order(last, None))
         self._hand_over()
 
-    def _arrange(self, loop: asyncio.AbstractEventLoop) -> None:
-        """See to it that orders are handed over: after this turn of the loop, or a little later."""
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Schedule the handover of orders: in the next iteration of the loop, or a little later."""
         enough = len(self._given) >= self._expected
         if self._handing_over is None:
             if enough or not self.gather_seconds:
@@ -150,28 +149,28 @@ class Writer:
         for first in range(0, len(given), _MOST_ORDERS):
             self._orders.put(given[first : first + _MOST_ORDERS])
 
-    def _carry_out(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         last = False
         while not last:
             batch, last = self._next(loop)
             if batch:
                 self._commit(batch)
-                with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                with suppress(RuntimeError):  # the loop is closed
                     loop.call_soon_threadsafe(self._answer, batch, self.failure)
         self.database.close()
         try:
-            loop.call_soon_threadsafe(self._announce_the_end)
+            loop.call_soon_threadsafe(self._announce_end)
         except RuntimeError:
-            # The loop was closed under everybody who could have released the lock.
+            # The loop was closed, and no task of it can release the lock.
             if self.lock is not None:
                 self.lock.release()
 
-    def _announce_the_end(self) -> None:
+    def _announce_end(self) -> None:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> tuple[list[_Order], bool]:
-        """Wait for an order, and take along what has come meanwhile; say whether it is the last."""
+        """Wait for orders, and return all that are there, and whether they are the last."""
         batch: list[_Order] = []
         try:
             orders = self._orders.get(timeout=_LOOK_SECONDS)
@@ -204,11 +203,11 @@ class Writer:
                 write_rows(connection, rows)
         except GongError as error:
             self.failure = error
-        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+        except Exception as error:  # noqa: BLE001 - the caller must get it, whatever it is
             self.failure = JournalError(f"the journal was not written: {error!r}")
 
     def _require_in_place(self) -> None:
-        """Refuse to write what nobody would find, or while others may write as well."""
+        """Refuse to write to a file that was replaced, or whose lock was lost."""
         displaced = self.database.displaced()
         if displaced is None and self.lock is not None and not self.lock.is_in_place():
             displaced = self.lock.path
@@ -216,7 +215,7 @@ class Writer:
             return
         journal = self.database.path
         lost = displaced in {journal, journal.with_name(f"{journal.name}-wal")}
-        # Without its lock or the ledger the journal is whole, and can be gone on with.
+        # Without its lock or the ledger, the journal is complete, and the job can be resumed.
         advice = "put it back, if you can, before you resume the job" if lost else "resume the job"
         raise JournalError(
             f"{displaced} was removed, replaced or cut off while the job ran, and so nothing more "
@@ -228,9 +227,9 @@ class Writer:
     def _answer(batch: list[_Order], failure: GongError | None) -> None:
         for order in batch:
             if order.answer is None or order.answer.done():
-                continue  # cancelled; the work is done all the same
+                continue  # cancelled; the work was done nevertheless
             if failure is None:
                 order.answer.set_result(order.result)
             else:
                 order.answer.set_exception(failure)
-                order.answer.exception()  # who did not wait for it hears of it from the next
+                order.answer.exception()  # mark as retrieved: the next order raises it again

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import click
 
 from gong_async.bulk.records import ItemState
-from gong_async.bulk.reports.export import export, failed_rows, reverse, write_atomically
+from gong_async.bulk.reports.export import export, failed_rows, make_undo_plan, write_atomically
 from gong_async.bulk.reports.purge import purge as purge_job
 from gong_async.bulk.reports.support_bundle import support_bundle
 from gong_async.bulk.store.job_file import JobFile, find_job, ledger_path
@@ -108,7 +108,7 @@ def undo(diagnostics: Diagnostics, /, *, name: str, output: Path) -> Exit:
     """
     job = find_job(name)
     _refuse_running(job)
-    back = reverse(job)
+    back = make_undo_plan(job)
     rows = write_atomically(output, back.known)
     _print_rows(diagnostics, output, rows, "to send them")
     if not back.unknown:

@@ -31,7 +31,7 @@ LIMITS = Schema(
     version=3,
     tables=package_text(__package__, "schema.sql"),
     migrations={1: "", 2: package_text(__package__, "from_2.sql")},
-    move_it="move it away and start again (the daily count restarts), or set GONG_STATE_DIR",
+    remedy="move it away and start again (the daily count restarts), or set GONG_STATE_DIR",
     synchronous="NORMAL",
 )
 

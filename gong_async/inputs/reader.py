@@ -25,6 +25,7 @@ from gong_async.inputs.rows import read_change
 from gong_async.inputs.table import Row
 from gong_async.inputs.temporary import temporary_database
 from gong_async.inputs.text import csv_rows, jsonl_rows, open_text
+from gong_async.inputs.times import TimeReader
 from gong_async.inputs.xlsx import xlsx_rows
 from gong_async.models.meetings import MeetingChange
 
@@ -49,6 +50,7 @@ class Inputs:
     path: Path
     encoding: str | None = None
     ids_exact: bool = False
+    times: TimeReader = field(factory=TimeReader)
     _notes: Findings = field(factory=Findings, init=False, repr=False)
     _lines: array[int] = field(factory=lambda: array("Q"), init=False, repr=False)
     _version: tuple[int, ...] | None = field(default=None, init=False, repr=False)
@@ -141,7 +143,7 @@ class Inputs:
             self._found(item, faults)
             return None
         line, raw = item
-        change = read_change(raw, line=line)
+        change = read_change(raw, line=line, times=self.times)
         if isinstance(change, MeetingChange):
             return line, change
         for finding in change:
@@ -212,7 +214,12 @@ class _Reader:
 
 
 def read_changes(
-    path: str | PathLike[str], *, encoding: str | None = None, ids_exact: bool = False
+    path: str | PathLike[str],
+    *,
+    encoding: str | None = None,
+    ids_exact: bool = False,
+    timezone: str | None = None,
+    date_format: str | None = None,
 ) -> Inputs:
     """Return the meeting updates of a file: `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.xlsx`.
 
@@ -224,8 +231,13 @@ def read_changes(
         path: the file.
         encoding: of a text file that is neither UTF-8 nor marked as UTF-16; it is never guessed.
         ids_exact: take ids that look rounded, because they are known to be right.
+        timezone: the zone of times without an offset, Europe/Berlin for example.
+        date_format: the format of times that are not ISO-8601, as `datetime.strptime` has it.
+
+    Raises:
+        ConfigurationError: there is no such zone, or the format leaves a part of a time out.
     """
-    return Inputs(Path(path), encoding, ids_exact)
+    return Inputs(Path(path), encoding, ids_exact, TimeReader(timezone, date_format))
 
 
 def _size(item: Row | Finding) -> int:

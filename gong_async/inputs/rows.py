@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 
 from gong_async.errors import ValidationError
 from gong_async.inputs.findings import Finding
+from gong_async.inputs.times import TimeReader
 from gong_async.models._shared import (
     camel_case,
     check_email,
@@ -118,14 +119,17 @@ def unknown(name: str, known: Mapping[str, str] = COLUMNS) -> str:
     return f"{shown} is not known; {advice}"
 
 
-def read_change(raw: Mapping[str, object], *, line: int) -> MeetingChange | list[Finding]:
+def read_change(
+    raw: Mapping[str, object], *, line: int, times: TimeReader
+) -> MeetingChange | list[Finding]:
     """Return the change that a row stands for, or everything that is wrong with the row.
 
     Args:
         raw: values under Python names; a name that is missing or None has no value.
         line: where the row begins.
+        times: reads its times.
     """
-    row = _Row(raw, line)
+    row = _Row(raw, line, times.read)
     id_ = row.take("meeting_id", read_meeting_id)
     update = row.meeting(MeetingUpdate)
     if id_ is None or update is None:
@@ -137,7 +141,7 @@ def read_meeting(
     cls: type[MeetingT], raw: Mapping[str, object], *, line: int = 0
 ) -> MeetingT | list[Finding]:
     """Return the meeting that a row without id stands for, or everything that is wrong."""
-    row = _Row(raw, line)
+    row = _Row(raw, line, read_time)
     meeting = row.meeting(cls)
     return row.findings if meeting is None else meeting
 
@@ -155,8 +159,6 @@ def read_meeting_id(value: object) -> str:
 
 def read_time(value: object) -> datetime:
     """Return an ISO-8601 time with an offset."""
-    if isinstance(value, date | time | timedelta):
-        _refuse(f"a date cell has no UTC offset; make it text such as {EXAMPLE_TIME}")
     if not isinstance(value, str):
         _refuse(f"expected text such as {EXAMPLE_TIME}")
     return time_from_text("", value)
@@ -217,13 +219,14 @@ class _Row:
 
     raw: Mapping[str, object]
     line: int
+    read_time: Callable[[object], datetime]
     findings: list[Finding] = field(factory=list, init=False)
 
     def meeting(self, cls: type[MeetingT]) -> MeetingT | None:
         """Return the meeting, unless something of it is wrong."""
         before = len(self.findings)
-        start = self.take("start_time", read_time)
-        end = self.take("end_time", read_time)
+        start = self.take("start_time", self.read_time)
+        end = self.take("end_time", self.read_time)
         organizer = self.take("organizer_email", read_email)
         invitees = self.take("invitees", self._invitees)
         optional = {name: self._optional(name) for name in OPTIONAL}

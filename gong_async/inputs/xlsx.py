@@ -127,7 +127,7 @@ class _Book:
         for part in links.get("/styles", {}).values():
             self._read(part, styles)
 
-        sheet = Sheet(strings, styles, book.calculates_on_load)
+        sheet = Sheet(strings, styles, book.calculates_on_load, book.since_1904)
         for _ in self._parsed(sheets[visible[0].link], sheet, most=MOST_INFLATED):
             for row in sheet.rows:
                 yield row if isinstance(row, Finding) else (row[0], sheet.with_long_texts(*row))

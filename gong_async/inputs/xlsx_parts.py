@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
@@ -23,8 +24,8 @@ _NAMESPACES = (
     "",
 )
 _TAGS = (
-    "Relationships Relationship workbook sheets sheet calcPr sst si styleSheet numFmts numFmt "
-    "cellXfs xf worksheet cols col sheetData row c v f is r rPh t mergeCells mergeCell"
+    "Relationships Relationship workbook workbookPr sheets sheet calcPr sst si styleSheet numFmts "
+    "numFmt cellXfs xf worksheet cols col sheetData row c v f is r rPh t mergeCells mergeCell"
 )
 _NAMES: Mapping[str, str] = {space + name: name for space in _NAMESPACES for name in _TAGS.split()}
 """The elements that are read, by the names that the parser gives them. Others are passed over."""
@@ -47,6 +48,15 @@ _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _BUILT_IN_DATES = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))
 _NOT_A_DATE_CODE = re.compile(r'"[^"]*"?|\\.|_.|\*.|\[(?![hmsHMS]+\])[^\]]*\]?')
 _DATE_CODE = re.compile(r"[dmyhs]", re.IGNORECASE)
+_CLOCK_CODE = re.compile(r"[hs]", re.IGNORECASE)
+_BUILT_IN_CLOCKS = frozenset((18, 19, 20, 21, 22, 32, 33, 45, 46, 47))
+_NO_DATE, _DATE, _DATE_AND_CLOCK = 0, 1, 2
+_PHANTOM = 60
+"""The day 29 February 1900 of spreadsheets: from the next day on, they count right."""
+_EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - spreadsheets have no zones
+_EPOCH_1904 = datetime(1904, 1, 1)  # noqa: DTZ001 - as above
+_LAST_DAY = 2_900_000
+"""In the year 9839; no meeting is later."""
 
 
 class SheetError(Exception):
@@ -149,6 +159,8 @@ class Workbook(Elements):
     tabs: list[Tab] = field(factory=list, init=False)
     calculates_on_load: bool = field(default=False, init=False)
     """Whether the program that wrote the file left the formulas to the next one."""
+    since_1904: bool = field(default=False, init=False)
+    """Whether days are counted from 1904, as old programs on a Mac do."""
 
     def opened(self, name: str, parent: str | None, attributes: Mapping[str, str]) -> None:
         """Handle the start of a known element."""
@@ -158,6 +170,8 @@ class Workbook(Elements):
             self.tabs.append(Tab(attributes.get("name", ""), hidden, (links or [""])[0]))
             if len(self.tabs) > _MOST_SHEETS:
                 raise SheetError(f"it has more than {_MOST_SHEETS:,} sheets")
+        elif name == "workbookPr":
+            self.since_1904 = is_true(attributes.get("date1904"))
         elif name == "calcPr":
             self.calculates_on_load = is_true(attributes.get("fullCalcOnLoad"))
 
@@ -166,7 +180,7 @@ class Workbook(Elements):
 class Styles(Elements):
     """Which cell styles show numbers as dates."""
 
-    codes: dict[str, bool] = field(factory=dict, init=False)
+    codes: dict[str, int] = field(factory=dict, init=False)
     dates: bytearray = field(factory=bytearray, init=False)
 
     def opened(self, name: str, parent: str | None, attributes: Mapping[str, str]) -> None:
@@ -174,18 +188,38 @@ class Styles(Elements):
         number = attributes.get("numFmtId", "")
         if name == "numFmt" and parent == "numFmts":
             code = attributes.get("formatCode", "").partition(";")[0]
-            self.codes[number] = bool(_DATE_CODE.search(_NOT_A_DATE_CODE.sub("", code)))
+            code = _NOT_A_DATE_CODE.sub("", code)
+            kind = _DATE if _DATE_CODE.search(code) else _NO_DATE
+            self.codes[number] = _DATE_AND_CLOCK if _CLOCK_CODE.search(code) else kind
         elif name == "xf" and parent == "cellXfs":
             built_in = number.isascii() and number.isdigit() and len(number) < 4  # noqa: PLR2004
             known = built_in and int(number) in _BUILT_IN_DATES
-            self.dates.append(self.codes.get(number, known))
+            kind = _DATE if known else _NO_DATE
+            if known and int(number) in _BUILT_IN_CLOCKS:
+                kind = _DATE_AND_CLOCK
+            self.dates.append(self.codes.get(number, kind))
 
-    def is_date(self, style: str | None) -> bool:
-        """Whether a cell of that style shows a date."""
+    def value(self, number: float, style: str | None, *, since_1904: bool) -> object:
+        """Return what a number stands for in a cell of that style.
+
+        That is a `datetime`, a `date` if no clock is shown and it is midnight, a `time` if there
+        is no date, or the number itself.
+        """
+        kind = self._kind(style)
+        if not kind or not 0 <= number < _LAST_DAY:
+            return number
+        if number < 1 or (not since_1904 and number <= _PHANTOM):
+            return time()
+        # A part of a day is rarely exact in binary: 15:10 would be 15:09:59.999999.
+        seconds = round(number * 86_400)
+        moment = (_EPOCH_1904 if since_1904 else _EPOCH) + timedelta(seconds=seconds)
+        return moment.date() if kind == _DATE and not seconds % 86_400 else moment
+
+    def _kind(self, style: str | None) -> int:
         if not style or not (style.isascii() and style.isdigit()) or len(style) > 7:  # noqa: PLR2004
-            return False
+            return _NO_DATE
         number = int(style)
-        return number < len(self.dates) and bool(self.dates[number])
+        return self.dates[number] if number < len(self.dates) else _NO_DATE
 
 
 @define(eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import datetime
 
 from attrs import define, field, frozen
 
@@ -35,8 +35,6 @@ _ORDER: Mapping[str, int] = {"sheetData": 0, "mergeCells": 1}
 """Both stand once in a sheet. What is merged cannot be judged before the rows are there."""
 _PLACE = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
-_DATE = date(1900, 1, 1)
-"""Stands for any date cell: none of them is used, as they have no UTC offset."""
 _BOOLEANS: Mapping[str, bool] = {"1": True, "0": False, "true": True, "false": False}
 
 
@@ -54,6 +52,7 @@ class Sheet(Elements):
     strings: SharedStrings
     styles: Styles
     calculates_on_load: bool
+    since_1904: bool
     rows: list[tuple[int, list[object]] | Finding] = field(factory=list, init=False)
     """What has come since it was last emptied."""
 
@@ -260,11 +259,14 @@ class Sheet(Elements):
         if kind == "b" and text in _BOOLEANS:
             return _BOOLEANS[text]
         if kind == "d":
-            return _DATE
+            try:
+                return datetime.fromisoformat(text)
+            except ValueError:
+                return self._unusable("a date that cannot be read")
         if kind == "n" and len(text) <= 400 and _NUMBER.fullmatch(text):  # noqa: PLR2004
             if self._formula and self.calculates_on_load and float(text) == 0:
                 return self._unusable(f"a formula that was not calculated yet; {SAVE_AGAIN}")
-            return _DATE if self.styles.is_date(self._style) else float(text)
+            return self.styles.value(float(text), self._style, since_1904=self.since_1904)
         return self._unusable("a value that cannot be read")
 
     def _unusable(self, what: str) -> Unusable:

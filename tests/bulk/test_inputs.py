@@ -430,7 +430,7 @@ def test_ids_in_json_that_are_refused(write: Write, written: str) -> None:
     [
         ("2026-11-24T15:00:00", "no UTC offset"),
         ("2026-11-24", "no UTC offset"),
-        ("24.11.2026 15:00", "not an ISO-8601 time"),
+        ("24 November 2026", "not an ISO-8601 time"),
         ("2026-13-24T15:00:00Z", "not an ISO-8601 time"),
         ("2026-11-24T15:00:60Z", "not an ISO-8601 time"),
         ("2026-11-24T15:00:00+01:00:30", "not a whole number of minutes"),
@@ -1086,14 +1086,14 @@ def test_short_ids_in_a_sheet(sheet: Sheet) -> None:
 
 
 def test_date_cells(sheet: Sheet) -> None:
-    """Date cells know no offset."""
+    """Date cells know no offset; the finding says how to name a zone."""
     row = [*SHEET_ROW]
     row[1] = datetime(2026, 11, 24, 15)  # noqa: DTZ001 - as a spreadsheet has it
 
     ((line, field, problem),) = faults(sheet(SHEET_HEADER, row))
 
     assert (line, field) == (2, "start_time")
-    assert "make it text such as 2026-11-24T15:00:00+01:00" in problem
+    assert problem.startswith("2026-11-24 15:00:00 has no UTC offset; name the file's time zone")
 
 
 def test_lines_of_a_sheet(sheet: Sheet) -> None:

@@ -225,7 +225,7 @@ def test_where_the_workbook_is(pack: Pack) -> None:
     ],
 )
 def test_dates_are_numbers_with_a_style(pack: Pack, code: str, is_date: bool) -> None:  # noqa: FBT001
-    """A date cell has no UTC offset, whatever its date system; a format may only look like one."""
+    """A date cell has no UTC offset; a format may only look like one of dates."""
     styles = (
         f'<styleSheet xmlns="{MAIN}"><numFmts><numFmt numFmtId="164" '
         f"formatCode='{code}'/></numFmts><cellStyleXfs><xf numFmtId=\"14\"/></cellStyleXfs>"
@@ -236,7 +236,7 @@ def test_dates_are_numbers_with_a_style(pack: Pack, code: str, is_date: bool) ->
 
     found = faults(pack(rows, parts={"xl/styles.xml": styles}))
 
-    assert found[-1].startswith("line 3, start_time: a date cell has no UTC offset")
+    assert found[-1].startswith("line 3, start_time: 2026-11-24 12:00:00 has no UTC offset")
     assert ("line 2, title: expected text, got a date cell" in found) is is_date
 
 

@@ -18,6 +18,7 @@ from fuzz.cases import damage
 from gong_async.inputs.findings import Finding
 from gong_async.inputs.reader import InputError, Inputs, read_changes
 from gong_async.inputs.rows import OPTIONAL, REQUIRED, read_change
+from gong_async.inputs.times import TimeReader
 from gong_async.models._shared import meeting_id
 from gong_async.models.meetings import MeetingChange
 
@@ -194,7 +195,7 @@ values = st.recursive(
 @given(st.dictionaries(names, values))
 def test_rows(raw: dict[str, object]) -> None:
     """Any values are a change or findings that name the row's line."""
-    found = read_change({**ROW, **raw}, line=7)
+    found = read_change({**ROW, **raw}, line=7, times=TimeReader("Europe/Berlin"))
 
     if isinstance(found, MeetingChange):
         assert meeting_id(found.meeting_id)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
+from attrs import frozen
 
 from gong_async.bulk.job import BulkJob
 from gong_async.bulk.records import BulkPlan
@@ -16,6 +18,7 @@ from gong_async.inputs.reader import Finding, InputError, Inputs, read_changes
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 _MOST_NOTES = 5
+_NAMES = ("encoding", "ids_exact", "timezone", "date_format")
 _OPTIONS = (
     click.option(
         "--encoding",
@@ -27,19 +30,42 @@ _OPTIONS = (
         is_flag=True,
         help="Accept ids that look rounded by a spreadsheet; you know that they are exact.",
     ),
+    click.option(
+        "--timezone",
+        metavar="ZONE",
+        help="Time zone of times without a UTC offset, such as Europe/Berlin.",
+    ),
+    click.option(
+        "--date-format",
+        metavar="FORMAT",
+        help="Format of times that are not ISO-8601, such as '%d.%m.%Y %H:%M'.",
+    ),
 )
 
 
+@frozen
+class InputOptions:
+    """How a file is read."""
+
+    values: Mapping[str, Any]
+
+    def open(self, file: Path) -> Inputs:
+        """Return the changes in a file; planning a job reads it."""
+        return read_changes(file, **self.values)
+
+
 def input_options(command: CommandT) -> CommandT:
-    """Add `--encoding` and `--ids-exact`."""
+    """Add the options for reading a file; the command gets them as `reading`."""
+
+    @wraps(command)
+    def with_reading(*given: Any, **named: Any) -> Any:
+        values = {name: named.pop(name) for name in _NAMES}
+        return command(*given, reading=InputOptions(values), **named)
+
+    wrapped = cast("CommandT", with_reading)
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def open_input(file: Path, *, encoding: str | None, ids_exact: bool) -> Inputs:
-    """Return the changes in a file; planning a job reads it."""
-    return read_changes(file, encoding=encoding, ids_exact=ids_exact)
+        wrapped = option(wrapped)
+    return wrapped
 
 
 async def plan_from(inputs: Inputs, job: BulkJob, diagnostics: Diagnostics) -> BulkPlan:

@@ -17,7 +17,7 @@ from gong_async._redact import Redactor
 from gong_async.bulk.records import BulkOptions, BulkPlan, SkipReason
 from gong_async.bulk.reports.differences import Difference, differences
 from gong_async.bulk.store.job_file import SUFFIX, JobFile, ledger_path
-from gong_async.cli.bulk.input import input_options, open_input, plan_from
+from gong_async.cli.bulk.input import InputOptions, input_options, plan_from
 from gong_async.cli.bulk.wording import duration, moment, number_of
 from gong_async.cli.client import client_options, connect, given
 from gong_async.cli.diagnostics import EPILOG, Diagnostics, one_line
@@ -48,8 +48,7 @@ def plan(
     *,
     file: Path,
     diff: bool,
-    encoding: str | None,
-    ids_exact: bool,
+    reading: InputOptions,
     keep_order: bool,
     skip_unchanged: bool,
     check_organizers: bool,
@@ -62,7 +61,7 @@ def plan(
     It makes no API call and stores nothing. The current state of meetings is known only from
     earlier jobs on this machine.
     """
-    inputs = open_input(file, encoding=encoding, ids_exact=ids_exact)
+    inputs = reading.open(file)
     options = BulkOptions(
         keep_order=keep_order, skip_unchanged=skip_unchanged, check_organizers=check_organizers
     )

@@ -12,7 +12,7 @@ from gong_async._client import GongClient
 from gong_async.bulk.job import BulkJob
 from gong_async.bulk.records import BulkOptions, BulkStatus
 from gong_async.bulk.store.job_file import JobFile, find_job, list_jobs
-from gong_async.cli.bulk.input import input_options, open_input, plan_from
+from gong_async.cli.bulk.input import InputOptions, input_options, plan_from
 from gong_async.cli.bulk.session import Session
 from gong_async.cli.bulk.wording import counts, duration, moment, name_of
 from gong_async.cli.client import client_options, given
@@ -57,8 +57,7 @@ def run(
     file: Path,
     journal: Path | None,
     new: bool,
-    encoding: str | None,
-    ids_exact: bool,
+    reading: InputOptions,
     keep_order: bool,
     skip_unchanged: bool,
     check_organizers: bool,
@@ -82,7 +81,7 @@ def run(
         check_organizers=check_organizers,
         **given(max_failure_ratio=max_failure_ratio, max_in_flight=max_in_flight),
     )
-    inputs = open_input(file, encoding=encoding, ids_exact=ids_exact)
+    inputs = reading.open(file)
     session = Session.of(diagnostics, max_in_flight=max_in_flight, **sending)
 
     async def start(gong: GongClient) -> BulkJob:
@@ -122,8 +121,7 @@ def resume(
     *,
     name: str,
     file: Path | None,
-    encoding: str | None,
-    ids_exact: bool,
+    reading: InputOptions,
     **sending: Any,
 ) -> Exit:
     """Resume JOB, given by its id, a prefix of it, or the path of its journal.
@@ -133,7 +131,7 @@ def resume(
     planned from.
     """
     found = find_job(name)
-    inputs = None if file is None else open_input(file, encoding=encoding, ids_exact=ids_exact)
+    inputs = None if file is None else reading.open(file)
     session = Session.of(diagnostics, **sending)
 
     async def start(gong: GongClient) -> BulkJob:

@@ -162,7 +162,7 @@ def run_pytest(file: Path, *options: str) -> str:
 def write_files(page: Path, folder: Path) -> None:
     """Write the blocks of a page that stand for files."""
     for block in blocks(page):
-        if re.fullmatch(r"\w+\.(py|csv|jsonl)", block.info):
+        if re.fullmatch(r"\w+\.(py|csv|jsonl|toml)", block.info):
             (folder / block.info).write_text(block.text, encoding="utf-8")
 
 

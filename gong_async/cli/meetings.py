@@ -15,6 +15,7 @@ from gong_async.cli.client import client_options, connect, given
 from gong_async.cli.diagnostics import EPILOG
 from gong_async.cli.interrupts import interruptible
 from gong_async.errors import ValidationError
+from gong_async.inputs.columns import Columns
 from gong_async.inputs.findings import Finding, InputError
 from gong_async.inputs.rows import read_email, read_meeting, read_meeting_id
 from gong_async.inputs.text import object_row
@@ -157,7 +158,7 @@ def _meeting(cls: type[MeetingT], body: Mapping[str, Any], meeting_id: str | Non
         raise InputError("--json", [Finding(0, None, "not UTF-8")]) from None
     raw: dict[str, object] = {}
     findings: list[Finding] = []
-    for item in object_row(1, text):
+    for item in object_row(1, text, Columns(strict=True, remedy=False)):
         if isinstance(item, Finding):
             findings.append(item)
         else:

@@ -26,12 +26,16 @@ class Finding:
     field: str | None
     """Python name of the field; None for the row as a whole."""
     problem: str
+    column: str | None = None
+    """What the file calls the field, where it was mapped."""
 
     def __str__(self) -> str:
         where = f"line {self.line}" if self.line else "file"
-        return (
-            f"{where}, {self.field}: {self.problem}" if self.field else f"{where}: {self.problem}"
-        )
+        if self.field:
+            where += f", {self.field}"
+        if self.column:
+            where += f" (column {self.column!r})"
+        return f"{where}: {self.problem}"
 
 
 @frozen

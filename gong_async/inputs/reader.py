@@ -10,16 +10,18 @@ async for outcome in gong.update_many(rows):  # raises InputError, which lists t
 from __future__ import annotations
 
 import asyncio
+import re
 from array import array
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TextIO
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from gong_async.errors import ConfigurationError
 from gong_async.inputs import ids
+from gong_async.inputs.columns import Columns, folded_map
 from gong_async.inputs.findings import Finding, Findings, InputError, Note
 from gong_async.inputs.rows import read_change
 from gong_async.inputs.table import Row
@@ -51,6 +53,9 @@ class Inputs:
     encoding: str | None = None
     ids_exact: bool = False
     times: TimeReader = field(factory=TimeReader)
+    columns: Mapping[str, str] = field(factory=dict)
+    """Fields of columns with other names: see `read_changes`."""
+    strict: bool = False
     _notes: Findings = field(factory=Findings, init=False, repr=False)
     _lines: array[int] = field(factory=lambda: array("Q"), init=False, repr=False)
     _version: tuple[int, ...] | None = field(default=None, init=False, repr=False)
@@ -97,8 +102,9 @@ class Inputs:
             known = ids.Ids(connection)
             page: Page = []
             size = 0
-            for item in self._rows():
-                taken = self._take(item, faults)
+            columns = Columns(self.columns, self.strict)
+            for item in self._rows(columns):
+                taken = self._take(item, columns, faults)
                 size += _size(item)
                 if taken is not None:
                     line, change = taken
@@ -109,7 +115,7 @@ class Inputs:
                     yield [] if faults.total else page
                     page, size = [], 0
             for finding in known.findings(exact=self.ids_exact):
-                self._found(finding, faults)
+                self._found(finding, columns, faults)
         if not self._is_still(version):
             problem = "it was changed while it was read; try again when it is complete"
             faults.add(Finding(0, None, problem))
@@ -137,20 +143,25 @@ class Inputs:
     def __aiter__(self) -> AsyncIterator[MeetingChange]:
         return _Reader(self)
 
-    def _take(self, item: Row | Finding, faults: Findings) -> tuple[int, MeetingChange] | None:
+    def _take(
+        self, item: Row | Finding, columns: Columns, faults: Findings
+    ) -> tuple[int, MeetingChange] | None:
         """Return the change that a row stands for; take note of what is found in it."""
         if isinstance(item, Finding):
-            self._found(item, faults)
+            self._found(item, columns, faults)
             return None
         line, raw = item
         change = read_change(raw, line=line, times=self.times)
         if isinstance(change, MeetingChange):
             return line, change
         for finding in change:
-            self._found(finding, faults)
+            self._found(finding, columns, faults)
         return None
 
-    def _found(self, finding: Finding, faults: Findings) -> None:
+    def _found(self, finding: Finding, columns: Columns, faults: Findings) -> None:
+        name = columns.names.get(re.split(r"[.\[]", finding.field or "", maxsplit=1)[0])
+        if name is not None:
+            finding = evolve(finding, column=name)
         (self._notes if isinstance(finding, Note) else faults).add(finding)
 
     def _look(self) -> tuple[int, ...]:
@@ -163,7 +174,7 @@ class Inputs:
         except FileNotFoundError:
             return False
 
-    def _rows(self) -> Iterator[Row | Finding]:
+    def _rows(self, columns: Columns) -> Iterator[Row | Finding]:
         if not (self.path.is_file() or self.path.is_dir()):  # to open a directory is an OSError
             problem = "a pipe or a device, and no file; write what comes out of it to a file first"
             yield Finding(0, None, problem)
@@ -174,7 +185,7 @@ class Inputs:
                 raise ConfigurationError(
                     "an encoding is for text files; a spreadsheet names its own"
                 )
-            yield from xlsx_rows(self.path)
+            yield from xlsx_rows(self.path, columns)
             return
         read = _TEXT_FORMATS.get(suffix)
         if read is None:
@@ -185,7 +196,7 @@ class Inputs:
             if isinstance(text, Finding):
                 yield text
             else:
-                yield from read(text)
+                yield from read(text, columns)
 
 
 @define(eq=False)
@@ -220,12 +231,15 @@ def read_changes(
     ids_exact: bool = False,
     timezone: str | None = None,
     date_format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    strict: bool = False,
 ) -> Inputs:
     """Return the meeting updates of a file: `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.xlsx`.
 
     It is read when it is iterated, or when a job is planned from it. What cannot be right raises an
     `InputError` then, before the first change is used. Columns are named as in Python or as in
-    Gong's API, `start_time` or `startTime`. Ids are text: those that were rounded are refused.
+    Gong's API, `start_time` or `startTime`, whatever the case; blanks, dashes and underscores do
+    not count. Ids are text: those that were rounded are refused.
 
     Args:
         path: the file.
@@ -233,11 +247,18 @@ def read_changes(
         ids_exact: take ids that look rounded, because they are known to be right.
         timezone: the zone of times without an offset, Europe/Berlin for example.
         date_format: the format of times that are not ISO-8601, as `datetime.strptime` has it.
+        columns: fields by other names of columns, such as `{"Meeting start": "start_time"}`; an
+            empty field ignores a column.
+        strict: refuse unknown columns; they are ignored with a note otherwise, unless the name is
+            nearly that of a field that the file lacks.
 
     Raises:
-        ConfigurationError: there is no such zone, or the format leaves a part of a time out.
+        ConfigurationError: there is no such zone or field, or the format leaves a part of a time
+            out.
     """
-    return Inputs(Path(path), encoding, ids_exact, TimeReader(timezone, date_format))
+    times = TimeReader(timezone, date_format)
+    folded_map(columns or {})  # raises now, not when the file is read
+    return Inputs(Path(path), encoding, ids_exact, times, columns or {}, strict)
 
 
 def _size(item: Row | Finding) -> int:
@@ -248,7 +269,7 @@ def _size(item: Row | Finding) -> int:
     return 1 + sum(lengths) // 1_000
 
 
-_TEXT_FORMATS: Mapping[str, Callable[[TextIO], Iterator[Row | Finding]]] = {
+_TEXT_FORMATS: Mapping[str, Callable[[TextIO, Columns], Iterator[Row | Finding]]] = {
     ".csv": csv_rows,
     ".tsv": csv_rows,
     ".jsonl": jsonl_rows,

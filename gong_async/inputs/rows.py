@@ -1,21 +1,20 @@
-"""The columns of an input, and how one row becomes a meeting. Knows no file format."""
+"""How one row of an input becomes a meeting. Knows no file format."""
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import NoReturn, TypeVar
 
 from attrs import define, field, frozen
 
 from gong_async.errors import ValidationError
+from gong_async.inputs.columns import OPTIONAL, PERSON_FIELDS, fold, unknown
 from gong_async.inputs.findings import Finding
 from gong_async.inputs.times import TimeReader
 from gong_async.models._shared import (
-    camel_case,
     check_email,
     check_text,
     is_later,
@@ -27,14 +26,6 @@ from gong_async.models.meetings import Invitee, MeetingChange, MeetingUpdate, Ne
 
 T = TypeVar("T")
 MeetingT = TypeVar("MeetingT", MeetingUpdate, NewMeeting)
-
-REQUIRED = ("meeting_id", "start_time", "end_time", "organizer_email", "invitees")
-"""Columns that every file has. `invitees` may be empty, but an update without it clears them."""
-
-OPTIONAL = ("title", "external_id", "provider")
-"""Columns that may be left out, and whose values may be empty."""
-
-_PERSON = ("email", "display_name", "first_name", "last_name")
 
 _MOST_INT_DIGITS = 40
 _AS_TEXT = "format the column as text and export it again"
@@ -96,27 +87,6 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = key in found
         found[key] = Unusable(f"the key {key[:_MOST_SHOWN]!a} stands twice") if twice else value
     return found
-
-
-def _spellings(names: Iterable[str]) -> dict[str, str]:
-    """Return both spellings of each name, ours and Gong's."""
-    return {spelling: name for name in names for spelling in (name, camel_case(name))}
-
-
-COLUMNS: Mapping[str, str] = _spellings((*REQUIRED, *OPTIONAL))
-"""Every spelling of a column, `meeting_id` and `meetingId`, and its Python name."""
-
-_PERSON_KEYS = _spellings(_PERSON)
-
-
-def unknown(name: str, known: Mapping[str, str] = COLUMNS) -> str:
-    """Say that a name is not known, and which known one was probably meant."""
-    folded = {spelling.lower(): plain for spelling, plain in known.items()}
-    near = difflib.get_close_matches(name.strip().lower(), folded, n=1)
-    shown = ascii(name[:_MOST_SHOWN])
-    known_names = ", ".join(dict.fromkeys(known.values()))
-    advice = f"did you mean {folded[near[0]]}?" if near else f"known are {known_names}"
-    return f"{shown} is not known; {advice}"
 
 
 def read_change(
@@ -297,9 +267,9 @@ class _Row:
         before = len(self.findings)
         found: dict[str, str] = {}
         for key, value in item.items():
-            known = _PERSON_KEYS.get(key)
+            known = PERSON_FIELDS.get(fold(key))
             if known is None:
-                self._found(name, f"the key {unknown(key, _PERSON_KEYS)}")
+                self._found(name, f"the key {unknown(key, PERSON_FIELDS)}")
             elif known in found:
                 self._found(name, f"{known} is given twice")
             elif value is not None:

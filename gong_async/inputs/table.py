@@ -8,8 +8,9 @@ from itertools import zip_longest
 
 from attrs import define, field
 
+from gong_async.inputs.columns import OPTIONAL, REQUIRED, Columns
 from gong_async.inputs.findings import Finding, Note
-from gong_async.inputs.rows import COLUMNS, OPTIONAL, REQUIRED, Unusable, unknown
+from gong_async.inputs.rows import Unusable
 
 Row = tuple[int, dict[str, object]]
 """The line in which a row begins, and its values under Python names."""
@@ -40,7 +41,10 @@ _ESCAPES = (
 
 
 def table_rows(
-    rows: Iterable[tuple[int, Sequence[object]] | Finding], *, ragged: bool = False
+    rows: Iterable[tuple[int, Sequence[object]] | Finding],
+    columns: Columns,
+    *,
+    ragged: bool = False,
 ) -> Iterator[Row | Finding]:
     """Yield the rows below a header as values under Python names.
 
@@ -58,7 +62,7 @@ def table_rows(
         if header is not None:
             yield from header.row(line, cells)
             continue
-        header = Header(line, cells, ragged)
+        header = Header(line, cells, columns, ragged)
         yield from header.findings
         if header.unusable:
             return
@@ -72,17 +76,25 @@ class Header:
 
     line: int
     cells: Sequence[object]
+    columns: Columns
     ragged: bool = False
     findings: list[Finding] = field(factory=list, init=False)
     unusable: bool = field(default=False, init=False)
     """A required column is missing, so that no row below can be read."""
     _fields: list[str | None] = field(factory=list, init=False)
+    """Of each column: its field, "" if it is ignored, None if it has no usable name."""
+    _unknown: list[str] = field(factory=list, init=False)
     _nameless: set[int] = field(factory=set, init=False)
     """Columns without a name in which a value was found."""
 
     def __attrs_post_init__(self) -> None:
         for cell in self.cells:
             self._fields.append(self._field(cell))
+        names = [cell for cell in self.cells if isinstance(cell, str)]
+        self.findings += [Finding(self.line, None, it) for it in self.columns.missing(names)]
+        self.findings += self.columns.unknown(
+            self._unknown, self._fields, line=self.line, kind="column"
+        )
         for name in REQUIRED:
             if name not in self._fields:
                 self.unusable = True
@@ -101,6 +113,8 @@ class Header:
                     self._nameless.add(column)  # of an index column, each row has a value
                     problem = f"a value in a column without a usable name (column {column})"
                     yield Finding(line, None, f"{problem}; name it, or delete it")
+            elif not name:
+                continue
             elif value != "" or name == "invitees":
                 values[name] = _checked(name, value)
                 if name in OPTIONAL and (doubt := self._doubt(value)):
@@ -137,10 +151,11 @@ class Header:
         name = str(cell).strip()
         if not name:
             return None
-        found = COLUMNS.get(name)
+        found = self.columns.field_of(name)
         if found is None:
-            self.findings.append(Finding(self.line, None, f"the column {unknown(name)}"))
-        elif found in self._fields:
+            self._unknown.append(name)
+            return ""
+        if found and found in self._fields:
             self.findings.append(Finding(self.line, found, "the column stands twice"))
         return found
 

@@ -14,8 +14,9 @@ from typing import TextIO
 from attrs import define, field
 
 from gong_async.errors import ConfigurationError
+from gong_async.inputs.columns import Columns
 from gong_async.inputs.findings import Finding
-from gong_async.inputs.rows import COLUMNS, Unusable, read_json, unknown
+from gong_async.inputs.rows import Unusable, read_json
 from gong_async.inputs.table import Row, table_rows
 
 Record = tuple[int, list[object]]
@@ -71,7 +72,7 @@ def open_text(path: Path, encoding: str | None) -> Iterator[TextIO | Finding]:
             yield text
 
 
-def csv_rows(text: TextIO) -> Iterator[Row | Finding]:
+def csv_rows(text: TextIO, columns: Columns) -> Iterator[Row | Finding]:
     """Yield the rows of a CSV file; blank ones are left out.
 
     Cells are separated by comma, semicolon, tab or bar, or by what a first line `sep=` names.
@@ -88,15 +89,15 @@ def csv_rows(text: TextIO) -> Iterator[Row | Finding]:
             head.append(line)
             if line[1].strip():
                 break
-        delimiter = separator[1] if separator else _delimiter(head[-1][1] if head else "")
-        yield from table_rows(_Records(chain(head, lines), delimiter).read())
+        delimiter = separator[1] if separator else _delimiter(head[-1][1] if head else "", columns)
+        yield from table_rows(_Records(chain(head, lines), delimiter).read(), columns)
     except _Overlong as error:
         yield Finding(error.args[0], None, _overlong("line"))
     except UnicodeError:  # also what codecs raise that find no mark, or cannot read streams
         yield _undecodable()
 
 
-def jsonl_rows(text: TextIO) -> Iterator[Row | Finding]:
+def jsonl_rows(text: TextIO, columns: Columns) -> Iterator[Row | Finding]:
     """Yield the objects of a file with one JSON object a line; blank lines are left out."""
     try:
         for line, content in _lines(text):
@@ -105,14 +106,16 @@ def jsonl_rows(text: TextIO) -> Iterator[Row | Finding]:
             if problem := _foreign_byte(content):
                 yield Finding(line, None, problem)
                 continue
-            yield from object_row(line, content, _ONE_A_LINE)
+            yield from object_row(line, content, columns, _ONE_A_LINE)
     except _Overlong as error:
         yield Finding(error.args[0], None, _overlong("line"))
     except UnicodeError:
         yield _undecodable()
 
 
-def object_row(line: int, content: str, advice: str = "") -> Iterator[Row | Finding]:
+def object_row(
+    line: int, content: str, columns: Columns, advice: str = ""
+) -> Iterator[Row | Finding]:
     """Yield what is wrong with the JSON object in `content`, and the object as a row.
 
     `advice` is for what is no object at all.
@@ -126,14 +129,17 @@ def object_row(line: int, content: str, advice: str = "") -> Iterator[Row | Find
         yield Finding(line, None, f"JSON, but not an object{advice}")
         return
     values: dict[str, object] = {}
+    unknown: list[str] = []
     for key, value in found.items():
-        name = COLUMNS.get(key)
+        name = columns.field_of(key)
         if name is None:
-            yield Finding(line, None, f"the key {unknown(key)}")
+            unknown.append(key)
         elif name in values:
             yield Finding(line, name, "given twice")
-        else:
+        elif name:
             values[name] = value
+    if unknown:
+        yield from columns.unknown(unknown, values, line=line, kind="key")
     yield line, values
 
 
@@ -240,11 +246,12 @@ def _lines(text: TextIO) -> Iterator[tuple[int, str]]:
         yield number, line.removeprefix("\ufeff") if number == 1 else line
 
 
-def _delimiter(header: str) -> str:
+def _delimiter(header: str, columns: Columns) -> str:
     """Return what separates the names of the header."""
 
     def names(delimiter: str) -> int:
-        return sum(cell.strip().strip('"') in COLUMNS for cell in header.split(delimiter))
+        cells = header.strip().split(delimiter)
+        return sum(columns.field_of(cell.strip('"')) is not None for cell in cells)
 
     return max(_DELIMITERS, key=names)
 

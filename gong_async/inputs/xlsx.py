@@ -19,6 +19,7 @@ from xml.parsers import expat
 
 from attrs import define, field
 
+from gong_async.inputs.columns import Columns
 from gong_async.inputs.findings import Finding, Note
 from gong_async.inputs.table import Row, table_rows
 from gong_async.inputs.temporary import temporary_database
@@ -57,11 +58,11 @@ _PACKED_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Python unpacks other kinds without a bound, and the standard of XLSX has no others."""
 
 
-def xlsx_rows(path: Path) -> Iterator[Row | Finding]:
+def xlsx_rows(path: Path, columns: Columns) -> Iterator[Row | Finding]:
     """Yield the rows of the first visible sheet; a formula is the value that was saved with it."""
     try:
         with ExitStack() as stack:
-            yield from table_rows(_Book(path, stack).rows(), ragged=True)
+            yield from table_rows(_Book(path, stack).rows(), columns, ragged=True)
     except SheetError as refused:
         yield Finding(0, None, str(refused))
 

@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import pickle
+import re
 import sys
 import tracemalloc
 import zipfile
@@ -23,7 +24,7 @@ from attrs import frozen
 
 from gong_async import ConfigurationError, Invitee, MeetingChange, MeetingUpdate, ValidationError
 from gong_async.inputs.ids import chance_of
-from gong_async.inputs.reader import Finding, InputError, read_changes
+from gong_async.inputs.reader import Finding, InputError, Note, read_changes
 
 ID = "7782342274025937895"
 HEADER = "meeting_id,start_time,end_time,organizer_email,invitees,title"
@@ -509,7 +510,9 @@ def test_every_fault_of_a_row_whatever_the_kind(write: Write) -> None:
 
 def test_every_fault_of_a_line_of_json(write: Write) -> None:
     """Unknown keys and doubles do not hide what is wrong with the others (D9)."""
-    found = jsonl({**OBJECT, "x": 1, "startTime": "2027-01-01T00:00Z", "organizerEmail": "dana"})
+    values = {key: value for key, value in OBJECT.items() if key != "title"}
+    later = {"titel": 1, "startTime": "2027-01-01T00:00Z", "organizerEmail": "dana"}
+    found = jsonl({**values, **later})
 
     assert [field for _, field, _ in faults(write("m.jsonl", found))] == [
         None,
@@ -554,21 +557,146 @@ def test_values_are_not_repeated(write: Write, secret: str) -> None:
     assert secret not in str(caught.value) + repr(caught.value.findings)
 
 
-def test_unknown_column(write: Write) -> None:
-    """A column that is not known is named, with the one that was probably meant."""
-    path = write("m.csv", f"{HEADER},organiser_mail,zzz\n{ROW},,\n")
+def test_names_that_are_written_in_another_way(write: Write) -> None:
+    """Case, blanks, dashes and underscores of a name do not count."""
+    header = "Meeting ID,START TIME,end-time,Organizer\u00a0e\u2011mail,Invitees,title"
+    spelled = {name.upper(): value for name, value in OBJECT.items()}
 
-    problems = [problem for _, _, problem in faults(path)]
+    assert changes_of(write("m.csv", f"{header}\n{ROW}\n")).changes == [CHANGE]
+    assert changes_of(write("m.jsonl", jsonl(spelled))).changes == [CHANGE]
 
-    assert problems[0] == "the column 'organiser_mail' is not known; did you mean organizer_email?"
+
+def test_unknown_columns(write: Write, sheet: Sheet) -> None:
+    """Columns that are not known are ignored, whatever is in them, with one note."""
+    path = write("m.csv", f"{HEADER},zzz,Account owner\n{ROW},#N/A,x\n{ROW},,\n")
+    note = Note(1, None, "the columns 'zzz', 'Account owner' are not known, and ignored")
+
+    assert changes_of(path).notes[0] == note
+    rows = [*SHEET_HEADER, "zzz", "Account owner"], [*SHEET_ROW, 1.5, "x"]
+    assert changes_of(sheet(*rows)).notes == (note,)
+    assert changes_of(sheet(*rows)).changes == [CHANGE]
+
+
+def test_unknown_keys(write: Write) -> None:
+    """The same for keys of JSON objects, each of which is noted once."""
+    path = write("m.jsonl", jsonl({**OBJECT, "x": 1}, {**OBJECT, "x": None, "start": {}}))
+
+    notes = [(note.line, note.problem) for note in changes_of(path).notes if note.field is None]
+    assert notes == [
+        (1, "the key 'x' is not known, and ignored"),
+        (2, "the key 'start' is not known, and ignored"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Titel", "title"),
+        ("Titre", "title"),
+        ("titles", "title"),
+        ("Subject", "title"),
+        ("Meeting title", "title"),
+        ("external", "external_id"),
+        ("Providers", "provider"),
+    ],
+)
+def test_names_that_are_nearly_those_of_fields(write: Write, name: str, meant: str) -> None:
+    """To ignore such a column would erase what the meetings have in the field."""
+    header = HEADER.replace("title", name)
+    problem = (
+        f"the {{}} {name!r} is not known; did you mean {meant}? Rename it, or map it (--map, "
+        f"columns=): '{name}={meant}', or '{name}=' to ignore it"
+    )
+    without = {key: value for key, value in OBJECT.items() if key != "title"}
+
+    assert faults(write("m.csv", f"{header}\n{ROW}\n")) == [(1, None, problem.format("column"))]
+    assert faults(write("m.jsonl", jsonl({**without, name: "x"}))) == [
+        (1, None, problem.format("key"))
+    ]
+    mapped = changes_of(write("m.csv", f"{header}\n{ROW}\n"), columns={name: meant}).changes[0]
+    assert getattr(mapped.update, meant) == "Renewal"
+    ignored = changes_of(write("m.csv", f"{header}\n{ROW}\n"), columns={name: ""})
+    assert ignored.changes[0].update.title is None
+    assert ignored.notes == ()
+
+
+def test_near_names_of_fields_that_the_file_has(write: Write) -> None:
+    """Beside the field itself such a column may be ignored: nothing is erased."""
+    path = write("m.csv", f"{HEADER},Titel,organizer_name\n{ROW},x,Dana\n")
+
+    (note,) = changes_of(path).notes
+
+    assert note.problem == "the columns 'Titel', 'organizer_name' are not known, and ignored"
+
+
+def test_no_unknown_columns(write: Write) -> None:
+    """Strictly read, a file has no other columns than those of meetings."""
+    path = write("m.csv", f"{HEADER},Titel,zzz\n{ROW},,\n")
+
+    with pytest.raises(InputError) as caught:
+        list(read_changes(path, strict=True))
+
+    problems = [finding.problem for finding in caught.value.findings]
+    assert problems[0].startswith("the column 'Titel' is not known; did you mean title?")
     assert problems[1].startswith("the column 'zzz' is not known; known are meeting_id, ")
+    assert problems[1].endswith("; map it (--map, columns=): 'zzz=' to ignore it")
+    options: dict[str, Any] = {"strict": True, "columns": {"titel": "", "ZZZ": ""}}
+    assert changes_of(path, **options).changes == [CHANGE]
 
 
-def test_unknown_key(write: Write) -> None:
-    """The same for a key of a JSON object."""
-    path = write("m.jsonl", jsonl({**OBJECT, "start": "x"}))
+NAMES = {
+    "Call": "meeting_id",
+    "Meeting start": "startTime",
+    "Meeting end": "end_time",
+    "Owner e-mail": "organizer email",
+    "Who": "invitees",
+}
 
-    assert faults(path) == [(1, None, "the key 'start' is not known; did you mean start_time?")]
+
+def test_columns_that_are_mapped(write: Write, sheet: Sheet) -> None:
+    """A file may have names of its own, and findings show them."""
+    header = [*NAMES, "title"]
+    bad = [ID, "tomorrow", *ROW.split(",")[2:4], "lee", "x"]
+
+    assert changes_of(sheet(header, SHEET_ROW), columns=NAMES).changes == [CHANGE]
+    with pytest.raises(InputError) as caught:
+        list(read_changes(sheet(header, bad), columns=NAMES))
+
+    start, invitee = map(str, caught.value.findings)
+    assert start.startswith("line 2, start_time (column 'Meeting start'): not an ISO-8601 time")
+    assert invitee.startswith("line 2, invitees[0] (column 'Who'): ")
+    objects = dict(zip(header, OBJECT.values(), strict=True))
+    assert changes_of(write("m.jsonl", jsonl(objects)), columns=NAMES).changes == [CHANGE]
+
+
+def test_the_separator_of_columns_that_are_mapped(write: Write) -> None:
+    """The separator is found by the names that are mapped, too."""
+    text = ";".join([*NAMES, "title"]) + "\n" + ROW.replace(",", ";") + "\n"
+
+    assert changes_of(write("m.csv", text), columns=NAMES).changes == [CHANGE]
+
+
+def test_a_column_that_is_mapped_and_missing(write: Write) -> None:
+    """A name that is mistyped in the map is not passed over."""
+    with pytest.raises(InputError) as caught:
+        list(read_changes(write("m.csv", csv(ROW)), columns={"Meeting stat": "start_time"}))
+
+    (finding,) = caught.value.findings
+    assert finding.problem == "the column 'Meeting stat' is missing, which is mapped to start_time"
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ({"Start": "start_tme"}, "'start_tme' is not known; did you mean start_time?"),
+        ({"Start": "start_time", "START": "end_time"}, "is mapped to nothing or twice"),
+        ({" ": "title"}, "is mapped to nothing or twice"),
+    ],
+)
+def test_maps_that_cannot_be_right(write: Write, columns: dict[str, str], problem: str) -> None:
+    """A wrong map is an error of the call, not of the file."""
+    with pytest.raises(ConfigurationError, match=re.escape(problem)):
+        read_changes(write("m.csv", csv(ROW)), columns=columns)
 
 
 @pytest.mark.parametrize("missing", ["meeting_id", "start_time", "organizer_email", "invitees"])

@@ -15,9 +15,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fuzz.cases import damage
+from gong_async.inputs.columns import OPTIONAL, REQUIRED
 from gong_async.inputs.findings import Finding
 from gong_async.inputs.reader import InputError, Inputs, read_changes
-from gong_async.inputs.rows import OPTIONAL, REQUIRED, read_change
+from gong_async.inputs.rows import read_change
 from gong_async.inputs.times import TimeReader
 from gong_async.models._shared import meeting_id
 from gong_async.models.meetings import MeetingChange

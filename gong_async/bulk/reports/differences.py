@@ -12,7 +12,7 @@ import attrs
 from gong_async._storage.database import Database
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.bulk.store.schema import JOURNAL, LEDGER
-from gong_async.inputs.rows import COLUMNS
+from gong_async.inputs.columns import FIELDS, fold
 
 _PLANNED = (
     "SELECT item.meeting_id, item.line, content.body, coalesce((SELECT previous.body "
@@ -72,4 +72,4 @@ def differences(job: JobFile, ledger: Path | None) -> Iterator[Difference]:
 
 
 def _fields(body: bytes) -> Mapping[str, object]:
-    return {COLUMNS.get(name, name): value for name, value in json.loads(body).items()}
+    return {FIELDS.get(fold(name), name): value for name, value in json.loads(body).items()}

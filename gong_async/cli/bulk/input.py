@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -18,7 +19,8 @@ from gong_async.inputs.reader import Finding, InputError, Inputs, read_changes
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 _MOST_NOTES = 5
-_NAMES = ("encoding", "ids_exact", "timezone", "date_format")
+_MAP: Mapping[str, Any] = {"param_hint": "--map"}
+_NAMES = ("encoding", "ids_exact", "timezone", "date_format", "columns", "strict")
 _OPTIONS = (
     click.option(
         "--encoding",
@@ -40,6 +42,17 @@ _OPTIONS = (
         metavar="FORMAT",
         help="Format of times that are not ISO-8601, such as '%d.%m.%Y %H:%M'.",
     ),
+    click.option(
+        "--map",
+        "columns",
+        multiple=True,
+        metavar="COLUMN=FIELD",
+        help="Field of a column with another name, such as 'Meeting start=start_time'; 'Notes=' "
+        "ignores one. May be repeated, or be a TOML file.",
+    ),
+    click.option(
+        "--strict", is_flag=True, help="Refuse unknown columns.  [default: ignore, with a note]"
+    ),
 )
 
 
@@ -60,12 +73,44 @@ def input_options(command: CommandT) -> CommandT:
     @wraps(command)
     def with_reading(*given: Any, **named: Any) -> Any:
         values = {name: named.pop(name) for name in _NAMES}
+        values["columns"] = _columns(values["columns"])
         return command(*given, reading=InputOptions(values), **named)
 
     wrapped = cast("CommandT", with_reading)
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped
+
+
+def _columns(given: Sequence[str]) -> dict[str, str]:
+    """Return the map of columns from `COLUMN=FIELD` and TOML files."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, target = text.rpartition("=")
+        if equals:
+            items = {name: target}
+        elif text.lower().endswith(".toml"):
+            items = _columns_of_file(Path(text))
+        else:
+            raise click.BadParameter(f"{text!r} is not COLUMN=FIELD, nor a .toml file", **_MAP)
+        for column, known in items.items():
+            if found.setdefault(column, known) != known:
+                raise click.BadParameter(f"the column {column!r} is mapped twice", **_MAP)
+    return found
+
+
+def _columns_of_file(path: Path) -> dict[str, str]:
+    """Return the map in a TOML file: its table `columns`, or all of it."""
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path.name} is not TOML: {error}", **_MAP) from None
+    table = document.get("columns", document)
+    if not isinstance(table, dict) or not all(isinstance(each, str) for each in table.values()):
+        example = '"Meeting start" = "start_time"'
+        raise click.BadParameter(f"{path.name} has other entries than {example}", **_MAP)
+    return table
 
 
 async def plan_from(inputs: Inputs, job: BulkJob, diagnostics: Diagnostics) -> BulkPlan:

@@ -14,7 +14,7 @@ from weakref import WeakSet
 from attrs import evolve
 
 from gong_async._pipeline import Pipeline
-from gong_async._redact import Redactor, Secret, hide_locals, mask_log
+from gong_async._redact import Redactor, Secret, hide_locals, redact_log
 from gong_async._settings.base_url import DEFAULT_BASE_URL, origin
 from gong_async._settings.base_url import base_url as checked_base_url
 from gong_async._settings.values import file_path, instance_of, kind_of, number
@@ -127,7 +127,7 @@ class GongClient:
         self._open_job_calls = OpenCalls()
         self._closing: asyncio.Task[None] | None = None
         redact = Redactor(partial(getattr, auth, "secrets"))
-        mask_log(redact)
+        redact_log(redact)
         self._attach_resources(
             Pipeline(
                 base_url=url,

@@ -25,7 +25,7 @@ from weakref import WeakSet
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MASK = "***"
+REDACTED = "***"
 
 
 class Secret:
@@ -49,7 +49,7 @@ class Secret:
         return self._value
 
     def __repr__(self) -> str:
-        return f"Secret('{MASK}')"
+        return f"Secret('{REDACTED}')"
 
     __str__ = __repr__
 
@@ -89,16 +89,16 @@ class PinnedSecret(Secret):
         self.base_url = base_url
 
 
-class MaskedHeader(str):
-    """A header value that is sent as it is and masked when headers are printed."""
+class RedactedHeader(str):
+    """A header value that is sent as it is and redacted when headers are printed."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"'{MASK}'"
+        return f"'{REDACTED}'"
 
     def __format__(self, spec: str) -> str:
-        return MASK
+        return REDACTED
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         msg = "a credential cannot be pickled"
@@ -263,7 +263,7 @@ class Redactor:
     """Redacts untrusted text for the errors and logs of one client.
 
     Pass `secrets` that change, such as tokens, as a function; it is called before every use. Its
-    earlier secrets are masked, too: a response may echo a token that was renewed since.
+    earlier secrets are redacted, too: a response may echo a token that was renewed since.
     """
 
     __slots__ = (
@@ -290,35 +290,37 @@ class Redactor:
         """A text in ASCII that holds none of these, in lower case, holds no spelling."""
 
     def __call__(self, text: str, limit: int = TEXT_LIMIT) -> str:
-        """Return `text` with secrets masked, controls escaped, at most `limit` characters."""
-        masked = self.mask(text) if len(text) <= _WINDOW else self._mask_beginning(text, limit)
-        shown = masked[: limit + 1]
+        """Return `text` with secrets redacted, controls escaped, at most `limit` characters."""
+        redacted = (
+            self.replace(text) if len(text) <= _WINDOW else self._replace_beginning(text, limit)
+        )
+        shown = redacted[: limit + 1]
         if not shown.isprintable():  # it is, with few exceptions
             shown = "".join(map(_visible, shown))
         return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
     def excerpt(self, body: bytes, limit: int) -> str:
-        """Return the beginning of a body, redacted; a secret is masked before the text is cut."""
+        """Return the beginning of a body, redacted; a secret is redacted before the text is cut."""
         # A character takes up to 4 bytes.
         return self(body[: 4 * self._window(limit) + 4].decode(errors="replace"), limit)
 
     def _window(self, limit: int) -> int:
         """Return how much of a text is searched when `limit` characters of it are shown.
 
-        Enough that the masked text is longer than `limit` even if it consists of secrets only.
+        Enough that the redacted text is longer than `limit` even if it consists of secrets only.
         """
         self._refresh()
         return max(_WINDOW, 4 * (limit + 1) * self._longest)
 
-    def _mask_beginning(self, text: str, limit: int) -> str:
+    def _replace_beginning(self, text: str, limit: int) -> str:
         if len(text) <= (window := self._window(limit)):
-            return self.mask(text)
+            return self.replace(text)
         # What the cut leaves of a secret lies behind the last whole one, near the end. An escaped
         # character takes several; the mark says that something was left out.
-        return self._mask(text[:window], window // 2) + "…"
+        return self._replace(text[:window], window // 2) + "…"
 
-    def mask(self, text: str) -> str:
-        """Return `text` with secrets masked, however they are spelled, and otherwise as it is."""
+    def replace(self, text: str) -> str:
+        """Return `text` with secrets redacted, however they are spelled, and otherwise as it is."""
         if self._secrets() is not self._known:
             self._refresh()
         if len(text) < self._shortest:
@@ -329,26 +331,26 @@ class Redactor:
             lowered = text.lower()
             for needle in self._needles:
                 if needle in lowered:
-                    return pattern.sub(MASK, text)
+                    return pattern.sub(REDACTED, text)
             return text
         if not _ESCAPE_SIGNS.search(text):
-            return pattern.sub(MASK, text)
-        return self._mask(text)
+            return pattern.sub(REDACTED, text)
+        return self._replace(text)
 
-    def _mask(self, text: str, surplus: int = 0) -> str:
-        """Return `text` masked, without its last `surplus` characters that are no secrets."""
+    def _replace(self, text: str, surplus: int = 0) -> str:
+        """Return `text` redacted, without its last `surplus` characters that are no secrets."""
         self._refresh()
         pattern = self._pattern
         spans = [match.span() for match in pattern.finditer(text)]
         plain, begins, ends = _unescaped(text)
         spans += [(begins[one.start()], ends[one.end() - 1]) for one in pattern.finditer(plain)]
-        masked: list[str] = []
+        redacted: list[str] = []
         done = 0
         for start, end in sorted(spans):
             if start >= done:
-                masked += (text[done:start], MASK)
+                redacted += (text[done:start], REDACTED)
             done = max(done, end)
-        return "".join(masked) + text[done : max(done, len(text) - surplus)]
+        return "".join(redacted) + text[done : max(done, len(text) - surplus)]
 
     def _refresh(self) -> None:
         """Compile the pattern, unless the secrets are the same as before."""
@@ -364,7 +366,7 @@ class Redactor:
                 for spelling in _spellings(secret.reveal())
                 if len(spelling) >= _SHORTEST_SECRET
             }
-            # Longest first, so that the pair is masked before its halves.
+            # Longest first, so that the pair is redacted before its halves.
             ordered = sorted(found, key=len, reverse=True)
             self._longest = max(map(len, found), default=1)
             self._shortest = min(map(len, found), default=1)
@@ -372,8 +374,8 @@ class Redactor:
             self._pattern = re.compile("|".join(map(re.escape, ordered)) or r"(?!)", re.IGNORECASE)
 
 
-class LogMask(logging.Filter):
-    """Log filter that masks the secrets of all live clients, in messages and tracebacks."""
+class RedactingFilter(logging.Filter):
+    """Log filter that redacts the secrets of all live clients, in messages and tracebacks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -382,25 +384,26 @@ class LogMask(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass, without the secrets in it."""
         message = record.getMessage()
-        masked = self._mask(message)
-        if masked != message:
-            record.msg, record.args = masked, ()
+        redacted = self._replace(message)
+        if redacted != message:
+            record.msg, record.args = redacted, ()
         if record.exc_info and not record.exc_text:
             # Handlers use this text instead of formatting the exception.
-            record.exc_text = self._mask(logging.Formatter().formatException(record.exc_info))
+            record.exc_text = self._replace(logging.Formatter().formatException(record.exc_info))
         return True
 
-    def _mask(self, text: str) -> str:
+    def _replace(self, text: str) -> str:
         for redact in list(self.redactors):
-            text = redact.mask(text)
+            text = redact.replace(text)
         return text
 
 
-def mask_log(redact: Redactor) -> None:
-    """Mask the secrets of `redact` in this package's log, for as long as it is referenced."""
+def redact_log(redact: Redactor) -> None:
+    """Redact this package's log with `redact`, for as long as it is referenced."""
     logger = logging.getLogger("gong_async")
-    mask = next((known for known in logger.filters if isinstance(known, LogMask)), None)
-    if mask is None:
-        mask = LogMask()
-        logger.addFilter(mask)
-    mask.redactors.add(redact)
+    installed = (known for known in logger.filters if isinstance(known, RedactingFilter))
+    found = next(installed, None)
+    if found is None:
+        found = RedactingFilter()
+        logger.addFilter(found)
+    found.redactors.add(redact)

@@ -118,8 +118,8 @@ def test_an_unbelievable_answer_shows_its_kind_and_beginning() -> None:
 
 @pytest.mark.parametrize("status", [200, 502])
 @pytest.mark.parametrize("before", range(0, 33, 4))
-def test_a_secret_at_the_edge_of_what_is_shown_is_masked_whole(status: int, before: int) -> None:
-    """An echo of our secret is masked before the text is cut, wherever it stands."""
+def test_a_secret_at_the_edge_of_what_is_shown_is_redacted_whole(status: int, before: int) -> None:
+    """An echo of our secret is redacted before the text is cut, wherever it stands."""
     answer = response(status, b"-" * before + (SECRET.encode() + b" ") * 400)
     redact = Redactor([Secret(SECRET)])
 
@@ -192,7 +192,7 @@ def test_one_error_as_text_is_one_error() -> None:
 
 
 def test_foreign_text_is_made_safe() -> None:
-    """Secrets are masked; line breaks, escapes and bidi overrides are shown, not done."""
+    """Secrets are redacted; line breaks, escapes and bidi overrides are shown, not done."""
     said = f"bad\r\nSet-Cookie: x \x1b[31m \u202e {SECRET} =1+1"
     found = error(400, {"requestId": f"a\n{SECRET}", "errors": [said]}, x_traceid="b")
 

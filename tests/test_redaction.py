@@ -35,8 +35,8 @@ AWKWARD = 'p/ss+w&rd "\\<42>=='
         html.escape,
     ],
 )
-def test_masks_every_spelling(spell: Callable[[str], str]) -> None:
-    """However a server or a proxy spells what we sent, it is masked."""
+def test_redacts_every_spelling(spell: Callable[[str], str]) -> None:
+    """However a server or a proxy spells what we sent, it is redacted."""
     shown = Redactor([Secret(AWKWARD)])(f"you sent <{spell(AWKWARD)}>, no?")
 
     assert shown.rstrip("=") in {
@@ -73,8 +73,8 @@ PAIR = base64.b64encode(f"{ACCESS_KEY}:{ACCESS_SECRET}".encode()).decode()
 @pytest.mark.parametrize("escape", ESCAPES)
 @pytest.mark.parametrize("value", [ACCESS_KEY, ACCESS_SECRET, PAIR])
 @pytest.mark.parametrize("frame", ['{"errors":["%s"]}', '{"errors":["%s', "<p>%s</p>"])
-def test_masks_escapes_of_any_character(escape: str, value: str, frame: str) -> None:
-    """A credential is masked whatever is escaped in it, in valid JSON or in none."""
+def test_redacts_escapes_of_any_character(escape: str, value: str, frame: str) -> None:
+    """A credential is redacted whatever is escaped in it, in valid JSON or in none."""
     redact = Redactor(BasicAuth(ACCESS_KEY, ACCESS_SECRET).secrets)
     spelled = "".join(map(ESCAPES[escape], value))
 
@@ -82,7 +82,7 @@ def test_masks_escapes_of_any_character(escape: str, value: str, frame: str) -> 
 
 
 @pytest.mark.parametrize("outer", ESCAPES)
-def test_masks_escapes_of_escapes(outer: str) -> None:
+def test_redacts_escapes_of_escapes(outer: str) -> None:
     """Every character of an escape may be escaped in turn, be it the end of an entity."""
     secrets = ["T2pJ+a/b=c:d&e%41", "ab&amp;c;<d>", PAIR]
     redact = Redactor(map(Secret, secrets))
@@ -94,7 +94,7 @@ def test_masks_escapes_of_escapes(outer: str) -> None:
             assert redact(f"<{spelled}>", 5_000) == "<***>"
 
 
-def test_masks_text_that_was_escaped_many_times() -> None:
+def test_redacts_text_that_was_escaped_many_times() -> None:
     """Each proxy on the way may escape what the one before it wrote."""
     spelled = ACCESS_SECRET
     for _ in range(3):
@@ -107,14 +107,14 @@ def test_masks_text_that_was_escaped_many_times() -> None:
 
 @given(st.lists(st.sampled_from([str, *ESCAPES.values()]), min_size=16, max_size=16))
 @settings(deadline=None)
-def test_masks_mixed_escapes(escapes: list[Callable[[str], str]]) -> None:
+def test_redacts_mixed_escapes(escapes: list[Callable[[str], str]]) -> None:
     """Each character may be escaped in a way of its own."""
     spelled = "".join(escape(one) for escape, one in zip(escapes, ACCESS_SECRET, strict=True))
 
     assert Redactor([Secret(ACCESS_SECRET)])(f"<{spelled}>") == "<***>"
 
 
-def test_masks_utf_16() -> None:
+def test_redacts_utf_16() -> None:
     """A body in UTF-16 that is read as UTF-8 has a zero byte beside each character."""
     body = f"you sent {ACCESS_SECRET}!".encode("utf-16-le")
 
@@ -130,7 +130,7 @@ def test_texts_full_of_escapes_are_cut_and_read(unit: str) -> None:
 
 
 @pytest.mark.parametrize("before", range(0, 70, 7))
-def test_an_escaped_secret_is_never_cut_before_it_is_masked(before: int) -> None:
+def test_an_escaped_secret_is_never_cut_before_it_is_redacted(before: int) -> None:
     """Nor is one whose characters take six times as much room."""
     secret = "S3CRET" * 5
     spelled = "".join(map(ESCAPES["json"], secret))
@@ -142,15 +142,15 @@ def test_an_escaped_secret_is_never_cut_before_it_is_masked(before: int) -> None
     assert shown.startswith("-" * before + "***")
 
 
-def test_masks_the_pair_as_it_goes_on_the_wire() -> None:
-    """An echo of our Authorization header is masked as one."""
+def test_redacts_the_pair_as_it_goes_on_the_wire() -> None:
+    """An echo of our Authorization header is redacted as one."""
     auth = BasicAuth("access-key", "access-key-secret")
     wire = base64.b64encode(b"access-key:access-key-secret").decode()
 
     assert Redactor(auth.secrets)(f"Authorization: Basic {wire}") == "Authorization: Basic ***"
 
 
-def test_masks_before_it_cuts() -> None:
+def test_redacts_before_it_cuts() -> None:
     """A secret that lies across the limit does not leave its first half."""
     secret = "S3CRET" * 10
 
@@ -162,7 +162,7 @@ def test_masks_before_it_cuts() -> None:
 @pytest.mark.parametrize("secret", ["S3CRET" * 5, "S3CRET" * 300])
 @pytest.mark.parametrize("before", range(0, 40, 3))
 def test_an_excerpt_never_ends_in_a_part_of_a_secret(secret: str, before: int) -> None:
-    """A body is long: its beginning is taken so that no secret is cut before it is masked."""
+    """A body is long: its beginning is taken so that no secret is cut before it is redacted."""
     body = b"-" * before + secret.encode() * 1000
 
     shown = Redactor([Secret(secret)]).excerpt(body, 200)
@@ -225,13 +225,13 @@ def test_no_secret_passes(before: str, after: str, secret: str) -> None:
     assert secret not in Redactor([Secret(secret)])(before + secret + after)
 
 
-def test_without_secrets_nothing_is_masked() -> None:
+def test_without_secrets_nothing_is_redacted() -> None:
     """A credential that shows nothing to hide changes no text."""
     assert Redactor()("nothing to hide") == "nothing to hide"
 
 
 def test_a_secret_too_short_to_be_one_does_not_ruin_every_text() -> None:
-    """Three letters occur everywhere; masking them would say more than it hides."""
+    """Three letters occur everywhere; redacting them would say more than it hides."""
     assert Redactor([Secret("a")])("a banana") == "a banana"
 
 
@@ -244,7 +244,7 @@ def test_shows_no_secret_itself() -> None:
 
 
 def test_secrets_that_change_are_asked_for() -> None:
-    """What is a secret by now is masked, and so is what was one before."""
+    """What is a secret by now is redacted, and so is what was one before."""
     now = [Secret("first-token")]
     redact = Redactor(lambda: now)
     before = redact("first-token second-token")

@@ -271,7 +271,7 @@ async def test_an_error_of_the_callers_own_session_shows_no_secret(
         text = shown(caught.value)
     await connector.close()
 
-    assert "MaskedHeader" in text or "***" in text
+    assert "RedactedHeader" in text or "***" in text
     assert leaks_of(WATCHED)(text, log.text) == []
 
 

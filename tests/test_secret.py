@@ -28,7 +28,7 @@ from gong_async import (
     OAuth,
     Secret,
 )
-from gong_async._redact import MaskedHeader, PinnedSecret, hide_locals
+from gong_async._redact import PinnedSecret, RedactedHeader, hide_locals
 
 PLAIN = "hunter2hunter2"
 
@@ -47,7 +47,7 @@ PLAIN = "hunter2hunter2"
     ],
 )
 def test_secret_shows_nothing(shown: str) -> None:
-    """However it is printed, a mask is printed."""
+    """However it is printed, asterisks are printed."""
     assert PLAIN not in shown
     assert "***" in shown
 
@@ -64,7 +64,7 @@ def test_secret_has_no_dict() -> None:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("secret", [Secret(PLAIN), MaskedHeader(PLAIN)], ids=["secret", "header"])
+@pytest.mark.parametrize("secret", [Secret(PLAIN), RedactedHeader(PLAIN)], ids=["secret", "header"])
 def test_secret_cannot_be_pickled(secret: object, protocol: int) -> None:
     """A secret does not leave the process."""
     with pytest.raises(TypeError, match="pickled"):
@@ -109,19 +109,19 @@ def test_wrapping_twice_is_wrapping_once() -> None:
 @pytest.mark.parametrize(
     "shown",
     [
-        repr(MaskedHeader(PLAIN)),
-        f"{MaskedHeader(PLAIN)}",
-        repr({"Authorization": MaskedHeader(PLAIN)}),
+        repr(RedactedHeader(PLAIN)),
+        f"{RedactedHeader(PLAIN)}",
+        repr({"Authorization": RedactedHeader(PLAIN)}),
     ],
 )
 def test_header_shows_nothing_when_headers_are_printed(shown: str) -> None:
-    """The value that goes on the wire is masked wherever headers are printed."""
+    """The value that goes on the wire is redacted wherever headers are printed."""
     assert PLAIN not in shown
 
 
 def test_header_is_its_value_on_the_wire() -> None:
     """What writes headers gets the text itself."""
-    assert MaskedHeader(PLAIN).encode() == PLAIN.encode()
+    assert RedactedHeader(PLAIN).encode() == PLAIN.encode()
 
 
 @frozen

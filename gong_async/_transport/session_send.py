@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import ClientSession
 from yarl import URL
 
-from gong_async._redact import MaskedHeader, Secret
+from gong_async._redact import RedactedHeader, Secret
 from gong_async._transport.body import (
     MISDIRECTED_REQUEST,
     PARSER_HEADER_COUNT,
@@ -46,7 +46,7 @@ async def session_send(
             headers={
                 **request.headers,
                 **length,
-                "Authorization": MaskedHeader(authorization.reveal()),
+                "Authorization": RedactedHeader(authorization.reveal()),
             },
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(

@@ -29,7 +29,7 @@ _log = logging.getLogger("gong_async")
 
 @define(eq=False)
 class KnownSecrets:
-    """The secrets that must be masked now: those of the application, and the last tokens."""
+    """The secrets that must be redacted now: those of the application, and the last tokens."""
 
     own: tuple[Secret, ...]
     all: tuple[Secret, ...] = field(init=False)

@@ -726,10 +726,10 @@ async def test_f110_an_early_renewal_that_fails_leaves_the_token_in_use(
     assert caplog.text.count("the access token is used until Gong refuses it") == 1
 
 
-async def test_a_redactor_masks_tokens_that_came_later(
+async def test_a_redactor_redacts_tokens_that_came_later(
     fake: FakeGong, store: TokenStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A renewed token that Gong echoes in an error is masked, and so is the one before it."""
+    """A renewed token that Gong echoes in an error is redacted, and so is the one before it."""
     fake.oauth.expire()
     async with client(application(fake, store)) as gong:
         await UPDATE.call(gong)

@@ -1,4 +1,4 @@
-"""All messages of the library's logger are masked."""
+"""All messages of the library's logger are redacted."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import pytest
 
 from gong_async import BasicAuth, GongClient
-from gong_async._redact import LogMask
+from gong_async._redact import RedactingFilter
 
-KEY, SECRET = "MASKEDKEY12345", "MASKEDSECRET67890"
+KEY, SECRET = "LOGGEDKEY12345", "LOGGEDSECRET67890"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def written() -> Iterator[io.StringIO]:
     logger.removeHandler(handler)
 
 
-def test_a_secret_in_a_message_is_masked(written: io.StringIO) -> None:
+def test_a_secret_in_a_message_is_redacted(written: io.StringIO) -> None:
     """A hook that logs a header, for example; in any spelling, also as an argument."""
     gong = GongClient(BasicAuth(KEY, SECRET))
     wire = base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
@@ -38,7 +38,7 @@ def test_a_secret_in_a_message_is_masked(written: io.StringIO) -> None:
     assert gong
 
 
-def test_a_secret_in_a_traceback_is_masked(written: io.StringIO) -> None:
+def test_a_secret_in_a_traceback_is_redacted(written: io.StringIO) -> None:
     """Also in the text of an exception that another author raised."""
     gong = GongClient(BasicAuth(KEY, SECRET))
     try:
@@ -60,14 +60,16 @@ def test_other_messages_stay_as_they_are(written: io.StringIO) -> None:
     assert written.getvalue() == "3 calls\n"
 
 
-def test_one_mask_serves_all_clients_and_keeps_none_alive() -> None:
+def test_one_filter_serves_all_clients_and_keeps_none_alive() -> None:
     """A thousand clients make one filter, and go when they are gone."""
     for _ in range(1000):
         GongClient(BasicAuth(KEY, SECRET))
     gc.collect()
-    masks = [
-        known for known in logging.getLogger("gong_async").filters if isinstance(known, LogMask)
+    installed = [
+        known
+        for known in logging.getLogger("gong_async").filters
+        if isinstance(known, RedactingFilter)
     ]
 
-    assert len(masks) == 1
-    assert len(masks[0].redactors) < 100
+    assert len(installed) == 1
+    assert len(installed[0].redactors) < 100

@@ -100,10 +100,13 @@ class MemoryQueue(Queue):
 
     async def settle(self, outcome: PermitOutcome) -> None:
         """Record how a permit was used; wake the queues if it changes when they may go."""
-        now, company = self.now(), self.company
+        company, changes = self.company, outcome.probed or outcome.pause is not None
+        if company.state.rate is None and not changes:
+            return  # nothing to learn
+        now = self.now()
         with company.mutex:
             company.state.settle(now, outcome)
-        if outcome.probed or outcome.pause is not None:
+        if changes:
             company.wake()
 
     async def quota(self) -> Quota:

@@ -277,7 +277,7 @@ async def test_what_was_purged_is_not_written(fake: FakeGong, jobs: Jobs) -> Non
     job = await jobs.run([change(0)])
     purge(job, jobs.ledger)
 
-    with pytest.raises(JournalError, match="was purged"):
+    with pytest.raises(JournalError, match="were purged"):
         failed_rows(job)
 
 

@@ -193,7 +193,7 @@ async def test_by_force_the_job_is_cancelled(fake: FakeGong, jobs: Jobs) -> None
     purge(job, jobs.ledger, force=True)
 
     status = job.status()
-    assert (status.state, status.reason) == ("cancelled", "purged before its end")
+    assert (status.state, status.reason) == ("cancelled", "purged")
     assert (status.counts["succeeded"], status.counts["pending"]) == (1, 0)
     assert status.skipped["cancelled"] == 1
     assert found(jobs.state) == set()

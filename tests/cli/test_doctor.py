@@ -892,7 +892,7 @@ def test_jobs(
     summary, job = report.all("jobs")
     assert report.exit_code == 0
     assert summary.seen == "0 running, 1 stopped, 1 ended"
-    assert job.seen.startswith(f"{stopped} is paused, 3 of 5 pending: after the first 2")
+    assert job.seen.startswith(f"{stopped} is paused, 3 of 5 pending: canary of 2")
     assert job.do.startswith(f"gong-async bulk resume {stopped}")
 
 

@@ -29,9 +29,9 @@ from gong_async.hooks.events import Hook
 from gong_async.limits.limiter import LimitStore
 from gong_async.limits.memory import PROCESS_LIMITS
 from gong_async.limits.types import Limits, Priority, Quota
-from gong_async.models._shared import RawResult, meeting_id
+from gong_async.models._shared import RawResult
 from gong_async.models.converter import make_converter, to_json
-from gong_async.models.meetings import Change, MeetingChange, UpdatedMeeting
+from gong_async.models.meetings import Change, MeetingChange, UpdatedMeeting, meeting_id
 from gong_async.models.query import Query
 from gong_async.resources.meetings import Meetings
 from gong_async.retry import RetryPolicy

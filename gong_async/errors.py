@@ -84,7 +84,7 @@ class GongError(Exception):
         self.method = method
         """HTTP method of the call, `PUT` for example."""
         self.route = route
-        """Route template of the call, `/v2/meetings/{meetingId}` for example."""
+        """Route template of the call, `/v2/calls/{id}` for example."""
         self.path: Mapping[str, str] = dict(path or {})
         """The value of each variable of the route."""
         self.attempts = attempts
@@ -246,7 +246,7 @@ class ProtocolError(GongError):
 class DecodeError(ProtocolError):
     """The response is JSON of an unexpected shape.
 
-    `paths` lists every mismatch, for example `$.meetingId: expected a string`.
+    `paths` lists every mismatch, for example `$.users[0].id: expected a string`.
     """
 
     hint = (
@@ -319,7 +319,7 @@ class LoginRequiredError(AuthenticationError):
 class PermissionDeniedError(RequestRejectedError):
     """403, or a 401 that names a missing scope: the credential does not permit this call.
 
-    `missing_scope` is the scope that Gong named, `api:meetings:user:update` for example.
+    `missing_scope` is the scope that Gong named, `api:calls:read:basic` for example.
     """
 
     hint = (
@@ -347,7 +347,7 @@ class NotFoundError(RequestRejectedError):
 
 
 class ConflictError(RequestRejectedError):
-    """409: the state at Gong prevents the call. For meetings, an administrator has to act.
+    """409: the state at Gong prevents the call.
 
     `user_facing_error`, `fix_url` and `help_url` are Gong's message and links, None if absent.
     """

@@ -40,6 +40,19 @@ FLOORS: tuple[frozenset[str], ...] = (
 APART = "testing"
 """The fake Gong imports nothing of ours; every floor may import it."""
 
+OPERATIONS = (
+    "__init__.py",
+    "_client.py",
+    "bulk/",
+    "cli/",
+    "contrib/",
+    "inputs/",
+    "models/meetings.py",
+    "resources/",
+    "testing/",
+)
+"""Where operations are named: what only meetings need. Every other file serves any operation."""
+
 DOORS = {
     "aiohttp": ("_transport/", "testing/"),
     "backoff": ("retry.py",),

@@ -75,7 +75,7 @@ def _route(endpoint: object, attribute: object, value: str) -> None:
 class Endpoint(Generic[T]):
     """One operation of Gong's API.
 
-    `method` and `route` are as in Gong's reference, for example `/v2/meetings/{meetingId}`;
+    `method` and `route` are as in Gong's reference, for example `/v2/calls/{id}`;
     `returns` is the class of the result; `effect` is what a call does at Gong. By default a GET
     reads, a DELETE deletes, and any other call is not sent again if its response is lost; state the
     effect of a POST that only reads ("read"), and of a PUT that replaces the state ("replace").

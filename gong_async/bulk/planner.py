@@ -13,8 +13,7 @@ from gong_async.bulk.store.journal import Journal, NewItem
 from gong_async.errors import ValidationError
 from gong_async.limits.day import DAY
 from gong_async.limits.types import Limits, Quota
-from gong_async.models._shared import meeting_id
-from gong_async.models.meetings import Change, MeetingChange, MeetingUpdate
+from gong_async.models.meetings import Change, MeetingChange, MeetingUpdate, meeting_id
 
 Changes = Iterable[Change] | AsyncIterable[Change]
 Encode = Callable[[object], bytes]

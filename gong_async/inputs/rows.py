@@ -18,11 +18,10 @@ from gong_async.models._shared import (
     check_email,
     check_text,
     is_later,
-    meeting_id,
     time_from_text,
 )
 from gong_async.models._times import EXAMPLE_TIME
-from gong_async.models.meetings import Invitee, MeetingChange, MeetingUpdate, NewMeeting
+from gong_async.models.meetings import Invitee, MeetingChange, MeetingUpdate, NewMeeting, meeting_id
 
 T = TypeVar("T")
 MeetingT = TypeVar("MeetingT", MeetingUpdate, NewMeeting)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, SupportsIndex
+from typing import Any
 
 from attrs import Attribute, field, frozen
 
@@ -15,16 +14,15 @@ from gong_async.errors import ValidationError
 from gong_async.models._email import LONGEST_USUAL, USUAL_EMAIL, email_problem
 from gong_async.models._times import parse_time, time_problem
 
-_MOST_DIGITS = 20
+MOST_DIGITS = 20
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_MOST_SHOWN = 40
 _YEAR_ONE = datetime.min  # noqa: DTZ901 - only a difference is taken from it
 _SECOND = timedelta(seconds=1)
 _NO_TIME = timedelta()
 _FOUR_DIGITS = 1000
 _TWO_DIGITS = tuple(f"{number:02d}" for number in range(60))
 
-USABLE_ID = {"max_digits": _MOST_DIGITS}
+USABLE_ID = {"max_digits": MOST_DIGITS}
 """Marks a result field that later calls need: an id that is not digits raises `DecodeError`."""
 LOCAL = {"local": True}
 """Marks a field of a result that describes the call and is not part of Gong's JSON."""
@@ -50,40 +48,6 @@ def is_local(field: Attribute[Any]) -> bool:
 def max_digits(field: Attribute[Any]) -> int:
     """Return the most digits of a field that is an id; 0 if the field is checked as others."""
     return int(field.metadata.get("max_digits", 0))
-
-
-def meeting_id(value: str | SupportsIndex) -> str:
-    """Return a meeting id as the string that Gong uses.
-
-    Ids are 1 to 20 ASCII digits; they are text, because programs that read them as numbers lose
-    their last digits. An `int` is taken, `bool` and `float` are not.
-
-    Raises:
-        ValidationError: `value` is not a meeting id.
-    """
-    if isinstance(value, str):
-        text = value if type(value) is str else str.__str__(value)  # of an enumeration
-    elif isinstance(value, bool):
-        raise ValidationError("meeting_id", "a bool is not a meeting id")
-    else:
-        number = _index(value)
-        if number is None:
-            problem = f"expected a string of digits, got {type(value).__name__}"
-            raise ValidationError("meeting_id", problem)
-        if not 0 <= number < 10**_MOST_DIGITS:
-            raise ValidationError("meeting_id", "expected a number of 1 to 20 digits")
-        text = int.__repr__(number)  # an enumeration has a `str` of its own
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
-        shown = ascii(text[:_MOST_SHOWN])
-        raise ValidationError("meeting_id", f"expected 1 to 20 digits (0-9), got {shown}")
-    return text
-
-
-def _index(value: SupportsIndex) -> int | None:
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
 
 
 def check_text(name: str, value: object) -> str:

@@ -6,6 +6,7 @@ read data is taken as Gong gives it.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, SupportsIndex
@@ -14,7 +15,7 @@ from attrs import Attribute, field, frozen
 
 from gong_async.errors import ValidationError
 from gong_async.models import _shared
-from gong_async.models._shared import LOCAL, USABLE_ID, ResponseObject, Result
+from gong_async.models._shared import LOCAL, MOST_DIGITS, USABLE_ID, ResponseObject, Result
 
 
 @frozen(kw_only=True)
@@ -33,6 +34,7 @@ class Invitee:
 
 
 _INVITEES = frozenset({Invitee})
+_MOST_SHOWN = 40
 _WALL_CLOCK = len("2026-11-24T15:00:00")
 
 
@@ -104,8 +106,38 @@ class MeetingUpdate(_WrittenMeeting):
     _texts_only: ClassVar[bool] = True
 
 
-def _meeting_id(value: str | SupportsIndex) -> str:
-    return _shared.meeting_id(value)
+def meeting_id(value: str | SupportsIndex) -> str:
+    """Return a meeting id as the string that Gong uses.
+
+    Ids are 1 to 20 ASCII digits; they are text, because programs that read them as numbers lose
+    their last digits. An `int` is taken, `bool` and `float` are not.
+
+    Raises:
+        ValidationError: `value` is not a meeting id.
+    """
+    if isinstance(value, str):
+        text = value if type(value) is str else str.__str__(value)  # of an enumeration
+    elif isinstance(value, bool):
+        raise ValidationError("meeting_id", "a bool is not a meeting id")
+    else:
+        number = _index(value)
+        if number is None:
+            problem = f"expected a string of digits, got {type(value).__name__}"
+            raise ValidationError("meeting_id", problem)
+        if not 0 <= number < 10**MOST_DIGITS:
+            raise ValidationError("meeting_id", "expected a number of 1 to 20 digits")
+        text = int.__repr__(number)  # an enumeration has a `str` of its own
+    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
+        shown = ascii(text[:_MOST_SHOWN])
+        raise ValidationError("meeting_id", f"expected 1 to 20 digits (0-9), got {shown}")
+    return text
+
+
+def _index(value: SupportsIndex) -> int | None:
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
 
 
 def _update(_: object, attribute: Attribute[Any], value: object) -> None:
@@ -122,7 +154,7 @@ class MeetingChange:
         ValidationError: the id is not 1 to 20 digits, or the update is none.
     """
 
-    meeting_id: str = field(converter=_meeting_id)
+    meeting_id: str = field(converter=meeting_id)
     update: MeetingUpdate = field(validator=_update)
 
 

@@ -142,7 +142,7 @@ class OAuth:
         Args:
             redirect_uri: where Gong sends the browser afterwards, as registered at Gong.
             state: an unguessable value that must come back with the code.
-            scopes: what the tokens may do, such as `api:meetings:user:update`.
+            scopes: what the tokens may do, such as `api:calls:read:basic`.
         """
         query = {
             "client_id": self._client_id,

@@ -19,7 +19,7 @@ from gong_async.errors import (
     PermissionDeniedError,
     ValidationError,
 )
-from gong_async.models._shared import Meta, check_email, meeting_id
+from gong_async.models._shared import Meta, check_email
 from gong_async.models.meetings import (
     CreatedMeeting,
     DeletedMeeting,
@@ -28,6 +28,7 @@ from gong_async.models.meetings import (
     NewMeeting,
     UpdatedMeeting,
     UserIntegration,
+    meeting_id,
 )
 
 _HINTS: Mapping[type[GongError], str] = {

@@ -45,8 +45,8 @@ from gong_async._wire.response import (
 )
 from gong_async.auth import auth_from_env
 from gong_async.errors import LONGEST_WAIT
-from gong_async.models._shared import meeting_id
 from gong_async.models.converter import make_converter, structure, to_json
+from gong_async.models.meetings import meeting_id
 
 SECRET = "s3cret/with+odd=chars"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

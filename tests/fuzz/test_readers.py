@@ -20,8 +20,7 @@ from gong_async.inputs.findings import Finding
 from gong_async.inputs.reader import InputError, Inputs, read_changes
 from gong_async.inputs.rows import read_change
 from gong_async.inputs.times import TimeReader
-from gong_async.models._shared import meeting_id
-from gong_async.models.meetings import MeetingChange
+from gong_async.models.meetings import MeetingChange, meeting_id
 
 ROW = {
     "meeting_id": "7782342274025937895",

@@ -21,7 +21,7 @@ from gong_async._wire import (
     Response,
 )
 from gong_async._wire.call import CallState, DeadlineScope, OpenCalls
-from gong_async._wire.response import request_id, retry_after, status_error, success_payload
+from gong_async._wire.response import read_success, request_id, retry_after, status_error
 from gong_async._wire.types import path_segment, route_parts
 from gong_async.auth import Auth
 from gong_async.errors import DecodeError, GongError, ProtocolError, ValidationError
@@ -263,12 +263,11 @@ class Pipeline:
         if not 200 <= response.status < 300:  # noqa: PLR2004
             raise status_error(response, redact, utc_now())
         try:
-            payload = success_payload(call.request, response, redact)
+            payload, given = read_success(call.request, response, redact)
         except ProtocolError as error:
             if error.flaw == "mismatch":
                 self.transport.discard_connections()
             raise
-        given = request_id(response, redact, payload)
         try:
             result = structure(self.converter, payload, call.endpoint.returns)
         except DecodeError as error:

@@ -20,7 +20,7 @@ from gong_async import (
 )
 from gong_async._redact import Redactor
 from gong_async._wire import Effect, Request, Response
-from gong_async._wire.response import request_id, retry_after, status_error, success_payload
+from gong_async._wire.response import read_success, request_id, retry_after, status_error
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 SECRET = "hunter2hunter2hunter2hunter2hunt"
@@ -45,7 +45,8 @@ def error(status: int, body: object = b"", **headers: str) -> Any:
 
 def payload(status: int, body: object = b"", effect: Effect = "replace") -> dict[str, Any]:
     """Return what a success says."""
-    return success_payload(request(effect), response(status, body), Redactor([Secret(SECRET)]))
+    redact = Redactor([Secret(SECRET)])
+    return read_success(request(effect), response(status, body), redact)[0]
 
 
 @pytest.mark.parametrize("status", [200, 201, 202])
@@ -109,7 +110,7 @@ def test_an_unbelievable_answer_shows_its_kind_and_beginning() -> None:
     """A login page is recognized by its first words; what would act on a terminal is escaped."""
     page = b"<title>Sign\x1b[2J in</title>" + b"x" * 10_000
     with pytest.raises(ProtocolError) as caught:
-        success_payload(request(), response(200, page, Content_Type="text/html"), Redactor())
+        read_success(request(), response(200, page, Content_Type="text/html"), Redactor())
 
     assert "text/html" in str(caught.value)
     assert r"<title>Sign\u001b[2J in</title>" in str(caught.value)
@@ -133,7 +134,7 @@ def _failure(answer: Response, redact: Redactor) -> Exception:
     if answer.status != 200:
         return status_error(answer, redact, NOW)
     with pytest.raises(ProtocolError) as caught:
-        success_payload(request(), answer, redact)
+        read_success(request(), answer, redact)
     return caught.value
 
 

@@ -22,30 +22,23 @@ class Expiring(Protocol):
         ...
 
 
-@define(eq=False)
-class Deadlines:
-    """The deadlines of one loop, on its clock, with one timer for all.
+class Deadlines(dict[Expiring, float]):
+    """The deadlines of one loop, on its clock, with one timer for all: remove what has ended.
 
     A timer for each would cost more than all that is done here for those that end in time, which
-    nearly all of them do.
+    nearly all of them do. For the same reason the timer stays when one is removed: the next call
+    needs it, and one that finds nothing to do costs less.
     """
 
-    _until: dict[Expiring, float] = field(factory=dict, init=False)
-    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
+    def __init__(self) -> None:
+        super().__init__()
+        self._timer: asyncio.TimerHandle | None = None
 
     def add(self, one: Expiring, until: float) -> None:
         """Expire `one` at `until`, unless it is removed before."""
-        self._until[one] = until
+        self[one] = until
         if self._timer is None or until < self._timer.when():
             self._wake_at(until)
-
-    def remove(self, one: Expiring) -> None:
-        """Forget `one`: it has ended.
-
-        The timer stays: the next call needs one, and one that finds nothing to do costs less than
-        a timer for each call.
-        """
-        self._until.pop(one, None)
 
     def _wake_at(self, when: float) -> None:
         if self._timer is not None:
@@ -55,11 +48,11 @@ class Deadlines:
     def _look(self, now: float) -> None:
         # Timers may come a hair early by the loop's clock: the time that was waited for counts.
         self._timer = None
-        for one in [one for one, until in self._until.items() if until <= now]:
-            del self._until[one]
+        for one in [one for one, until in self.items() if until <= now]:
+            del self[one]
             one.expire()
-        if self._until:
-            self._wake_at(min(self._until.values()))
+        if self:
+            self._wake_at(min(self.values()))
 
 
 @define(eq=False)

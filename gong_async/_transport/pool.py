@@ -70,7 +70,7 @@ class SessionPool:
                     try:
                         return await exchange.run(origin, request, authorization)
                     finally:
-                        here.deadlines.remove(exchange)
+                        here.deadlines.pop(exchange, None)
             return await session_send(
                 session, request, authorization, timeout=timeout, progress=progress
             )

@@ -33,6 +33,7 @@ _MOST_ERRORS = 20
 _SNIPPET = 200
 _NO_ERRORS: tuple[object, ...] = (None, [])
 _OK = frozenset({200, 201, 202, 204})
+_REQUEST_ID = ("requestId",)
 _NOT_ANSWERS = frozenset({304})
 _MISSING_SCOPE = re.compile(r"don't have permission to use '([a-z:._-]{1,100})'", re.IGNORECASE)
 
@@ -52,8 +53,12 @@ def request_id(response: Response, redact: Redactor, payload: object = None) -> 
     return _clean(response.headers.get("x-traceid"), redact)
 
 
-def success_payload(request: Request, response: Response, redact: Redactor) -> dict[str, Any]:
-    """Return the JSON object of a success; for an allowed empty body, what the request says.
+def read_success(
+    request: Request, response: Response, redact: Redactor
+) -> tuple[dict[str, Any], str | None]:
+    """Return the JSON object of a success and Gong's request id.
+
+    For an allowed empty body it is what the request says.
 
     A 2xx is a success only if its JSON has the fields that the request requires, repeats the path
     variable of its `echo`, and has no `errors`; the response to a deletion may be empty, or have
@@ -68,7 +73,8 @@ def success_payload(request: Request, response: Response, redact: Redactor) -> d
     if not body:
         unproven = not request.requires and request.echo is None
         if request.effect == "delete" or (request.effect == "replace" and unproven):
-            return {} if request.echo is None else {request.echo: request.path[request.echo]}
+            echoed = {} if request.echo is None else {request.echo: request.path[request.echo]}
+            return echoed, request_id(response, redact)
         raise _invalid("a response without a body", response, redact)
     payload: Any
     broken: ProtocolError
@@ -80,15 +86,17 @@ def success_payload(request: Request, response: Response, redact: Redactor) -> d
         problem = "truncated JSON" if cut else "something other than JSON"
         broken = _invalid(problem, response, redact, flaw="cut" if cut else "content")
     else:
-        usual = type(payload) is dict and "errors" not in payload and _has_all(request, payload)
-        invalid = None
-        if not usual:
-            invalid = _validate(payload, request, response, redact)
-            if invalid is None and request.echo is not None:
-                invalid = _check_echo(request.echo, payload, request, response, redact)
+        echo = request.echo
+        if type(payload) is dict and request.requires == _REQUEST_ID and "errors" not in payload:
+            given = payload.get("requestId")
+            echoes = echo is None or payload.get(echo) == request.path[echo]
+            if echoes and type(given) is str and given.isalnum():
+                return payload, redact(given)  # the usual success, without further calls
+        invalid = _validate(payload, request, response, redact)
+        if invalid is None and echo is not None:
+            invalid = _check_echo(echo, payload, request, response, redact)
         if invalid is None:
-            validated: dict[str, Any] = payload
-            return validated
+            return payload, request_id(response, redact, payload)
         broken = invalid
         del payload
     # A traceback may be shown with the locals of its frames, and a body may echo our secrets.
@@ -134,17 +142,6 @@ def _check_echo(
         status=response.status,
         request_id=request_id(response, redact, payload),
     )
-
-
-def _has_all(request: Request, payload: Mapping[str, Any]) -> bool:
-    """Return whether a response certainly has all that the request requires."""
-    if request.echo is not None and payload.get(request.echo) != request.path[request.echo]:
-        return False
-    for name in request.requires:
-        value = payload.get(name)
-        if not (type(value) is str and value.isalnum()) and not _is_given(name, value):
-            return False
-    return True
 
 
 def _is_given(name: str, value: object) -> bool:

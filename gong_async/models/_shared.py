@@ -19,8 +19,6 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _YEAR_ONE = datetime.min  # noqa: DTZ901 - only a difference is taken from it
 _SECOND = timedelta(seconds=1)
 _NO_TIME = timedelta()
-_FOUR_DIGITS = 1000
-_TWO_DIGITS = tuple(f"{number:02d}" for number in range(60))
 
 USABLE_ID = {"max_digits": MOST_DIGITS}
 """Marks a result field that later calls need: an id that is not digits raises `DecodeError`."""
@@ -109,18 +107,6 @@ def _instant(value: datetime) -> timedelta:
         value.year, value.month, value.day, value.hour, value.minute, value.second
     )
     return wall - _YEAR_ONE - offset
-
-
-def isoformat(value: datetime) -> str:
-    """Return an aware time as Gong reads it: whole seconds, with `Z` or an offset."""
-    if value.tzinfo is UTC and value.year >= _FOUR_DIGITS:
-        # The usual case, for which `datetime.isoformat` takes more than twice as long.
-        two = _TWO_DIGITS
-        day = f"{value.year}-{two[value.month]}-{two[value.day]}"
-        return f"{day}T{two[value.hour]}:{two[value.minute]}:{two[value.second]}Z"
-    check_time("time", value)
-    text = datetime.isoformat(value, "T", "seconds")
-    return text[:-6] + "Z" if text.endswith("+00:00") else text
 
 
 # The validators of attrs classes check the usual value themselves, which saves a call per field.

@@ -45,7 +45,6 @@ from gong_async.models._shared import (
     ResponseObject,
     gong_name,
     is_local,
-    isoformat,
     max_digits,
 )
 from gong_async.models.scalars import Reader, exactly, json_type
@@ -79,7 +78,7 @@ def make_converter(*, detailed: bool = False) -> Converter:
         detailed: whether it collects all mismatches with their paths, which takes longer.
     """
     converter = Converter(prefer_attrib_converters=True, detailed_validation=detailed)
-    converter.register_unstructure_hook(datetime, isoformat)
+    converter.register_unstructure_hook(datetime, scalars.isoformat)
     converter.register_unstructure_hook(date, date.isoformat)
     # Otherwise cattrs calls a function for each that returns what it is given.
     converter.register_unstructure_hook(str | None, converter.get_unstructure_hook(str))

@@ -16,6 +16,7 @@ from attrs import Attribute, field, frozen
 from gong_async.errors import ValidationError
 from gong_async.models import _shared
 from gong_async.models._shared import LOCAL, MOST_DIGITS, USABLE_ID, ResponseObject, Result
+from gong_async.models.scalars import isoformat
 
 
 @frozen(kw_only=True)
@@ -74,7 +75,7 @@ class _WrittenMeeting:
     def __attrs_post_init__(self) -> None:
         if not _shared.is_later(self.end_time, self.start_time):
             problem = "the meeting must end after it starts"
-            start, end = _shared.isoformat(self.start_time), _shared.isoformat(self.end_time)
+            start, end = isoformat(self.start_time), isoformat(self.end_time)
             if end[:_WALL_CLOCK] > start[:_WALL_CLOCK]:
                 # Zones differ, or a clock is set back in between: the offsets show it.
                 problem += f"; it starts at {start} and ends at {end}"

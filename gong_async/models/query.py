@@ -11,7 +11,8 @@ from typing import SupportsIndex
 from urllib.parse import quote, urlencode
 
 from gong_async.errors import ValidationError
-from gong_async.models._shared import camel_case, check_text, check_time, isoformat
+from gong_async.models._shared import camel_case, check_text, check_time
+from gong_async.models.scalars import isoformat
 
 QueryValue = str | int | float | datetime | date | Enum
 """One value of a parameter; `bool` is an `int`."""

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from gong_async._redact import Redactor, Secret, hide_locals
 from gong_async._transport import BaseConnector, SessionPool
 from gong_async._wire import AttemptProgress, Request, Response
-from gong_async._wire.response import request_id, status_error, success_payload
+from gong_async._wire.response import read_success, request_id, status_error
 from gong_async.errors import (
     APIStatusError,
     AuthenticationError,
@@ -142,7 +142,7 @@ class _Question:
         if not 200 <= response.status < 300:  # noqa: PLR2004
             raise refusal(response, endpoint.redact)
         request = Request("POST", endpoint.url, TOKEN_ROUTE, "create", {})
-        payload = success_payload(request, response, endpoint.redact)
+        payload, _ = read_success(request, response, endpoint.redact)
         return endpoint.reader.read(payload, self.old)
 
     def _next_wait(self, error: GongError) -> float | None:

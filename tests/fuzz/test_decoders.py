@@ -38,10 +38,10 @@ from gong_async._settings.base_url import base_url
 from gong_async._wire import Request, Response
 from gong_async._wire.response import (
     parse_retry_after,
+    read_success,
     request_id,
     retry_after,
     status_error,
-    success_payload,
 )
 from gong_async.auth import auth_from_env
 from gong_async.errors import LONGEST_WAIT
@@ -157,7 +157,7 @@ def test_answers(
     errors: list[GongError] = []
     if 200 <= status < 300:
         try:
-            assert isinstance(success_payload(request, response, redact), dict)
+            assert isinstance(read_success(request, response, redact)[0], dict)
         except ProtocolError as error:
             errors.append(error)
     else:

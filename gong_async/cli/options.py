@@ -10,7 +10,7 @@ import click
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
-FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path, allow_dash=True)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 _LIMITS = (

@@ -26,7 +26,7 @@ from gong_async.inputs.findings import Finding, Findings, InputError, Note
 from gong_async.inputs.rows import read_change
 from gong_async.inputs.table import Row
 from gong_async.inputs.temporary import temporary_database
-from gong_async.inputs.text import csv_rows, jsonl_rows, open_text
+from gong_async.inputs.text import GZIP, csv_rows, jsonl_rows, open_text
 from gong_async.inputs.times import TimeReader
 from gong_async.inputs.xlsx import xlsx_rows
 from gong_async.models.meetings import MeetingChange
@@ -180,6 +180,8 @@ class Inputs:
             yield Finding(0, None, problem)
             return
         suffix = self.path.suffix.lower()
+        if suffix == GZIP:
+            suffix = Path(self.path.stem).suffix.lower() + GZIP
         if suffix == ".xlsx":
             if self.encoding is not None:
                 raise ConfigurationError(
@@ -187,7 +189,7 @@ class Inputs:
                 )
             yield from xlsx_rows(self.path, columns)
             return
-        read = _TEXT_FORMATS.get(suffix)
+        read = _TEXT_FORMATS.get(suffix.removesuffix(GZIP))
         if read is None:
             problem = f"a file of this kind ({suffix!a}) is not read; use .csv, .jsonl or .xlsx"
             yield Finding(0, None, problem)
@@ -236,10 +238,11 @@ def read_changes(
 ) -> Inputs:
     """Return the meeting updates of a file: `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.xlsx`.
 
-    It is read when it is iterated, or when a job is planned from it. What cannot be right raises an
-    `InputError` then, before the first change is used. Columns are named as in Python or as in
-    Gong's API, `start_time` or `startTime`, whatever the case; blanks, dashes and underscores do
-    not count. Ids are text: those that were rounded are refused.
+    Text may be compressed: `.csv.gz`. The file is read when it is iterated, or when a job is
+    planned from it. What cannot be right raises an `InputError` then, before the first change is
+    used. Columns are named as in Python or as in Gong's API, `start_time` or `startTime`, whatever
+    the case; blanks, dashes and underscores do not count. Ids are text: those that were rounded are
+    refused.
 
     Args:
         path: the file.

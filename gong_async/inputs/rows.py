@@ -31,9 +31,11 @@ _AS_TEXT = "format the column as text and export it again"
 _SAFE_DIGITS = 15
 _MOST_SHOWN = 40
 _MOST_INVITEES = 20_000
+_SEVERAL = "several addresses in one entry; separate them with semicolons"
 _EXPONENT = re.compile(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]+[.,][0-9]*", re.ASCII)
 _ENTRY = re.compile(r'(?:"[^"]*"|[^;"]+|")+')
+_COMMA_ENTRY = re.compile(r'(?:"[^"]*"|[^,"]+|")+')
 
 
 @frozen
@@ -145,7 +147,7 @@ def read_person(text: str) -> Invitee:
     entry = text.strip()
     if not entry.endswith(">"):
         if "," in entry and entry.count("@") > 1:
-            _refuse("several addresses; separate them with semicolons")
+            _refuse(_SEVERAL)
         return Invitee(email=read_email(entry))
     name, opened, address = entry[:-1].rpartition("<")
     if not opened:
@@ -153,6 +155,8 @@ def read_person(text: str) -> Invitee:
     name = name.strip()
     if len(name) > 1 and name[0] == name[-1] == '"':
         name = name[1:-1]
+    elif "<" in name:
+        _refuse(_SEVERAL)
     return Invitee(email=read_email(address), display_name=check_text("", name) or None)
 
 
@@ -287,9 +291,19 @@ def _person(item: object) -> Invitee:
     return Invitee(**item)
 
 
+def _entries(text: str) -> list[object]:
+    """Return the invitees between semicolons; if there are none, those between commas."""
+    entries = [entry for entry in _ENTRY.findall(text) if entry.strip()]
+    if len(entries) == 1:
+        pieces = [piece for piece in _COMMA_ENTRY.findall(entries[0]) if piece.strip()]
+        if all("@" in piece for piece in pieces):  # of `Doe, Jane <jane@x.example>` one has none
+            return pieces
+    return entries
+
+
 def _listed(text: str) -> list[object]:
     if not text.lstrip().startswith("["):
-        return [entry for entry in _ENTRY.findall(text) if entry.strip()]
+        return _entries(text)
     try:
         listed = read_json(text)
     except ValueError:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -30,12 +32,31 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 _ONE_A_LINE = "; each line is one object, as `jq -c` writes them"
 _SAVE = "save the file as UTF-8"
+GZIP = ".gz"
+_MOST_INFLATED = 2_000_000_000
+_BROKEN_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
+_NO_GZIP = (
+    f"broken or cut off, not gzip, or of more than {_MOST_INFLATED:,} bytes without compression"
+)
 _MOST_CHARACTERS = 4_000_000
 """Of a line or a row: what is longer was not meant to be one."""
 
 
 class _Overlong(Exception):  # noqa: N818 - it never leaves this file
     """A line is too long to be read."""
+
+
+class _Inflated(gzip.GzipFile):
+    """A compressed file, as far as it may grow."""
+
+    def read1(self, size: int = -1) -> bytes:
+        if self.tell() > _MOST_INFLATED:
+            raise EOFError
+        return super().read1(size)
+
+
+def _opened(path: Path) -> io.BufferedReader | _Inflated:
+    return _Inflated(path) if path.suffix.lower() == GZIP else path.open("rb")
 
 
 @contextmanager
@@ -48,9 +69,14 @@ def open_text(path: Path, encoding: str | None) -> Iterator[TextIO | Finding]:
     Raises:
         ConfigurationError: there is no such encoding.
     """
-    with path.open("rb") as file:
-        head = file.peek(6)[:6]
-        problem = _not_text(head, encoding)
+    with _opened(path) as file:
+        problem: str | None
+        try:
+            head = file.peek(6)[:6]
+        except _BROKEN_GZIP:
+            head, problem = b"", _NO_GZIP
+        else:
+            problem = _not_text(head, encoding)
         if problem is not None:
             yield Finding(0, None, problem)
             return
@@ -95,6 +121,8 @@ def csv_rows(text: TextIO, columns: Columns) -> Iterator[Row | Finding]:
         yield Finding(error.args[0], None, _overlong("line"))
     except UnicodeError:  # also what codecs raise that find no mark, or cannot read streams
         yield _undecodable()
+    except _BROKEN_GZIP:
+        yield Finding(0, None, _NO_GZIP)
 
 
 def jsonl_rows(text: TextIO, columns: Columns) -> Iterator[Row | Finding]:
@@ -111,6 +139,8 @@ def jsonl_rows(text: TextIO, columns: Columns) -> Iterator[Row | Finding]:
         yield Finding(error.args[0], None, _overlong("line"))
     except UnicodeError:
         yield _undecodable()
+    except _BROKEN_GZIP:
+        yield Finding(0, None, _NO_GZIP)
 
 
 def object_row(
@@ -263,7 +293,7 @@ def _not_text(head: bytes, encoding: str | None) -> str | None:
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         return "a spreadsheet of the old format .xls; save it as .xlsx, or export it as UTF-8 CSV"
     if head.startswith(_COMPRESSED):
-        return "compressed; unpack it first"
+        return "compressed; unpack it first, or, if it is gzip, name it .csv.gz or .jsonl.gz"
     if encoding is not None:
         marks = ("UTF-8",) * head.startswith(codecs.BOM_UTF8) + ("UTF-16",) * head.startswith(
             _UTF_16

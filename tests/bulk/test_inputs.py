@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import json
 import os
 import pickle
@@ -233,12 +234,28 @@ def test_optional_cells_may_be_empty(write: Write) -> None:
             '[{""email"": ""a@x.example"", ""firstName"": ""A""}, ""b@x.example""]',
             [Invitee(email="a@x.example", first_name="A"), Invitee(email="b@x.example")],
         ),
+        ("a@x.example, b@x.example,", [Invitee(email=f"{name}@x.example") for name in "ab"]),
+        (
+            'Ana <a@x.example>,""Doe, Bo"" <b@x.example>',
+            [
+                Invitee(email="a@x.example", display_name="Ana"),
+                Invitee(email="b@x.example", display_name="Doe, Bo"),
+            ],
+        ),
+        ("Doe, Ana <a@x.example>", [Invitee(email="a@x.example", display_name="Doe, Ana")]),
+        (
+            "Doe, Ana <a@x.example>; Roe, Bo <b@x.example>",
+            [
+                Invitee(email="a@x.example", display_name="Doe, Ana"),
+                Invitee(email="b@x.example", display_name="Roe, Bo"),
+            ],
+        ),
         ('[{""display_name"": ""Ana""}]', [Invitee(display_name="Ana")]),
         ("[]", []),
     ],
 )
 def test_invitees_in_a_cell(write: Write, cell: str, people: list[Invitee]) -> None:
-    """Invitees are separated by semicolons, with names if wanted, or a JSON list."""
+    """Invitees are separated by semicolons or commas, with names if wanted, or a JSON list."""
     inputs = changes_of(write("m.csv", csv(row_with(invitees=f'"{cell}"'))))
 
     assert inputs.changes[0].update.invitees == tuple(people)
@@ -249,7 +266,10 @@ def test_invitees_in_a_cell(write: Write, cell: str, people: list[Invitee]) -> N
     [
         ("lee", ("invitees[0]", "expected exactly one @")),
         ("a@x.example; @", ("invitees[1]", "nothing stands before or after the @")),
-        ('"a@x.example, b@x.example"', ("invitees[0]", "separate them with semicolons")),
+        ('"Ana <a@x.example>, b"', ("invitees[0]", "blank or control character")),
+        ('"Doe, Ana <a@x.example>, Lee <l@x.example>"', ("invitees[0]", "with semicolons")),
+        ('"a@x.example, b@x.example; c@x.example"', ("invitees[0]", "with semicolons")),
+        ('"Ana <a@x.example>, B <b@x.example>; c@x.example"', ("invitees[0]", "with semicolons")),
         ("Ana ana@x.example>", ("invitees[0]", "a > without a <")),
         ('"[{""mail"": ""a@x.example""}]"', ("invitees[0]", "did you mean email?")),
         ('"[1.5]"', ("invitees[0]", "a decimal point or exponent")),
@@ -1000,6 +1020,57 @@ def test_a_constant_that_json_lacks_is_reported_with_its_field(write: Write) -> 
     assert faults(write("m.jsonl", jsonl({**OBJECT, "title": float("nan")}))) == [
         (1, "title", "NaN is not JSON")
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.csv.gz", csv(ROW).encode()),
+        ("M.CSV.GZ", csv(ROW).encode("utf-16")),
+        ("m.tsv.gz", csv(ROW).replace(",", "\t").encode()),
+        ("m.jsonl.gz", jsonl(OBJECT).encode()),
+    ],
+)
+def test_compressed_files(write: Write, name: str, content: bytes) -> None:
+    """Text may be compressed, and is read as it is without."""
+    assert changes_of(write(name, gzip.compress(content))).changes == [CHANGE]
+
+
+@pytest.mark.parametrize("name", ["m.csv.gz", "m.jsonl.gz"])
+@pytest.mark.parametrize("cut", [1, 5, 20, 2_000])
+def test_compressed_files_that_are_cut_off(write: Write, name: str, cut: int) -> None:
+    """Nothing of a file is used of which the end is missing."""
+    rows = [row_with(title=str(n)) for n in range(2_000)]
+    content = csv(*rows) if name == "m.csv.gz" else jsonl(*({**OBJECT, "x": n} for n in range(999)))
+
+    found = faults(write(name, gzip.compress(content.encode())[:-cut]))
+
+    assert next(problem for line, _, problem in found if not line).startswith("broken or cut off")
+
+
+def test_what_is_compressed_otherwise(write: Write) -> None:
+    """A name that promises gzip, twice compressed text, and spreadsheets are named as such."""
+    ((_, _, plain),) = faults(write("m.csv.gz", csv(ROW)))
+    ((_, _, twice),) = faults(write("m.csv.gz", gzip.compress(gzip.compress(b"x"))))
+    ((_, _, other),) = faults(write("m.xlsx.gz", gzip.compress(b"x")))
+    ((_, _, none),) = faults(write("m.gz", gzip.compress(b"x")))
+
+    assert plain.startswith("broken or cut off, not gzip")
+    assert twice.startswith("compressed; unpack it first")
+    assert "('.xlsx.gz') is not read" in other
+    assert "('.gz') is not read" in none
+
+
+def test_compressed_files_do_not_grow_without_bound(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small file can inflate to any size; it is read up to a bound."""
+    monkeypatch.setattr("gong_async.inputs.text._MOST_INFLATED", 1_000_000)
+    rows = csv(ROW) + "\n" * 5_000_000
+
+    (*_, (line, _, problem)) = faults(write("m.csv.gz", gzip.compress(rows.encode())))
+
+    assert (line, problem.partition(",")[0]) == (0, "broken or cut off")
 
 
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])

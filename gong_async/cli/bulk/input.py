@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import shutil
+import sys
 import tomllib
+import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, cast
 
 import click
@@ -19,6 +25,7 @@ from gong_async.inputs.reader import Finding, InputError, Inputs, read_changes
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 _MOST_NOTES = 5
+_HEAD = 4_096
 _MAP: Mapping[str, Any] = {"param_hint": "--map"}
 _NAMES = ("encoding", "ids_exact", "timezone", "date_format", "columns", "strict")
 _OPTIONS = (
@@ -63,7 +70,9 @@ class InputOptions:
     values: Mapping[str, Any]
 
     def open(self, file: Path) -> Inputs:
-        """Return the changes in a file; planning a job reads it."""
+        """Return the changes in a file, or in standard input; planning a job reads it."""
+        if str(file) == "-":
+            file = _spooled()
         return read_changes(file, **self.values)
 
 
@@ -80,6 +89,32 @@ def input_options(command: CommandT) -> CommandT:
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped
+
+
+def _spooled() -> Path:
+    """Write standard input to a file, which is removed when the command ends."""
+    folder = click.get_current_context().with_resource(TemporaryDirectory(prefix="gong-async-"))
+    spool = Path(folder, "stdin")
+    with spool.open("xb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return spool.rename(spool.with_name(spool.name + _suffix_of(spool)))
+
+
+def _suffix_of(spool: Path) -> str:
+    """Return the suffix of a file by its first bytes."""
+    with spool.open("rb") as file:
+        head = file.read(_HEAD)
+    if head.startswith(b"\x1f\x8b"):
+        with gzip.open(spool) as inflated, suppress(OSError, EOFError, zlib.error):
+            head = inflated.read(_HEAD)
+        return _text_suffix(head) + ".gz"
+    return ".xlsx" if head.startswith(b"PK\x03\x04") else _text_suffix(head)
+
+
+def _text_suffix(head: bytes) -> str:
+    # No header of a table begins with a brace. In UTF-16, each character has a zero besides.
+    content = head.lstrip(b"\xef\xbb\xbf\xff\xfe").replace(b"\0", b"").lstrip()
+    return ".jsonl" if content.startswith(b"{") else ".csv"
 
 
 def _columns(given: Sequence[str]) -> dict[str, str]:

@@ -67,7 +67,7 @@ def plan(
     )
     limits = Limits(**given(**limit_values))
     gong = connect(limits=limits, **given(base_url=base_url, timeout=timeout))
-    show = _Show(diagnostics, file=file, limits=limits, diff=diff)
+    show = _Show(diagnostics, file=inputs.path, limits=limits, diff=diff)
 
     async def work() -> None:
         async with gong:

@@ -65,7 +65,7 @@ def run(
     max_in_flight: int | None,
     **sending: Any,
 ) -> Exit:
-    """Update the meetings in FILE: .csv, .jsonl or .xlsx.
+    """Update the meetings in FILE: .csv, .jsonl or .xlsx, or - for standard input.
 
     Columns: meeting_id, start_time, end_time, organizer_email, invitees; optionally title,
     external_id, provider. Every row is validated before the first is sent. The job's id is printed
@@ -96,7 +96,7 @@ def run(
         forecast = plan.forecast
         ends = f"about {duration(forecast.seconds)}, until {moment(forecast.finishes_at)}"
         reported = counts(status, always=("pending",))
-        text = [f"{reported}, from {file.name} to {status.origin}: {ends}"]
+        text = [f"{reported}, from {inputs.path.name} to {status.origin}: {ends}"]
         left = forecast.left_today
         if left is not None and forecast.requests > left and not session.wait:
             text.append(f"Only {left:,} calls left today: the job will park and can be resumed")

@@ -148,6 +148,7 @@ def app(*, json: bool) -> None:
 
 _BULK_COMMANDS = {
     "plan": CommandSpec("bulk.plan", "Show what sending a file would do and cost."),
+    "template": CommandSpec("bulk.input", "Write a file to fill in, as CSV or XLSX."),
     "run": CommandSpec("bulk.run", "Update the meetings in a file."),
     "resume": CommandSpec("bulk.run", "Resume a stopped or killed job."),
     "status": CommandSpec("bulk.status", "Show or follow the status of a job."),

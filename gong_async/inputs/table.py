@@ -33,6 +33,8 @@ _OFFICE_ERROR = re.compile(r"Err\s?:\s?[0-9]{3}")
 _PERHAPS_NULL = frozenset(
     "null (null) <null> none nan nil undefined n/a na <na> nat".split()  # noqa: SIM905 - as above
 )
+COMMENT = "# "
+"""What lines begin with that are passed over above the header."""
 _ESCAPE = re.compile(r"\\[\\btnrZ0'\n]")
 _ESCAPES = (
     "a backslash is read as it stands; if it escapes something, as MySQL and PostgreSQL write it, "
@@ -61,6 +63,8 @@ def table_rows(
             continue
         if header is not None:
             yield from header.row(line, cells)
+            continue
+        if isinstance(cells[0], str) and cells[0].startswith(COMMENT):
             continue
         header = Header(line, cells, columns, ragged)
         yield from header.findings

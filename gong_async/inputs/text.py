@@ -19,7 +19,7 @@ from gong_async.errors import ConfigurationError
 from gong_async.inputs.columns import Columns
 from gong_async.inputs.findings import Finding
 from gong_async.inputs.rows import Unusable, read_json
-from gong_async.inputs.table import Row, table_rows
+from gong_async.inputs.table import COMMENT, Row, table_rows
 
 Record = tuple[int, list[object]]
 """The line in which a row begins, and its cells."""
@@ -113,7 +113,7 @@ def csv_rows(text: TextIO, columns: Columns) -> Iterator[Row | Finding]:
         head: list[tuple[int, str]] = []
         for line in lines:
             head.append(line)
-            if line[1].strip():
+            if line[1].strip() and not line[1].lstrip('"').startswith(COMMENT):
                 break
         delimiter = separator[1] if separator else _delimiter(head[-1][1] if head else "", columns)
         yield from table_rows(_Records(chain(head, lines), delimiter).read(), columns)

@@ -9,6 +9,7 @@ import tomllib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,8 +20,9 @@ from attrs import frozen
 
 from gong_async.bulk.job import BulkJob
 from gong_async.bulk.records import BulkPlan
-from gong_async.cli.diagnostics import Diagnostics
+from gong_async.cli.diagnostics import EPILOG, Diagnostics
 from gong_async.inputs.reader import Finding, InputError, Inputs, read_changes
+from gong_async.inputs.template import csv_template, write_xlsx_template
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -89,6 +91,31 @@ def input_options(command: CommandT) -> CommandT:
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped
+
+
+@click.command(epilog=EPILOG)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_obj
+def template(diagnostics: Diagnostics, /, *, file: Path) -> None:
+    """Write a template to FILE: .csv, .xlsx, or - for CSV on standard output.
+
+    It has every column, comments, and an example row to replace. The spreadsheet has date cells;
+    read it with --timezone. An existing file is not overwritten.
+    """
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    day = today + timedelta(days=7)
+    suffix = file.suffix.lower()
+    if str(file) == "-":
+        click.echo(csv_template(day), nl=False)
+        return
+    if suffix not in {".csv", ".xlsx"}:
+        raise click.BadParameter(f"{file.name} is neither .csv nor .xlsx", param_hint="FILE")
+    with file.open("xb") as target:
+        if suffix == ".xlsx":
+            write_xlsx_template(target, day)
+        else:
+            target.write(csv_template(day).encode())
+    diagnostics.note("template", f"Wrote {file.name}; check it: gong-async bulk plan {file.name}")
 
 
 def _spooled() -> Path:

@@ -37,6 +37,13 @@ _REASONS: Mapping[SkipReason, str] = {
 @click.command(epilog=EPILOG)
 @click.argument("file", type=FILE)
 @click.option("--diff", is_flag=True, help="Show the changes field by field, as far as known.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="Format of the plan on stdout.  [default: text]",
+)
 @input_options
 @content_options
 @limit_options
@@ -48,26 +55,41 @@ def plan(
     *,
     file: Path,
     diff: bool,
+    form: str,
     reading: InputOptions,
     keep_order: bool,
     skip_unchanged: bool,
     check_organizers: bool,
-    base_url: str | None,
-    timeout: float | None,
-    **limit_values: float | None,
+    **client_values: Any,
 ) -> None:
     """Show what sending FILE would do: requests, duration, and skipped rows with reasons.
 
     It makes no API call and stores nothing. The current state of meetings is known only from
     earlier jobs on this machine.
     """
-    inputs = reading.open(file)
     options = BulkOptions(
         keep_order=keep_order, skip_unchanged=skip_unchanged, check_organizers=check_organizers
     )
+    as_json = form == "json"
+    show_plan(diagnostics, reading.open(file), options, as_json=as_json, diff=diff, **client_values)
+
+
+def show_plan(
+    diagnostics: Diagnostics,
+    inputs: Inputs,
+    options: BulkOptions,
+    *,
+    as_json: bool = False,
+    diff: bool = False,
+    base_url: str | None,
+    timeout: float | None,
+    **limit_values: float | None,
+) -> None:
+    """Plan a file in a journal that is removed again, and print the plan."""
     limits = Limits(**given(**limit_values))
     gong = connect(limits=limits, **given(base_url=base_url, timeout=timeout))
-    show = _Show(diagnostics, file=inputs.path, limits=limits, diff=diff)
+    as_json = as_json or diagnostics.as_json
+    show = _Show(diagnostics, file=inputs.path, limits=limits, diff=diff, as_json=as_json)
 
     async def work() -> None:
         async with gong:
@@ -99,10 +121,11 @@ class _Show:
     file: Path = attrs.field(kw_only=True)
     limits: Limits = attrs.field(kw_only=True)
     diff: bool = attrs.field(kw_only=True)
+    as_json: bool = attrs.field(kw_only=True)
 
     def plan(self, plan: BulkPlan) -> None:
         """Print the plan."""
-        if self.diagnostics.as_json:
+        if self.as_json:
             known = attrs.asdict(plan)
             known["forecast"] |= {
                 "days": round(plan.forecast.days, 3),
@@ -128,7 +151,7 @@ class _Show:
         self.diagnostics.note("diff", text, fields=fields, unknown=unknown)
 
     def _difference(self, difference: Difference) -> None:
-        if self.diagnostics.as_json:
+        if self.as_json:
             click.echo(json.dumps(attrs.asdict(difference)))
             return
         where = f"line {difference.line}, meeting {difference.meeting_id}"

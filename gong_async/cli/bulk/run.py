@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shlex
+import sys
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import click
@@ -13,6 +18,7 @@ from gong_async.bulk.job import BulkJob
 from gong_async.bulk.records import BulkOptions, BulkStatus
 from gong_async.bulk.store.job_file import JobFile, find_job, list_jobs
 from gong_async.cli.bulk.input import InputOptions, input_options, plan_from
+from gong_async.cli.bulk.plan import show_plan
 from gong_async.cli.bulk.session import Session
 from gong_async.cli.bulk.wording import counts, duration, moment, name_of
 from gong_async.cli.client import client_options, given
@@ -27,6 +33,9 @@ from gong_async.cli.options import (
 )
 from gong_async.errors import JournalError
 
+_MANY_REQUESTS = 100
+_MOST_OF_AN_ANSWER = 1_024
+_RUN_ONLY = frozenset({"canary", "wait", "progress"})
 _ENDS = ("", "-wal", "-shm", ".lock")
 
 
@@ -44,6 +53,10 @@ _ENDS = ("", "-wal", "-shm", ".lock")
     metavar="X",
     help="Pause if more of the last 100 failed; 1 never pauses.  [default: 0.5]",
 )
+@click.option("--dry-run", is_flag=True, help="Send nothing; show the plan, as `bulk plan` does.")
+@click.option(
+    "--yes", is_flag=True, help="On a terminal, do not ask before more than 100 requests."
+)
 @input_options
 @content_options
 @sending_options
@@ -57,6 +70,8 @@ def run(
     file: Path,
     journal: Path | None,
     new: bool,
+    dry_run: bool,
+    yes: bool,
     reading: InputOptions,
     keep_order: bool,
     skip_unchanged: bool,
@@ -72,6 +87,13 @@ def run(
     to stdout; other commands take it as JOB. Ctrl-C pauses the job after the updates in flight; a
     second Ctrl-C stops it at once. Both can be resumed without loss.
     """
+    if dry_run:
+        options = BulkOptions(
+            keep_order=keep_order, skip_unchanged=skip_unchanged, check_organizers=check_organizers
+        )
+        client_values = {key: value for key, value in sending.items() if key not in _RUN_ONLY}
+        show_plan(diagnostics, reading.open(file), options, **client_values)
+        return Exit.DONE
     if journal is not None and _is_planned(JobFile(journal)):
         again = f"gong-async bulk resume {shlex.quote(str(journal))}"
         raise JournalError(f"{journal} exists already; resume it: {again}", reason="state")
@@ -92,8 +114,13 @@ def run(
             _discard(planned)
             raise _refusal(derived)
         status = planned.status()
-        print_result(status.id)
         forecast = plan.forecast
+        if forecast.requests > _MANY_REQUESTS and not yes and _is_interactive():
+            question = f"Send {forecast.requests:,} requests to {status.origin}?"
+            if not await _confirmed(question):
+                _discard(planned)
+                raise click.ClickException("not confirmed; nothing was sent")
+        print_result(status.id)
         ends = f"about {duration(forecast.seconds)}, until {moment(forecast.finishes_at)}"
         reported = counts(status, always=("pending",))
         text = [f"{reported}, from {inputs.path.name} to {status.origin}: {ends}"]
@@ -141,6 +168,33 @@ def resume(
         return gong.bulk(inputs, journal=found.path)
 
     return session.run(start, BulkJob.resume)
+
+
+def _is_interactive() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+async def _confirmed(question: str) -> bool:
+    """Ask on the terminal; a signal cancels the question."""
+    click.echo(f"{question} [y/N] ", nl=False, err=True)
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[str] = loop.create_future()
+
+    def end(text: str) -> None:
+        if not answer.done():
+            answer.set_result(text)
+
+    def read() -> None:
+        try:
+            # Not through `sys.stdin`: its lock would be held when the process ends.
+            text = os.read(sys.stdin.fileno(), _MOST_OF_AN_ANSWER).decode(errors="replace")
+        except OSError:
+            text = ""
+        with suppress(RuntimeError):  # the loop may be closed
+            loop.call_soon_threadsafe(end, text)
+
+    Thread(target=read, daemon=True).start()
+    return (await answer).strip().casefold() in {"y", "yes"}
 
 
 def _is_planned(file: JobFile) -> bool:

@@ -137,6 +137,6 @@ def from_json(body: bytes, *, json: Json = FASTEST) -> object:
     """Parse a body. Numbers keep all digits; the last of duplicate keys wins.
 
     Raises:
-        ValueError: not JSON, or JSON that no honest server sends (NaN, endless nesting).
+        ValueError: not JSON, NaN, or nested too deeply.
     """
     return json.loads(body)

@@ -1,4 +1,4 @@
-"""Between models and JSON, what is tolerated, what is refused, and where it says so."""
+"""Conversion between models and JSON: accepted and rejected values, and the paths of errors."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ REQUEST_ID = "4al018gzaztcr8nbukw"
 
 
 def answering(payload: object, status: int = 200) -> Fault:
-    """Make the fake answer with this JSON; bytes go out as they are."""
+    """Return a response with this JSON; bytes are sent unchanged."""
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     headers = {"x-traceid": REQUEST_ID}
     return Fault.status(status, body=body, headers=headers, content_type="application/json")
 
 
-async def test_json_is_utf8_and_says_so(gong: GongClient, fake_gong: FakeGong) -> None:
-    """Text travels as UTF-8, not as escapes, under the content type of JSON."""
+async def test_json_is_sent_as_utf8(gong: GongClient, fake_gong: FakeGong) -> None:
+    """Text is sent as UTF-8, without escapes, with the content type of JSON."""
     await gong.meetings.update("42", UPDATE)
 
     assert "日本 🎉".encode() in fake_gong.received[0].body
@@ -61,7 +61,7 @@ async def test_json_is_utf8_and_says_so(gong: GongClient, fake_gong: FakeGong) -
 
 
 async def test_new_fields_are_kept(gong: GongClient, fake_gong: FakeGong) -> None:
-    """A field that this version does not know is no error, and is not lost."""
+    """A field that the class does not define is no error and is kept in `extra`."""
     new = {"shiny": {"deep": [1, 2]}, "nothing": None, "extra": 1, "meta": 2, "alreadyGone": True}
     fake_gong.script(answering({"requestId": "r", "meetingId": "42", **new}))
 
@@ -71,7 +71,7 @@ async def test_new_fields_are_kept(gong: GongClient, fake_gong: FakeGong) -> Non
     assert updated.meta.status == 200
 
 
-async def test_gong_cannot_set_what_is_ours(gong: GongClient, fake_gong: FakeGong) -> None:
+async def test_gong_cannot_set_local_fields(gong: GongClient, fake_gong: FakeGong) -> None:
     """`already_gone` describes our own attempts; a response with that name does not change it."""
     fake_gong.script(
         answering({"requestId": "r", "organizerEmail": "dana@example.com", "alreadyGone": True})
@@ -141,10 +141,10 @@ async def test_new_fields_deep_inside_are_kept(gong: GongClient, fake_gong: Fake
         ),
     ],
 )
-def test_a_wrong_shape_is_reported_by_its_places(
+def test_every_mismatch_is_reported_with_its_path(
     model: type[object], payload: dict[str, Any], paths: list[str]
 ) -> None:
-    """Every place that is wrong is named, in Gong's own spelling."""
+    """Paths have Gong's names."""
     with pytest.raises(DecodeError) as caught:
         structure(make_converter(), payload, model)
 
@@ -153,8 +153,8 @@ def test_a_wrong_shape_is_reported_by_its_places(
     assert caught.value.__cause__ is None and caught.value.__context__ is None
 
 
-async def test_a_wrong_shape_is_an_error_of_the_call(gong: GongClient, fake_gong: FakeGong) -> None:
-    """An answer of another shape is never a success, and says of which call it was."""
+async def test_a_mismatch_is_an_error_of_the_call(gong: GongClient, fake_gong: FakeGong) -> None:
+    """An answer of another shape is no success; the error has the method and route."""
     fake_gong.script(answering({"requestId": REQUEST_ID, "meetingUrl": "https://x"}))
 
     with pytest.raises(DecodeError) as caught:
@@ -166,10 +166,10 @@ async def test_a_wrong_shape_is_an_error_of_the_call(gong: GongClient, fake_gong
     assert error.outcome_unknown
 
 
-async def test_a_wrong_shape_keeps_status_and_request_id(
+async def test_a_mismatch_keeps_status_and_request_id(
     gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """Who asks Gong's support about a wrong answer needs its id."""
+    """Gong's support needs the request id of a wrong answer."""
     fake_gong.script(answering({"requestId": "from the body", "meetingId": None}))
 
     with pytest.raises(DecodeError) as caught:
@@ -180,7 +180,7 @@ async def test_a_wrong_shape_keeps_status_and_request_id(
 
 
 async def test_optional_fields_may_be_null(gong: GongClient, fake_gong: FakeGong) -> None:
-    """A null stands for "absent" wherever a field may be absent."""
+    """Null counts as absent for a field with a default."""
     fake_gong.script(
         answering(
             {"requestId": "r", "meetingId": "42", "meetingUrl": None, "additionalInvitees": None}
@@ -196,7 +196,7 @@ async def test_optional_fields_may_be_null(gong: GongClient, fake_gong: FakeGong
 async def test_ids_as_numbers_keep_every_digit(
     digits: str, gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """An id that comes as a JSON number is the same text, to its last digit."""
+    """An id that Gong sends as a JSON number becomes a string without loss of digits."""
     fake_gong.script(answering(f'{{"requestId":"r","meetingId":{digits}}}'.encode()))
 
     updated = await gong.meetings.update(digits, UPDATE)
@@ -207,7 +207,7 @@ async def test_ids_as_numbers_keep_every_digit(
 async def test_lone_surrogates_in_answers_are_replaced(
     gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """Half a character is legal JSON and breaks every file: it is replaced."""
+    """A lone surrogate is legal JSON and cannot be encoded as UTF-8; U+FFFD replaces it."""
     body = rb'{"requestId":"r","meetingId":"1","meetingUrl":"a\ud83dz","new":["\uDE00"]'
     fake_gong.script(answering(body + rb',"k\ud800":"\ud83d\ude00"}'))
 
@@ -237,10 +237,10 @@ async def test_lone_surrogates_in_answers_are_replaced(
     ],
     ids=lambda body: body[:28].decode(errors="replace"),
 )
-async def test_what_no_honest_server_sends_is_not_a_success(
+async def test_a_200_without_a_valid_json_object_is_no_success(
     body: bytes, gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """A 200 without a JSON object that can be read is an error of unknown outcome."""
+    """It is a `ProtocolError`, and the outcome is unknown."""
     fake_gong.script(answering(body), times=None)
 
     with pytest.raises(ProtocolError) as caught:
@@ -251,8 +251,8 @@ async def test_what_no_honest_server_sends_is_not_a_success(
 
 
 @pytest.mark.parametrize("depth", [10, 300, 900, 5000])
-def test_half_a_character_at_any_depth_is_read_or_refused(depth: int) -> None:
-    """How deep an interpreter can go is its own affair; what is beyond is a ValueError."""
+def test_a_lone_surrogate_at_any_depth_is_replaced_or_rejected(depth: int) -> None:
+    """Beyond the recursion limit of the interpreter, parsing raises `ValueError`."""
     body = b"[" * depth + rb'"\ud800"' + b"]" * depth
     text = ""
     try:
@@ -274,10 +274,10 @@ def test_half_a_character_at_any_depth_is_read_or_refused(depth: int) -> None:
     ],
     ids=["BOM", "UTF-16", "UTF-16 without BOM", "blanks", "the last of equal keys"],
 )
-async def test_odd_but_legal_json_is_read(
+async def test_unusual_but_legal_json_is_decoded(
     body: bytes, gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """The encodings of JSON are distinguished, and what is checked is what the caller gets."""
+    """Every encoding of JSON is detected; the last of duplicate keys is used."""
     fake_gong.script(answering(body))
 
     updated = await gong.meetings.update("42", UPDATE)
@@ -286,10 +286,10 @@ async def test_odd_but_legal_json_is_read(
     assert updated.meta.attempts == 1
 
 
-async def test_the_whole_answer_of_an_operation_that_is_not_modelled(
+async def test_a_raw_result_has_the_whole_json_object(
     gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """`request` gives the JSON object under Gong's own names."""
+    """`request` with a route returns the JSON object with Gong's names."""
     fake_gong.script(answering({"requestId": "r", "users": [{"id": 10**19}]}))
 
     answer = await gong.request("GET /v2/users")
@@ -298,7 +298,7 @@ async def test_the_whole_answer_of_an_operation_that_is_not_modelled(
 
 
 class Loop(list["Loop"]):
-    """Holds itself."""
+    """A list that contains itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -306,7 +306,7 @@ class Loop(list["Loop"]):
 
 
 def deep(levels: int) -> list[Any]:
-    """Nest lists."""
+    """Return nested lists."""
     nest: list[Any] = []
     for _ in range(levels):
         nest = [nest]
@@ -337,10 +337,10 @@ def deep(levels: int) -> list[Any]:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("place", ["value", "key of an object", "item of a list"])
-async def test_a_body_without_a_json_form_is_refused(
+async def test_a_body_without_a_json_form_is_rejected(
     value: Any, place: str, gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """`request` refuses what JSON cannot say before anything is sent."""
+    """`request` raises `ValidationError` before anything is sent."""
     body = {"value": value, "key of an object": {"a": value}, "item of a list": [0, value]}[place]
 
     with pytest.raises(ValidationError, match=r"^body: "):
@@ -349,9 +349,7 @@ async def test_a_body_without_a_json_form_is_refused(
     assert fake_gong.received_count == 0
 
 
-async def test_a_body_of_models_and_times_is_written_like_any_other(
-    gong: GongClient, fake_gong: FakeGong
-) -> None:
+async def test_a_body_may_contain_models_and_times(gong: GongClient, fake_gong: FakeGong) -> None:
     """`request` takes attrs classes and aware times anywhere in its body."""
     body = {"when": datetime(2026, 1, 1, tzinfo=UTC), "who": [Invitee(first_name="Lee")]}
     fake_gong.script(answering({"requestId": "r"}))
@@ -366,14 +364,14 @@ async def test_a_body_of_models_and_times_is_written_like_any_other(
 
 @frozen
 class Folder:
-    """A class that holds others of itself."""
+    """A recursive class."""
 
     folder_name: str
     folders: tuple[Folder, ...] = ()
 
 
-def test_a_class_may_hold_others_of_itself() -> None:
-    """Models of one's own are trees where Gong's are."""
+def test_a_class_may_be_recursive() -> None:
+    """A tree of objects is written at every level."""
     tree = Folder("a", (Folder("b", (Folder("c"),)), Folder("d")))
 
     written = json.loads(to_json(make_converter(), tree))
@@ -397,28 +395,28 @@ def test_names_become_camel_case(name: str, gongs: str) -> None:
 
 
 class Color(Enum):
-    """Texts with names."""
+    """An enum of strings."""
 
     RED = "red"
     BLUE = "blue"
 
 
 class Level(IntEnum):
-    """Numbers with names."""
+    """An enum of integers."""
 
     LOW = 1
     HIGH = 2
 
 
 class Shade(StrEnum):
-    """Texts that are an enum."""
+    """An enum whose members are strings."""
 
     DARK = "dark"
 
 
 @frozen(kw_only=True)
 class Deep:
-    """An inner object with each kind of value."""
+    """A nested object with a field of each type."""
 
     at: datetime | None = None
     day: date | None = None
@@ -440,7 +438,7 @@ class Deep:
 
 @frozen(kw_only=True)
 class Owned(Result):
-    """A model of the caller's."""
+    """A result class of the caller."""
 
     deep: tuple[Deep, ...] = ()
 
@@ -470,10 +468,10 @@ GOOD: list[tuple[str, object, object]] = [
 
 
 @pytest.mark.parametrize(("name", "value", "expected"), GOOD)
-async def test_values_of_ones_own_models(
+async def test_every_type_is_decoded_from_its_json_form(
     name: str, value: object, expected: object, gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """Each kind of value is decoded from the one form that JSON has for it."""
+    """A field of the caller's class gets exactly its type."""
     fake_gong.script(answering({"requestId": "r", "deep": [{camel_case(name): value}]}))
 
     answer = await gong.request(Endpoint("GET", "/v2/x", Owned))
@@ -514,7 +512,7 @@ BAD: list[tuple[str, Any]] = [
 async def test_nothing_is_converted_silently(
     name: str, value: object, gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """Every other value is an error that says where it stands."""
+    """Every other value is a `DecodeError` with its path."""
     fake_gong.script(answering({"requestId": "r", "deep": [{}, {camel_case(name): value}]}))
 
     with pytest.raises(DecodeError) as caught:
@@ -525,10 +523,10 @@ async def test_nothing_is_converted_silently(
 
 
 @pytest.mark.parametrize("returns", [int, bytes, list[int], dict[str, int], complex, Decimal])
-async def test_a_class_that_json_has_no_form_for(
+async def test_a_type_without_a_json_form_is_a_decode_error(
     returns: Any, gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """It is our error, and not that of another library."""
+    """The error is `DecodeError`, never one of cattrs."""
     fake_gong.script(answering({"requestId": "r"}))
 
     with pytest.raises(DecodeError):

@@ -1,4 +1,4 @@
-"""Endpoints of one's own: what proves their answers, and advice that fits them."""
+"""Endpoints of the caller: checks of their answers, and hints of their errors."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from gong_async.testing import FakeGong, Fault
 
 @frozen(kw_only=True)
 class User:
-    """A class of the caller's with a field that must be there."""
+    """A class with a required field."""
 
     id: str
 
 
 @frozen(kw_only=True)
 class Page(Result):
-    """A class of the caller's in which everything may be absent."""
+    """A class without required fields."""
 
     users: tuple[User, ...] = ()
 
 
 def answering(payload: object) -> Fault:
-    """Make the fake answer with this JSON."""
+    """Return a response with this JSON."""
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return Fault.status(200, body=body)
 
@@ -48,7 +48,7 @@ GET_USER = Endpoint("GET", "/v2/users/{id}", User, echo="id")
 
 
 async def test_echo_repeats_any_path_variable(gong: GongClient, fake_gong: FakeGong) -> None:
-    """The variable of that name is compared, whatever it is called."""
+    """`echo` names any path variable of the route."""
     fake_gong.script(answering({"id": "42"}))
 
     assert await gong.request(GET_USER, path={"id": 42}) == User(id="42")
@@ -56,10 +56,10 @@ async def test_echo_repeats_any_path_variable(gong: GongClient, fake_gong: FakeG
 
 @pytest.mark.parametrize("variable", ["id", "taskId", "user_id"])
 @pytest.mark.parametrize("value", ["42", 42])
-async def test_echo_is_that_of_its_own_variable(
+async def test_echo_compares_only_its_own_variable(
     variable: str, value: object, gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """Other variables of the route do not matter, and a number is the same as its digits."""
+    """Other variables are ignored, and a number equals its digits."""
     endpoint = Endpoint("PUT", f"/v2/x/{{meetingId}}/y/{{{variable}}}", RawResult, echo=variable)
     fake_gong.script(answering({variable: value, "meetingId": "8"}))
 
@@ -82,10 +82,10 @@ async def test_echo_is_that_of_its_own_variable(
     ids=str,
 )
 @pytest.mark.parametrize("returns", [User, RawResult])
-async def test_another_echo_is_refused(
+async def test_another_echo_is_a_mismatch(
     payload: object, returns: type[Any], gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """Whatever class the answer has, it is about something else; the error says about what."""
+    """The answer is about another object; the error names it, for every class of the answer."""
     fake_gong.script(answering(payload))
 
     with pytest.raises(ProtocolError, match="about id") as caught:
@@ -95,10 +95,10 @@ async def test_another_echo_is_refused(
 
 
 @pytest.mark.parametrize("payload", [{}, {"id": None}, {"user": {"id": "42"}}], ids=str)
-async def test_a_missing_echo_is_refused(
+async def test_a_missing_echo_is_a_protocol_error(
     payload: object, gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """What does not say what it is about proves nothing."""
+    """An answer without the echo does not prove success."""
     fake_gong.script(answering(payload))
 
     with pytest.raises(ProtocolError, match="without id") as caught:
@@ -109,14 +109,14 @@ async def test_a_missing_echo_is_refused(
 
 @pytest.mark.parametrize("echo", ["meetingId", "ID", "users", ""])
 def test_echo_names_a_variable_of_the_route(echo: str) -> None:
-    """A name that the route does not have is a mistake, which is said at once."""
+    """Another name raises `ConfigurationError` when the endpoint is built."""
     with pytest.raises(ConfigurationError, match="not a path variable"):
         Endpoint("GET", "/v2/users/{id}", User, echo=echo)
 
 
 @pytest.mark.parametrize("requires", ["requestId", ["requestId"], (7,), None])
 def test_requires_is_a_tuple_of_names(requires: Any) -> None:
-    """A single text would be taken letter by letter."""
+    """A single string would be read letter by letter."""
     with pytest.raises(ConfigurationError, match="requires"):
         Endpoint("GET", "/v2/users", RawResult, requires=requires)
 
@@ -127,10 +127,10 @@ def test_requires_is_a_tuple_of_names(requires: Any) -> None:
     [{"message": "down for maintenance"}, {}, {"requestId": ""}, {"requestId": 7}],
     ids=str,
 )
-async def test_where_nothing_else_proves_an_answer_the_request_id_does(
+async def test_an_answer_needs_a_request_id_by_default(
     endpoint: Any, payload: object, gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """All answers of Gong's have one, but for the deletion of a meeting."""
+    """Every success of Gong has one, except for the deletion of a meeting."""
     fake_gong.script(answering(payload))
 
     with pytest.raises(ProtocolError, match="without requestId"):
@@ -139,7 +139,7 @@ async def test_where_nothing_else_proves_an_answer_the_request_id_does(
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"organizerEmail":"dana@example.com"}'])
 async def test_a_deletion_by_its_route(body: bytes, gong: GongClient, fake_gong: FakeGong) -> None:
-    """It is believed as the modelled one is."""
+    """The same answers count as success as for `meetings.delete`."""
     fake_gong.script(answering(body))
 
     answer = await gong.request("DELETE /v2/meetings/{meetingId}", path={"meetingId": 1})
@@ -147,8 +147,8 @@ async def test_a_deletion_by_its_route(body: bytes, gong: GongClient, fake_gong:
     assert answer.data == (json.loads(body) if body else {})
 
 
-async def test_what_requires_names_must_be_there(gong: GongClient, fake_gong: FakeGong) -> None:
-    """Beside or in place of the request id."""
+async def test_required_fields_must_be_present(gong: GongClient, fake_gong: FakeGong) -> None:
+    """`requires` replaces the request id."""
     endpoint = Endpoint("GET", "/v2/users", Page, requires=("users",))
     fake_gong.script(answering({"users": [{"id": "1"}]}))
     fake_gong.script(answering({"requestId": "r"}))
@@ -158,10 +158,10 @@ async def test_what_requires_names_must_be_there(gong: GongClient, fake_gong: Fa
         await gong.request(endpoint)
 
 
-async def test_a_replacement_without_any_answer_is_a_choice(
+async def test_a_replacement_may_return_an_empty_body(
     gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """An operation that answers nothing says so by requiring nothing."""
+    """With `requires=()`, an empty body is a success."""
     endpoint = Endpoint("PUT", "/v2/things", RawResult, effect="replace", requires=())
     fake_gong.script(answering(b""))
     fake_gong.script(answering(b""))
@@ -204,10 +204,10 @@ async def test_a_put_or_patch_is_sent_again_only_if_its_effect_allows_it(
 
 
 @pytest.mark.parametrize("returns", [User, Page, RawResult])
-async def test_errors_in_a_success_are_errors_of_any_class(
+async def test_a_success_with_errors_is_a_protocol_error(
     returns: type[Any], gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """Also where the caller gets the whole answer."""
+    """For every class of the answer, raw results included."""
     fake_gong.script(answering({"requestId": "r", "id": "1", "errors": ["no such user"]}))
 
     with pytest.raises(ProtocolError, match="no such user"):
@@ -216,10 +216,10 @@ async def test_errors_in_a_success_are_errors_of_any_class(
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 429, 500, 503, 302])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_advice_on_any_operation_speaks_of_no_meetings(
+async def test_hints_of_other_operations_do_not_mention_meetings(
     status: int, method: str, gong: GongClient, fake_gong: FakeGong
 ) -> None:
-    """Gong's 404 for a list without calls is no matter of a meeting's id."""
+    """Gong returns 404 for a list without calls, which has no meeting id."""
     said = "No calls found corresponding to the provided filters"
     fake_gong.script(Fault.status(status, errors=(said,)))
     once = gong.with_options(retry=RetryPolicy(max_attempts=1, max_refusals=0))
@@ -233,7 +233,7 @@ async def test_advice_on_any_operation_speaks_of_no_meetings(
 
 
 @pytest.mark.parametrize("payload", [{"id": []}, {"requestId": "r"}], ids=str)
-async def test_advice_on_a_class_of_ones_own_names_it(
+async def test_the_hint_of_a_callers_class_names_the_class(
     payload: object, gong: GongClient, fake_gong: FakeGong
 ) -> None:
     """A newer version of the library would not help."""
@@ -243,10 +243,10 @@ async def test_advice_on_a_class_of_ones_own_names_it(
         await gong.request(Endpoint("GET", "/v2/users", User))
 
 
-async def test_advice_on_meetings_speaks_of_them(
+async def test_hints_of_meetings_mention_them(
     gong: GongClient, fake_gong: FakeGong, update: MeetingUpdate
 ) -> None:
-    """It survives a journey to another process."""
+    """The hint is kept in a pickle."""
     fake_gong.script(Fault.status(404, errors=("The given meeting ID was not found.",)))
 
     with pytest.raises(NotFoundError) as caught:
@@ -256,8 +256,8 @@ async def test_advice_on_meetings_speaks_of_them(
     assert pickle.loads(pickle.dumps(caught.value)).hint == caught.value.hint
 
 
-async def test_an_endpoint_brings_its_own_advice(gong: GongClient, fake_gong: FakeGong) -> None:
-    """In place of that of the class."""
+async def test_an_endpoint_may_have_its_own_hints(gong: GongClient, fake_gong: FakeGong) -> None:
+    """They replace the hint of the error class."""
     endpoint = Endpoint("GET", "/v2/users", RawResult, hints={NotFoundError: "Look at the cursor"})
     fake_gong.script(Fault.status(404))
 

@@ -1,4 +1,4 @@
-"""JSON by orjson and by Python's own `json`: the same bytes, the same values, the same refusals."""
+"""JSON by orjson and by Python's `json`: the same bytes, values and errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONVERTER = make_converter()
 
 
 class Text(str):
-    """Text by inheritance, which shows something else than it holds."""
+    """A subclass of `str` with another `__str__`."""
 
     __slots__ = ()
 
@@ -34,13 +34,13 @@ class Text(str):
 
 
 class Word(str, Enum):  # noqa: UP042 - `StrEnum` is another case
-    """A text of many faces."""
+    """A string whose methods return something else."""
 
     ONE = "one"
 
 
 class Number(IntEnum):
-    """An integer of many faces."""
+    """An integer whose methods return something else."""
 
     ONE = 1
 
@@ -132,13 +132,13 @@ def nested(levels: int, opening: str = "[", closing: str = "]") -> bytes:
 @given(values)
 @settings(deadline=None)
 def test_both_write_the_same(fast: Json, value: object) -> None:
-    """What orjson sees otherwise is not left to it: same bytes, or the same refusal."""
+    """Values that orjson treats differently are passed to `json`: same bytes, or the same error."""
     assert outcome(lambda: fast.dumps(value)) == outcome(lambda: STANDARD.dumps(value))
 
 
 @pytest.mark.parametrize("value", ODD, ids=lambda value: ascii(value)[:20])
 @pytest.mark.parametrize("place", ["alone", "in an object", "in a list", "as an attribute"])
-def test_both_write_what_is_odd_the_same(fast: Json, value: object, place: str) -> None:
+def test_both_write_unusual_values_the_same(fast: Json, value: object, place: str) -> None:
     """Floats, large integers, enums, subclasses, keys that are no text, dates, surrogates."""
     deep = {"alone": value, "in an object": {"a": value}, "in a list": ["a", [value]]}
     body = Holder(value) if place == "as an attribute" else deep[place]
@@ -157,7 +157,7 @@ class Holder:
 
 @pytest.mark.full
 def test_both_write_every_character_the_same(fast: Json) -> None:
-    """The same ones are escaped, in the same way, in values and in keys."""
+    """The same characters are escaped in the same way, in values and in keys."""
     texts = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 
     assert fast.dumps(texts) == STANDARD.dumps(texts)
@@ -167,14 +167,14 @@ def test_both_write_every_character_the_same(fast: Json) -> None:
 @given(updates)
 @settings(deadline=None)
 def test_both_write_a_meeting_the_same(fast: Json, update: MeetingUpdate) -> None:
-    """A meeting has one form, whatever is installed."""
+    """The JSON of a meeting does not depend on what is installed."""
     assert to_json(CONVERTER, update, json=fast) == to_json(CONVERTER, update, json=STANDARD)
 
 
 @given(updates)
 @settings(deadline=None)
 def test_a_meeting_holds_nothing_but_text(update: MeetingUpdate) -> None:
-    """So no value is searched for one before orjson gets it."""
+    """This is what `texts_only` promises."""
 
     def check(value: Any) -> None:
         assert type(value) in {dict, list, str}
@@ -236,7 +236,7 @@ def update() -> MeetingUpdate:
 @example(b' \n{"a":1}\r\t ')
 @example(b"")
 def test_both_read_the_same(fast: Json, body: bytes) -> None:
-    """Numbers keep their digits, keys their order, and what is refused is refused in one way."""
+    """Numbers keep their digits, keys their order, and errors are equal."""
     assert outcome(lambda: from_json(body, json=fast)) == outcome(
         lambda: from_json(body, json=STANDARD)
     )
@@ -247,15 +247,15 @@ def test_both_read_the_same(fast: Json, body: bytes) -> None:
 def test_both_read_what_is_deep_the_same(
     fast: Json, depth: int, opening: str, closing: str
 ) -> None:
-    """How deep is too deep, only one of them says."""
+    """Only `json` has a limit of nesting."""
     body = nested(depth, opening, closing)
 
     assert outcome(lambda: bool(fast.loads(body))) == outcome(lambda: bool(STANDARD.loads(body)))
 
 
 @pytest.mark.parametrize("value", [{"a": "b"}, {"a": [1, True, None, {"b": "c"}]}, [], "text", 7])
-def test_what_is_plain_is_left_to_the_fast_one(value: object) -> None:
-    """The control: there is something that is fast."""
+def test_plain_values_are_passed_to_orjson(value: object) -> None:
+    """The control: orjson is used."""
     fast = Json(fast_dumps=lambda _: b"written", fast_loads=lambda _: value)
 
     assert fast.dumps(value) == b"written"
@@ -263,7 +263,7 @@ def test_what_is_plain_is_left_to_the_fast_one(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", [1.0, [1.5], {"a": {"b": 0.5}}, (1,), {"a": Shy()}])
-def test_what_is_odd_is_not(value: object) -> None:
+def test_unusual_values_are_not_passed_to_orjson(value: object) -> None:
     """Neither what is written nor what was read."""
     fast = Json(fast_dumps=lambda _: b"written", fast_loads=lambda _: value)
 
@@ -272,6 +272,6 @@ def test_what_is_odd_is_not(value: object) -> None:
 
 
 def test_without_orjson_there_is_json() -> None:
-    """What orjson does can be done without."""
+    """Without orjson, `json` does everything."""
     assert STANDARD.dumps({"a": [1, "é"]}) == '{"a":[1,"é"]}'.encode()
     assert STANDARD.loads(b'{"a":1}') == {"a": 1}

@@ -1,4 +1,4 @@
-"""Foreign text, made safe to show."""
+"""Redaction of untrusted text."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ AWKWARD = 'p/ss+w&rd "\\<42>=='
     ],
 )
 def test_redacts_every_spelling(spell: Callable[[str], str]) -> None:
-    """However a server or a proxy spells what we sent, it is redacted."""
+    """Every spelling that a server or proxy may use is redacted."""
     shown = Redactor([Secret(AWKWARD)])(f"you sent <{spell(AWKWARD)}>, no?")
 
     assert shown.rstrip("=") in {
@@ -191,13 +191,13 @@ def test_an_excerpt_of_a_short_body_is_all_of_it() -> None:
         ("\ud800", r"\ud800"),
     ],
 )
-def test_escapes_what_would_act(character: str, escaped: str) -> None:
-    """Line breaks, terminal escapes, bidi overrides and lone surrogates are shown, not done."""
+def test_escapes_control_characters(character: str, escaped: str) -> None:
+    """Line breaks, terminal escapes, bidi overrides and lone surrogates are escaped."""
     assert Redactor()(f"a{character}b") == f"a{escaped}b"
 
 
 def test_leaves_text_of_any_language_alone() -> None:
-    """Only what acts is escaped."""
+    """Only control and format characters are escaped."""
     text = "Übergabe \N{EN DASH} 日本語 🎉 עברית"
 
     assert Redactor()(text) == text
@@ -206,7 +206,7 @@ def test_leaves_text_of_any_language_alone() -> None:
 @given(text=st.text(max_size=2000), limit=st.integers(1, 600))
 @settings(deadline=None)
 def test_is_one_printable_line_within_the_limit(text: str, limit: int) -> None:
-    """Whatever comes in, what goes out fits, is one line, and can be written to a file."""
+    """Any text becomes one printable line within the limit."""
     shown = Redactor([Secret("hunter2")])(text, limit)
 
     assert len(shown) <= limit
@@ -221,7 +221,7 @@ def test_is_one_printable_line_within_the_limit(text: str, limit: int) -> None:
 )
 @settings(deadline=None)
 def test_no_secret_passes(before: str, after: str, secret: str) -> None:
-    """Wherever it stands, a secret is gone."""
+    """A secret is replaced at every position."""
     assert secret not in Redactor([Secret(secret)])(before + secret + after)
 
 
@@ -244,7 +244,7 @@ def test_shows_no_secret_itself() -> None:
 
 
 def test_secrets_that_change_are_asked_for() -> None:
-    """What is a secret by now is redacted, and so is what was one before."""
+    """Current and earlier secrets are redacted."""
     now = [Secret("first-token")]
     redact = Redactor(lambda: now)
     before = redact("first-token second-token")
@@ -255,7 +255,7 @@ def test_secrets_that_change_are_asked_for() -> None:
     assert redact.excerpt(b"first-token second-token", 100) == "*** ***"
 
 
-def test_what_was_a_secret_long_ago_is_forgotten() -> None:
+def test_old_secrets_are_forgotten() -> None:
     """A client that lives for years does not keep every token that it ever had."""
     now = [Secret("token-0")]
     redact = Redactor(lambda: now)

@@ -1,4 +1,4 @@
-"""No secret is ever written: not by an error, a log line, a repr, nor a traceback with locals."""
+"""No secret is in an error, a log record, a repr, or a traceback with locals."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ SENT = {
 
 
 def echo(auth: str) -> str:
-    """Return what a server says that repeats whatever it was sent, in every spelling."""
+    """Return the text of a server that repeats the credential, in every spelling."""
     header, *secrets = SENT[auth]
     spelled = [
         text
@@ -89,7 +89,7 @@ def echoing(auth: str, status: int, payload: dict[str, Any]) -> Fault:
 
 
 def faults(auth: str) -> dict[str, Fault]:
-    """Return all that may go wrong, with a server that repeats this credential."""
+    """Return every fault, with a server that repeats this credential."""
     said = echo(auth)
     conflict = {"errors": [said], "userFacingError": said, "fixUrl": said, "helpUrl": said}
     return {
@@ -132,8 +132,8 @@ def faults(auth: str) -> dict[str, Fault]:
     }
 
 
-class Eavesdropper:
-    """Takes down everything that is logged, as a log file with tracebacks would."""
+class LogCapture:
+    """Formats every log record with its traceback, as a log file does."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()
@@ -147,16 +147,16 @@ class Eavesdropper:
 
 
 @pytest.fixture
-def log() -> Iterator[Eavesdropper]:
+def log() -> Iterator[LogCapture]:
     """Listen to every logger at DEBUG."""
-    eavesdropper = Eavesdropper()
+    capture = LogCapture()
     loggers = [logging.getLogger(name) for name in ("", "aiohttp", "asyncio", "gong_async")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.DEBUG)
-    loggers[0].addHandler(eavesdropper.handler)
-    yield eavesdropper
-    loggers[0].removeHandler(eavesdropper.handler)
+    loggers[0].addHandler(capture.handler)
+    yield capture
+    loggers[0].removeHandler(capture.handler)
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
 
@@ -184,7 +184,7 @@ async def client(fake: FakeGong, auth: str, **options: Any) -> AsyncIterator[Gon
 
 
 def written(gong: GongClient, error: BaseException, shown: KnownSecrets) -> str:
-    """Return everything that could come to light of a failed call."""
+    """Return every text that can be made of a failed call."""
     texts = [str(error), repr(error), repr(error.args), repr(vars(error)), shown(error)]
     texts += [repr(pickle.dumps(error)), repr(copy.deepcopy(error))]
     texts += [repr(gong), repr(vars(gong)), str(gong.meetings), repr(gong._call)]
@@ -199,11 +199,11 @@ async def test_nothing_of_a_failed_call_shows_a_secret(
     fault: str,
     auth: str,
     fake: FakeGong,
-    log: Eavesdropper,
+    log: LogCapture,
     leaks_of: Leaks,
     shown: KnownSecrets,
 ) -> None:
-    """Whatever goes wrong, and whatever the server repeats, nothing shows what we sent."""
+    """No fault and no echo of the server reveals what was sent."""
     fake.script(faults(auth)[fault], times=None)
     texts = []
     async with client(fake, auth) as gong:
@@ -225,9 +225,9 @@ async def test_nothing_of_a_failed_call_shows_a_secret(
 
 @pytest.mark.parametrize("auth", AUTHS)
 async def test_a_refused_connection_shows_no_secret(
-    auth: str, unused_tcp_port: int, log: Eavesdropper, leaks_of: Leaks, shown: KnownSecrets
+    auth: str, unused_tcp_port: int, log: LogCapture, leaks_of: Leaks, shown: KnownSecrets
 ) -> None:
-    """The error of a server that is not there is as silent."""
+    """The error of an unreachable server shows no secret."""
     url = f"http://127.0.0.1:{unused_tcp_port}"
     retry = RetryPolicy(max_attempts=1)
     async with GongClient(AUTHS[auth], base_url=url, retry=retry, hooks=[log_event]) as gong:
@@ -240,9 +240,9 @@ async def test_a_refused_connection_shows_no_secret(
 
 @pytest.mark.parametrize("auth", AUTHS)
 async def test_a_failing_hook_shows_no_secret(
-    auth: str, fake: FakeGong, log: Eavesdropper, leaks_of: Leaks
+    auth: str, fake: FakeGong, log: LogCapture, leaks_of: Leaks
 ) -> None:
-    """The traceback that is logged for a hook of the caller's is as silent."""
+    """The traceback that is logged for a hook shows no secret."""
 
     def broken(event: Event) -> None:
         raise LookupError(type(event).__name__)
@@ -256,9 +256,9 @@ async def test_a_failing_hook_shows_no_secret(
 
 @pytest.mark.parametrize("auth", AUTHS)
 async def test_an_error_of_the_callers_own_session_shows_no_secret(
-    auth: str, fake: FakeGong, log: Eavesdropper, leaks_of: Leaks, shown: KnownSecrets
+    auth: str, fake: FakeGong, log: LogCapture, leaks_of: Leaks, shown: KnownSecrets
 ) -> None:
-    """What a foreign part raises inside aiohttp passes our frames, with their locals."""
+    """An error raised inside aiohttp passes frames of the library, with their locals."""
 
     class Broken(aiohttp.TCPConnector):
         async def connect(self, *args: Any, **kwargs: Any) -> Any:
@@ -318,7 +318,7 @@ async def test_the_search_would_find_what_aiohttp_itself_shows(
     assert leaks_of(WATCHED)(shown(caught.value)) != []
 
 
-def test_the_eavesdropper_hears_everything(log: Eavesdropper, leaks_of: Leaks) -> None:
+def test_the_log_capture_has_every_record(log: LogCapture, leaks_of: Leaks) -> None:
     """The control: a secret that some library logs, as an argument or not, is found."""
     logging.getLogger("aiohttp.client").debug("sending %s", TOKEN)
 
@@ -349,7 +349,7 @@ def test_it():
     assert {name} == "other"
 """,
 }
-HONEST = """
+WITHOUT_LEAK = """
 import logging
 def test_it():
     logging.getLogger("some.library").debug("sending ***")
@@ -407,8 +407,8 @@ def test_the_workers_of_a_run_are_watched(leak: str, tmp_path: Path) -> None:
     assert "the fake's" in done.stdout
 
 
-def test_an_honest_run_passes_the_watch(tmp_path: Path) -> None:
+def test_a_run_without_a_leak_passes(tmp_path: Path) -> None:
     """The control of the control: without a leak the same run passes."""
-    done = run_watched(tmp_path, HONEST)
+    done = run_watched(tmp_path, WITHOUT_LEAK)
 
     assert done.returncode == 0, done.stdout

@@ -207,8 +207,8 @@ def test_an_object_that_is_sent_back_keeps_its_unknown_fields() -> None:
     }
 
 
-def test_what_describes_the_call_is_not_sent() -> None:
-    """`meta` is ours, and `extra` is where unknown fields are kept."""
+def test_local_fields_are_not_sent() -> None:
+    """`meta` and `extra` are no fields of Gong."""
     written = json.loads(to_json(make_converter(), read({**answer(), "new": 1})))
 
     assert written == {"requestId": "r", "new": 1}

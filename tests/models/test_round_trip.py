@@ -1,4 +1,4 @@
-"""Any model and any answer: written, read, or refused, but never lost and never a crash."""
+"""Any model and any answer is converted without loss, or rejected."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ updates = st.builds(
 @given(updates)
 @settings(deadline=None)
 def test_what_is_written_can_be_read_back(update: MeetingUpdate) -> None:
-    """Nothing of an update is lost on its way: every field returns, times to the second."""
+    """Every field of an update is in its JSON, times to the second."""
     written = json.loads(to_json(make_converter(), update))
 
     assert datetime.fromisoformat(written.pop("startTime")) == update.start_time.replace(
@@ -140,8 +140,8 @@ json_values = st.recursive(
 )
 @pytest.mark.parametrize("model", [UpdatedMeeting, CreatedMeeting, IntegrationStatus, RawResult])
 @settings(deadline=None)
-def test_any_object_is_read_or_refused(model: type[object], payload: dict[str, Any]) -> None:
-    """Whatever JSON object comes, there is a result or a DecodeError that names a place."""
+def test_any_object_is_decoded_or_rejected(model: type[object], payload: dict[str, Any]) -> None:
+    """Every JSON object is a result, or a `DecodeError` with a path."""
     read: object = None
     paths: tuple[str, ...] = ()
     try:
@@ -155,8 +155,8 @@ def test_any_object_is_read_or_refused(model: type[object], payload: dict[str, A
 
 @given(st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))
 @settings(deadline=None)
-def test_any_bytes_are_read_or_refused(body: bytes) -> None:
-    """Whatever bytes come, there is a value that can be written to a file, or a ValueError."""
+def test_any_bytes_are_parsed_or_rejected(body: bytes) -> None:
+    """Every body is a value that can be encoded again, or a `ValueError`."""
     try:
         value = from_json(body)
     except ValueError:

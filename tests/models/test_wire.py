@@ -1,4 +1,4 @@
-"""What travels, checked against samples written by hand from Gong's documentation."""
+"""Requests and responses, compared with samples written by hand from Gong's documentation."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def answering(payload: object, status: int = 200) -> Fault:
 async def test_request_is_as_gong_documents_it(
     operation: str, gong: GongClient, fake_gong: FakeGong, wire: Wire
 ) -> None:
-    """The bytes that arrive say exactly what the sample says: names, times, nothing else."""
+    """The body has exactly the names and values of the sample."""
     await CALLS[operation](gong)
 
     assert json.loads(fake_gong.received[0].body) == wire(f"meetings/{operation}.request.json")
@@ -114,7 +114,7 @@ async def test_request_is_as_gong_documents_it(
 async def test_answer_is_read_as_gong_documents_it(
     operation: str, gong: GongClient, fake_gong: FakeGong, wire: Wire
 ) -> None:
-    """The sample of the answer becomes the typed result, and nothing is left over."""
+    """The sample of the answer becomes the typed result without unknown fields."""
     fake_gong.script(answering(wire(f"meetings/{operation}.response.json")))
 
     result = await CALLS[operation](gong)
@@ -125,7 +125,7 @@ async def test_answer_is_read_as_gong_documents_it(
 async def test_not_found_is_read_as_gong_documents_it(
     gong: GongClient, fake_gong: FakeGong, wire: Wire
 ) -> None:
-    """Gong's words and its id of the request are in the error."""
+    """The error has Gong's messages and request id."""
     fake_gong.script(answering(wire("meetings/not_found.response.json"), 404))
 
     with pytest.raises(NotFoundError) as caught:

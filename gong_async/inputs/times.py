@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from attrs import field, frozen
 
 from gong_async.errors import ConfigurationError, ValidationError
-from gong_async.models._times import EXAMPLE_TIME, parse_time, time_problem
+from gong_async.models._times import EXAMPLE_TIME, ISO_8601, parse_time, time_problem
 
 _ISO_LIKE = re.compile(
     r"([0-9]{4})([-/.]?)([0-9]{1,2})\2([0-9]{1,2})(?:T|[ ]+)([0-9].*)", re.ASCII | re.IGNORECASE
@@ -162,8 +162,9 @@ def _shown(text: str) -> str:
 
 def _iso_like(text: str) -> datetime | None:
     """Return the time of a text that begins with year, month and day; None if there is none."""
-    with suppress(ValueError):
-        return datetime.fromisoformat(text.upper())  # with compact forms, and weeks
+    if ISO_8601.fullmatch(text.upper()):
+        with suppress(ValueError):
+            return datetime.fromisoformat(text.upper())  # with compact forms, and weeks
     found = _ISO_LIKE.fullmatch(text)
     clock = _CLOCK.fullmatch(found[5]) if found else None
     if found is None or clock is None or not found[2]:

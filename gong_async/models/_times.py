@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 EXAMPLE_TIME = "2026-11-24T15:00:00+01:00"
 
-_ISO_8601 = re.compile(
+ISO_8601 = re.compile(
     r"[0-9]{4}(?:-?[0-9]{2}-?[0-9]{2}|-?W[0-9]{2}-?[0-9])"
     r"(?:[T ](?:[01][0-9]|2[0-3])[0-9:.,]*(?:Z|[+-][0-9:.]+)?)?",
     re.ASCII,
@@ -35,7 +35,7 @@ def parse_time(text: str) -> datetime | str:
     if text.endswith(_BIGQUERY):
         text = text.removesuffix(_BIGQUERY) + "Z"
     try:
-        found = datetime.fromisoformat(text) if _ISO_8601.fullmatch(text) else None
+        found = datetime.fromisoformat(text) if ISO_8601.fullmatch(text) else None
     except ValueError:
         found = None
     if found is None:

@@ -12,8 +12,10 @@ import attrs
 from gong_async._storage.database import Database
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.bulk.store.schema import JOURNAL, LEDGER
-from gong_async.inputs.columns import FIELDS, fold
+from gong_async.models._shared import gong_name
+from gong_async.models.meetings import MeetingUpdate
 
+_NAMES = {gong_name(attribute): attribute.name for attribute in attrs.fields(MeetingUpdate)}
 _PLANNED = (
     "SELECT item.meeting_id, item.line, content.body, coalesce((SELECT previous.body "
     "FROM item AS earlier JOIN content AS previous USING (item_index) "
@@ -72,4 +74,4 @@ def differences(job: JobFile, ledger: Path | None) -> Iterator[Difference]:
 
 
 def _fields(body: bytes) -> Mapping[str, object]:
-    return {FIELDS.get(fold(name), name): value for name, value in json.loads(body).items()}
+    return {_NAMES.get(name, name): value for name, value in json.loads(body).items()}

@@ -90,14 +90,16 @@ class Queue(ABC):
                 elif self.in_flight + self._asking >= self.limits.max_in_flight:
                     await self._wait_for_release(wakeup)
                 else:
-                    wait, probes = await self._ask(priority, max_wait)
+                    wait, probes = await self._ask(wakeup, priority, max_wait)
                     if not wait:
                         return probes
                     await self._sleep(wakeup, wait)
         finally:
+            was_first = self._head() is wakeup
             del waiters[wakeup]
             self.waiting -= 1
-            self.wake()
+            if was_first:
+                self.wake()
 
     def wake(self) -> None:
         """Let the first call ask again: it has become the first, or the state has changed."""
@@ -111,16 +113,20 @@ class Queue(ABC):
                 return wakeup
         return None
 
-    async def _ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
-        # While a bulk call asks, an interactive one may come and ask as well.
+    async def _ask(
+        self, wakeup: asyncio.Event, priority: Priority, max_wait: float
+    ) -> tuple[float, bool]:
+        # While a bulk call asks, an interactive one may come and ask as well: count both.
         self._asking += 1
         try:
             wait, probes = await self.ask(priority, max_wait)
+            if not wait:
+                self.in_flight += 1
+            return wait, probes
         finally:
             self._asking -= 1
-        if not wait:
-            self.in_flight += 1
-        return wait, probes
+            if self._head() is not wakeup:
+                self.wake()  # it may wait because this call was counted
 
     async def _wait_for_release(self, wakeup: asyncio.Event) -> None:
         """Wait until one more call may be in flight. Slots that pass meanwhile are lost."""

@@ -9,8 +9,9 @@ from statistics import median
 import pytest
 
 from gong_async import DailyQuotaExceededError, Limits
-from gong_async.limits.limiter import Limiter
-from gong_async.limits.memory import MemoryLimitStore
+from gong_async.limits.limiter import CompanyLimits, Limiter
+from gong_async.limits.memory import MemoryLimitStore, MemoryQueue
+from gong_async.limits.queue import Queue
 from gong_async.limits.types import Priority
 
 pytestmark = pytest.mark.looptime
@@ -73,6 +74,41 @@ async def test_an_interactive_call_waits_a_slot_and_a_bulk_job_loses_no_other() 
     assert median(waits) <= slot * 1.001
     assert max(waits) <= 2 * slot * 1.001
     assert everything == pytest.approx(max(bulk) / slot, abs=3)
+
+
+class _SlowStore(MemoryLimitStore):
+    """A store that takes a second to answer, as a database may."""
+
+    def make_queue(self, company: CompanyLimits) -> Queue:
+        """Return a queue that asks slowly."""
+        return _SlowQueue(company.limits, company)
+
+
+class _SlowQueue(MemoryQueue):
+    async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
+        """Answer after a second."""
+        await asyncio.sleep(1)
+        return await super().ask(priority, max_wait)
+
+
+@pytest.mark.parametrize("gives_up", [False, True])
+async def test_an_interactive_call_comes_while_a_bulk_call_asks_the_store(gives_up: bool) -> None:  # noqa: FBT001
+    """With one call in flight at most, it goes first, whether the bulk call waits or gives up."""
+    limits = Limits(per_second=0.1, per_day=None, headroom=0, learns=False, max_in_flight=1)
+    limiter = _SlowStore().limiter("A", limits)
+    await take(limiter, "bulk")
+    bulk = asyncio.create_task(take(limiter, "bulk"))
+    await asyncio.sleep(0.5)
+    urgent = asyncio.create_task(take(limiter, "interactive"))
+    await asyncio.sleep(0.25)
+    if gives_up:
+        bulk.cancel()
+    async with asyncio.timeout(60):
+        went = await urgent
+        await asyncio.wait([bulk])
+
+    assert 10 <= went <= 12
+    assert bulk.cancelled() if gives_up else bulk.result() > went
 
 
 async def test_a_cancelled_interactive_call_takes_no_slot_with_it() -> None:

@@ -37,6 +37,12 @@ FLOORS: tuple[frozenset[str], ...] = (
 )
 """From the ground up. A room imports from the floors below it, never from its own floor."""
 
+MOST_ARROWS = 100
+"""Imports between rooms. Each is something to know before one of them can be read or moved."""
+
+MOST_FILES = 160
+"""Python files of the package. A stranger has to find the right one among them."""
+
 APART = "testing"
 """The fake Gong imports nothing of ours; every floor may import it."""
 
@@ -157,6 +163,23 @@ def test_imports_go_down(file: Path) -> None:
     ]
 
     assert upward == []
+
+
+def test_rooms_know_few_others() -> None:
+    """As `make architecture` counts them; with `ARGS=--arrows` it lists the lines."""
+    arrows = {
+        (room(module_of(file)), room(name))
+        for file in [*FILES, STUB]
+        for name in imports(file)
+        if name.partition(".")[0] == "gong_async"
+    }
+
+    assert len({(here, there) for here, there in arrows if here != there}) <= MOST_ARROWS
+
+
+def test_the_files_stay_few() -> None:
+    """A small file joins the one whose noun it shares."""
+    assert len([*FILES, STUB]) <= MOST_FILES
 
 
 def file_imports() -> dict[str, set[str]]:

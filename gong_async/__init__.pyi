@@ -156,6 +156,6 @@ from gong_async.models.meetings import (
 from gong_async.oauth.credential import OAuth as OAuth
 from gong_async.oauth.file_store import FileTokenStore as FileTokenStore
 from gong_async.oauth.redis_store import RedisTokenStore as RedisTokenStore
-from gong_async.oauth.store import TokenStore as TokenStore
 from gong_async.oauth.tokens import Tokens as Tokens
+from gong_async.oauth.tokens import TokenStore as TokenStore
 from gong_async.retry import RetryPolicy as RetryPolicy

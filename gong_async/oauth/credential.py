@@ -15,8 +15,7 @@ from gong_async.auth import SingleFlight, credential_problem
 from gong_async.errors import ConfigurationError, ProtocolError
 from gong_async.oauth.endpoint import AUTHORIZE_ROUTE, TokenEndpoint
 from gong_async.oauth.login import KnownSecrets, Login
-from gong_async.oauth.store import TokenStore, check_writable
-from gong_async.oauth.tokens import GrantReader, Tokens
+from gong_async.oauth.tokens import GrantReader, Tokens, TokenStore, check_writable
 
 APP_URL = "https://app.gong.io"
 DOMAINS = ("gong.io",)

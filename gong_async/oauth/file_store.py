@@ -25,8 +25,7 @@ from gong_async._storage.private_file import (
     state_directory,
 )
 from gong_async.errors import ConfigurationError
-from gong_async.oauth.store import LOCK_SECONDS
-from gong_async.oauth.tokens import NewerLoginError, Tokens
+from gong_async.oauth.tokens import LOCK_SECONDS, NewerLoginError, Tokens
 
 T = TypeVar("T")
 

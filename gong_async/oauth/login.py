@@ -16,8 +16,7 @@ from gong_async._settings.base_url import DEFAULT_BASE_URL
 from gong_async.auth import bearer
 from gong_async.errors import GongError, LoginRequiredError, ProtocolError
 from gong_async.oauth.endpoint import TokenEndpoint
-from gong_async.oauth.store import TokenStore, check_writable
-from gong_async.oauth.tokens import Grant, Tokens
+from gong_async.oauth.tokens import Grant, Tokens, TokenStore, check_writable
 
 _EARLY = 60.0  # seconds before its end that a token is renewed
 # A token that is refused as soon as it comes would be refused again, and again.

@@ -12,8 +12,7 @@ from typing import Any
 from gong_async._redact import Secret, hide_locals
 from gong_async.errors import ConfigurationError
 from gong_async.limits.redis.connection import check_url, load_redis, make_client
-from gong_async.oauth.store import LOCK_SECONDS
-from gong_async.oauth.tokens import Tokens
+from gong_async.oauth.tokens import LOCK_SECONDS, Tokens
 
 TIMEOUT = 5.0
 """Seconds that Redis may take for an answer."""

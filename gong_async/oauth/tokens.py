@@ -1,12 +1,13 @@
-"""The tokens of a login: as they are stored, and as Gong grants them."""
+"""The tokens of a login: as Gong grants them, and the protocol of the stores that keep them."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import field, frozen
 
@@ -192,3 +193,50 @@ def _lifetime(value: object) -> float | None:
 
 def _scopes(value: object) -> tuple[str, ...]:
     return tuple(value.split()[:_MOST_SCOPES]) if isinstance(value, str) else ()
+
+
+LOCK_SECONDS = 180.0
+"""Seconds that a renewal may take at most, and that others wait for it."""
+
+
+class TokenStore(Protocol):
+    """Keeps one login for all programs that share it.
+
+    A refresh token is valid once. A renewal holds the lock from before it reads the old
+    pair until after it has saved the new one; no other program reads or saves meanwhile.
+
+    A store may also have `async def check_writable(self) -> None`. It is called with the lock held,
+    before a token is spent, and raises what `save` would raise.
+    """
+
+    @property
+    def name(self) -> str:
+        """Identifies the login, the same for all programs that share it; not secret."""
+        ...
+
+    def lock(self) -> AbstractAsyncContextManager[None]:
+        """Lock out renewals by all other programs, on all machines."""
+        ...
+
+    async def load(self) -> Tokens | None:
+        """Return the pair, None without a login."""
+        ...
+
+    async def save(self, tokens: Tokens) -> None:
+        """Replace the pair. When this returns, it must survive the death of the process."""
+        ...
+
+    async def clear(self) -> None:
+        """Delete the pair."""
+        ...
+
+
+async def check_writable(store: TokenStore) -> None:
+    """Check that a store can save, if it supports that.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    check: Callable[[], Awaitable[None]] | None = getattr(store, "check_writable", None)
+    if check is not None:
+        await check()

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from aiohttp import web
 
 from gong_async.testing.algorithms import AlgorithmName
-from gong_async.testing.connections import Connections, CountingServer
+from gong_async.testing.connections import Connections, CountingServer, serve_in_thread
 from gong_async.testing.faults import Fault
 from gong_async.testing.handler import Handler
 from gong_async.testing.oauth import FakeOAuth
@@ -22,7 +22,6 @@ from gong_async.testing.operations import Operation, User, make_company
 from gong_async.testing.quotas import FakeQuota
 from gong_async.testing.recording import Observed, Recording
 from gong_async.testing.script import FaultRule, Script, make_rules
-from gong_async.testing.thread import serve_in_thread
 
 HOST = "127.0.0.1"
 LARGEST_BODY = 16 * 1024 * 1024

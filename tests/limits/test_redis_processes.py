@@ -16,7 +16,7 @@ from redis import Redis
 
 import gong_async
 from gong_async.testing import FakeGong, Fault
-from gong_async.testing.thread import serve_in_thread
+from gong_async.testing.connections import serve_in_thread
 from limits.redis_server import RedisServer, own_server
 
 WORKER = Path(__file__).with_name("worker.py")

@@ -296,7 +296,7 @@ class Pipeline:
         # The attempt is over: a deadline that ends the call from here on does not interrupt it.
         call.progress = AttemptProgress()
         if call.authorization is None:
-            return None  # there is no credential, and whoever provides it has retried already
+            return None  # there is no credential, and its provider has retried already
         policy, scope = self.retry, call.scope
         decision = decide(error, call.request.effect, resend_creates=policy.resend_creates)
         error.outcome_unknown = call.doubtful = call.doubtful or decision.outcome_unknown

@@ -21,16 +21,6 @@ FILES = sorted(
     }
     - {Path(__file__)}
 )
-PENDING = (
-    "docs/explanation/what-is-tested.md",
-    "gong_async/_pipeline.py",
-    "gong_async/bulk/",
-    "tests/bulk/",
-    "tests/faults/",
-    "tests/limits/",
-    "tests/storage/",
-)
-"""Not rewritten yet."""
 
 TEXTS = [
     path
@@ -38,7 +28,6 @@ TEXTS = [
     if (path.suffix in SUFFIXES or path.name == "pyproject.toml")
     and path.is_file()
     and "results" not in path.parts
-    and not path.relative_to(ROOT).as_posix().startswith(PENDING)
 ]
 
 NAMES = frozenset(

@@ -20,7 +20,7 @@ def authority(name: str) -> trustme.CA:
 
 
 def write_trusted(path: Path) -> None:
-    """Write what the client shall trust."""
+    """Write the certificates that the client trusts."""
     authority(TRUSTED).cert_pem.write_to_path(str(path))
 
 

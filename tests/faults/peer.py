@@ -213,7 +213,7 @@ class Peer:
             case "dropping":
                 self._fill_backlog()
             case "refusing":
-                pass  # bound, and so nobody else's, but not listening
+                pass  # bound, so no other program's, but not listening
         self._emptied.set()
         return self
 

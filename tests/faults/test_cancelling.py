@@ -53,7 +53,7 @@ async def cancel(task: asyncio.Task[Any]) -> float:
 
 
 def reported(case: Probe) -> CallFinished:
-    """Return what the hooks were told of the end of the last call."""
+    """Return the last event that says how a call ended."""
     return [event for event in case.events if isinstance(event, CallFinished)][-1]
 
 
@@ -209,7 +209,7 @@ SITUATIONS: dict[str, Situation] = {
 async def cancelled_at(
     tick: int, peer: Peer, case: Probe, make: Callable[[], Awaitable[Any]]
 ) -> bool:
-    """Cancel a call after so many ticks; check what must be left of it; tell whether it had ended.
+    """Cancel a call after so many ticks; check what is left of it; return whether it had ended.
 
     What must be: the cancellation at once, no task, no place, no connection in between.
     """
@@ -424,7 +424,7 @@ async def test_f129_the_deadline_counts_the_queue(operation: Operation) -> None:
     assert seen == 3
 
 
-async def test_f111_a_creation_keeps_no_turn() -> None:
+async def test_f111_a_creation_keeps_no_permit() -> None:
     """A cancelled creation leaves its turn to the next, also while it connects."""
     async with Peer(asleep="dropping") as peer, trial(peer, reachable=False) as case:
         task = asyncio.ensure_future(CREATE.call(case.gong))

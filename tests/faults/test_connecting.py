@@ -147,16 +147,16 @@ async def test_f2_no_address(operation: Operation, error: OSError, expected: str
 
 
 async def test_f2_no_address_from_the_machine() -> None:
-    """The machine's own resolver: an error without status, that nobody takes for Gong's 404."""
+    """The machine's own resolver: an error without status, unlike Gong's 404."""
     peer = Peer()
     async with (
         peer,
-        trial(peer, reachable=False, works_on=False, base_url="https://nobody.invalid") as case,
+        trial(peer, reachable=False, works_on=False, base_url="https://unknown.invalid") as case,
     ):
         verdict = await case.run(UPDATE)
 
     assert type(verdict.failure) is APIConnectionError
-    assert "nobody.invalid" in str(verdict.failure)
+    assert "unknown.invalid" in str(verdict.failure)
     assert (verdict.failure.status, verdict.attempts) in {(None, 2), (None, 4)}
 
 
@@ -235,7 +235,7 @@ async def test_f6_accepted_and_ignored(operation: Operation) -> None:
 @pytest.mark.parametrize(
     "context",
     [
-        pytest.param(lambda: server_context(issuer="nobody"), id="f7_untrusted"),
+        pytest.param(lambda: server_context(issuer="unknown"), id="f7_untrusted"),
         pytest.param(lambda: server_context(expired=True), id="f8_expired"),
         pytest.param(lambda: server_context("other.example"), id="f9_other_host"),
     ],
@@ -257,7 +257,7 @@ async def test_f7_f8_f9_certificate_is_wrong(
 async def test_f7_says_how_to_trust_a_private_authority(trust: ssl.SSLContext) -> None:
     """The error names the reason and the setting for a private CA."""
     peer = Peer(tls=trust)
-    peer.greetings.append(speak_tls(server_context(issuer="nobody")))
+    peer.greetings.append(speak_tls(server_context(issuer="unknown")))
     async with peer, trial(peer) as case:
         verdict = await case.run(UPDATE)
 
@@ -283,7 +283,7 @@ async def test_f7_private_authority_through_a_connector() -> None:
 
 @each_operation
 async def test_f10_handshake_hangs(operation: Operation, trust: ssl.SSLContext) -> None:
-    """A handshake that hangs is told from a connect that hangs; nothing was sent."""
+    """A handshake that hangs is distinguished from a connect that hangs; nothing was sent."""
     async with Peer(tls=trust, welcome=stay_silent) as peer, trial(peer) as case:
         verdict = await case.run(operation)
 

@@ -511,7 +511,7 @@ async def test_f71_hostile_text(operation: Operation, attack: str) -> None:
 @pytest.mark.parametrize("status", ["400 X", "409 X", "401 X", "302 X", "200 X", "206 X"])
 @pytest.mark.parametrize("labelled", ["json", "html", "headers", "fields", "nested", "id"])
 async def test_f71_echo_of_the_credential(operation: Operation, status: str, labelled: str) -> None:
-    """An answer that repeats our credential, in whatever spelling, shows it to nobody."""
+    """An answer that repeats our credential, in whatever spelling, does not reveal it."""
     spellings = sorted(SPELLINGS)
     spelled = " ".join(spellings)
     fields = {
@@ -622,7 +622,7 @@ async def test_f74_broken_compression(
 @each_operation
 @pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "martian", "gzip, martian"])
 async def test_f74_compression_that_we_never_offered(operation: Operation, encoding: str) -> None:
-    """A compression that nobody asked for is no answer, and not Gong's 400."""
+    """A compression that was not requested is no response, and not Gong's 400."""
     act = _rewritten(lambda _: b"\x8b\x03\x80\x00\xff", f"Content-Encoding: {encoding}")
     async with Peer(always=act) as peer, trial(peer) as case:
         verdict = await case.run(operation)
@@ -766,7 +766,7 @@ async def test_f77_other_success(operation: Operation, status: str) -> None:
 @each_operation
 @pytest.mark.parametrize("status", ["206 Partial Content", "203 Q", "226 IM Used", "299 Own"])
 async def test_f77_success_out_of_protocol(operation: Operation, status: str) -> None:
-    """Part of an answer, or an answer by somebody else, is no success."""
+    """Part of an answer, or an answer by another author, is no success."""
     async with scripted([Truth(status=status)]) as peer, trial(peer) as case:
         verdict = await case.run(operation)
 
@@ -786,7 +786,7 @@ async def test_f78_not_modified(operation: Operation) -> None:
 @each_operation
 @pytest.mark.parametrize("status", [418, 451, 499])
 async def test_f79_unknown_refusal(operation: Operation, status: int) -> None:
-    """A 4xx that nobody has heard of is a refusal, and not repeated."""
+    """An unknown 4xx is a rejection, and not retried."""
     async with Peer(always=_said("{}", f"{status} X")) as peer, trial(peer) as case:
         verdict = await case.run(operation)
 
@@ -796,7 +796,7 @@ async def test_f79_unknown_refusal(operation: Operation, status: int) -> None:
 @each_operation
 @pytest.mark.parametrize("status", [529, 599])
 async def test_f79_unknown_failure(operation: Operation, status: int) -> None:
-    """A 5xx that nobody has heard of is a failure of the server's, repeated if harmless."""
+    """An unknown 5xx is a failure of the server, retried if harmless."""
     async with Peer(always=_said("{}", f"{status} X")) as peer, trial(peer) as case:
         verdict = await case.run(operation)
 

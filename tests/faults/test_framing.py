@@ -83,7 +83,7 @@ async def test_f38_endless_interim_answers(operation: Operation) -> None:
 @each_operation
 @pytest.mark.parametrize("then", ["hold", "close"])
 async def test_f39_switching_protocols(operation: Operation, then: Then) -> None:
-    """A 101 that nobody asked for is no success, and ends the connection."""
+    """A 101 that was not requested is no success, and ends the connection."""
     data = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\nConnection: upgrade\r\n\r\n\x00"
     async with scripted([Raw(data, then=then)]) as peer, trial(peer) as case:
         verdict = await case.run(operation)
@@ -474,7 +474,7 @@ LENGTHS = {
 async def test_f44_two_lengths(
     operation: Operation, lengths: str, status: str, *, own: bool
 ) -> None:
-    """Whichever of them is right, nothing behind them can be told apart from the next answer."""
+    """Whichever of them is right, nothing behind them can be distinguished from the next answer."""
 
     async def act(exchange: Exchange) -> None:
         body = await exchange.truth()
@@ -504,7 +504,7 @@ async def test_f44_two_lengths(
 async def test_f41_no_reuse_after_another_protocol(
     operation: Operation, upgrade: list[str], *, own: bool
 ) -> None:
-    """After a 101 nobody knows what is spoken on the connection."""
+    """After a 101 the protocol of the connection is unknown."""
     data = "\r\n".join(["HTTP/1.1 101 Switching Protocols", *upgrade, "", ""]).encode()
     async with AsyncExitStack() as stack:
         session = None if own else await stack.enter_async_context(aiohttp.ClientSession())
@@ -628,7 +628,7 @@ def test_f55_pure_python_parser(chosen: str) -> None:
     assert re.search(r"\d+ passed, 2 skipped", run.stdout)  # only this test is skipped there
 
 
-async def test_f55_pure_python_parser_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_f55_pure_python_parser_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     """An operator reads once, and only where it is so, that the weaker parser is at work."""
     pool._warn_of_aiohttp.cache_clear()
     for _ in range(2):

@@ -242,7 +242,7 @@ FORGED = b'{"requestId":"forged","meetingId":"%s","users":[]}'
 
 
 def _afterwards(data: bytes) -> Act:
-    """Answer well and, once the connection lies idle, send what nobody asked for."""
+    """Answer well and, once the connection lies idle, send an unsolicited response."""
 
     async def act(exchange: Exchange) -> None:
         await behave(exchange)
@@ -270,7 +270,7 @@ async def test_f25_second_answer_is_never_an_answer(
     assert verdict.result.request_id != "forged"
 
 
-async def test_f25_second_answer_cannot_turn_a_failure_into_a_success() -> None:
+async def test_f25_second_answer_makes_no_success_of_a_failure() -> None:
     """A stale "updated" must not hide that Gong refused the next update of the same meeting."""
     surplus = http(FORGED % MEETING_ID.encode())
     refusal = Raw(http(b'{"errors":["no"]}', status="404 Not Found"), then="keep")
@@ -380,7 +380,7 @@ async def test_f27_many_cancelled_calls_leave_nothing_behind() -> None:
 
 
 async def test_f27_a_cancelled_call_says_so_to_the_hooks() -> None:
-    """Whoever keeps books learns that the outcome of a cancelled call is not known."""
+    """The event of a cancelled call says that its outcome is unknown."""
     async with scripted([Raw(then="hold")]) as peer, trial(peer) as case:
         task = asyncio.ensure_future(UPDATE.call(case.gong))
         await asyncio.sleep(1)

@@ -48,7 +48,7 @@ each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 @pytest_asyncio.fixture
 async def fake() -> AsyncIterator[FakeGong]:
-    """Run a fake without limits, and with an application that somebody is logged in to."""
+    """Run a fake without limits, and with an application that has a login."""
     async with FakeGong(per_second=None, per_day=None) as fake:
         yield fake
 
@@ -209,7 +209,7 @@ async def test_f102_a_late_refusal_of_an_old_token_renews_nothing(
 
 
 @pytest.mark.parametrize("who", [[0], [3], [0, 1, 2, 3, 4, 5, 6, 7, 8]])
-async def test_f102_who_is_cancelled_takes_nobody_down(
+async def test_f102_who_is_cancelled_takes_no_other_down(
     who: list[int], fake: FakeGong, store: MemoryStore
 ) -> None:
     """The first that asked for a renewal may leave, or almost all: the others get their token."""
@@ -228,7 +228,7 @@ async def test_f102_who_is_cancelled_takes_nobody_down(
     assert (fake.oauth.refreshes, fake.oauth.spent_sent) == (1, 0)
 
 
-async def test_f102_a_renewal_that_nobody_waits_for_is_kept(
+async def test_f102_a_renewal_without_a_waiting_call_is_kept(
     fake: FakeGong, store: MemoryStore
 ) -> None:
     """When all are cancelled and the client is closed, the new pair is stored all the same."""
@@ -415,7 +415,7 @@ async def test_f104_a_refused_refresh_token_is_never_sent_again(
 
 
 async def test_f104_a_new_login_ends_it(fake: FakeGong, store: MemoryStore) -> None:
-    """A client that was told to log in again works as soon as somebody has."""
+    """A client that was instructed to log in again works as soon as the user has."""
     fake.oauth.revoke()
     async with client(application(fake, store)) as gong:
         await failure_of(gong)
@@ -553,7 +553,7 @@ HOSTILE = [
 async def test_f108_a_hostile_base_url_is_not_believed(
     hostile: object, fake: FakeGong, store: MemoryStore
 ) -> None:
-    """The error tells; the new pair is kept for the base URL of before, and used only there."""
+    """The error says so; the new pair is kept for the base URL of before, and used only there."""
     fake.oauth.expire()
     fake.oauth.overrides = {"api_base_url_for_customer": hostile}
     async with client(application(fake, store)) as gong:
@@ -595,7 +595,7 @@ def code(fake: FakeGong) -> Callable[[], str]:
 async def test_f108_a_company_that_moves_is_followed_with_the_new_token_only(
     fake: FakeGong, store: MemoryStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A base URL that may be believed is used with the pair that it came with, and told."""
+    """A base URL that may be believed is used with the pair that it came with, and stored."""
     async with FakeGong(per_second=None) as cell:
         cell.oauth = fake.oauth
         fake.oauth.overrides = {"api_base_url_for_customer": cell.url}
@@ -758,7 +758,7 @@ async def test_a_client_of_a_renewed_login_shows_nothing(
 
 
 async def test_limits_are_shared_across_renewals(fake: FakeGong, store: MemoryStore) -> None:
-    """What tells the company is not the token, and stays."""
+    """The company is identified by the login, not by the token."""
     oauth = application(fake, store)
     before = oauth.fingerprint
     fake.oauth.expire()

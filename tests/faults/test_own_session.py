@@ -65,7 +65,7 @@ async def test_a_call_succeeds(operation: Operation, session: aiohttp.ClientSess
 async def test_a_refusal_is_final(
     operation: Operation, status: str, session: aiohttp.ClientSession
 ) -> None:
-    """What Gong refuses is told as what it is, and not repeated; no redirect is followed."""
+    """What Gong refuses is reported as what it is, and not repeated; no redirect is followed."""
     headers = ["Location: /elsewhere"] if status == "302" else []
     act = Raw(http(json_errors("no"), status=f"{status} X", headers=headers), then="keep")
     async with scripted([act]) as peer, trial(peer, session=session, closes=False) as case:

@@ -117,7 +117,7 @@ def test_f117_a_client_that_is_never_closed(how: str, fake: FakeGong) -> None:
 
 
 def test_f117_a_loop_that_is_never_finished(fake: FakeGong) -> None:
-    """Whoever leads a loop by hand and leaves everything open is told, and no more than that."""
+    """A loop run by hand that leaves everything open gets warnings, and no more than that."""
     text = """
         loop = asyncio.new_event_loop()
         gong = client()
@@ -279,7 +279,7 @@ ASLEEP = """
 
 def sleep_through(fake: FakeGong, seconds: float) -> list[float]:
     """Stop a program in its work for so long; return when its requests arrived."""
-    with start(ASLEEP, fake, "-W", "error") as process:  # asyncio's debug mode tells of the pause
+    with start(ASLEEP, fake, "-W", "error") as process:  # asyncio's debug mode logs the pause
         assert process.stdout is not None
         for _ in range(5):
             process.stdout.readline()

@@ -100,7 +100,7 @@ async def test_f80_refusals_are_no_attempts(operation: Operation) -> None:
 
 @each_operation
 async def test_f80_refusals_have_an_end(operation: Operation) -> None:
-    """A limit that refuses for ever is told in the end, with when to come back."""
+    """A limit that refuses for ever is reported in the end, with when to come back."""
     async with Peer(always=_answer(429, "Retry-After: 1")) as peer, trial(peer) as case:
         verdict = await case.run(operation)
 
@@ -156,8 +156,8 @@ async def test_f81_odd_but_clear_wait(operation: Operation, value: str, least: f
     ids=["ten_years", "5000_digits", "a_minute_and_a_second", "huge_fraction"],
 )  # fmt: skip
 @pytest.mark.parametrize("status", [429, 503])
-async def test_f82_wait_beyond_patience(operation: Operation, status: int, value: str) -> None:
-    """A wait that is too long is not slept but told, at once and in numbers."""
+async def test_f82_wait_beyond_max_wait(operation: Operation, status: int, value: str) -> None:
+    """A wait that is too long raises an error at once, with its length."""
     async with (
         scripted([_answer(status, f"Retry-After: {value}")]) as peer,
         trial(peer, works_on=status != 429) as case,
@@ -169,8 +169,8 @@ async def test_f82_wait_beyond_patience(operation: Operation, status: int, value
     assert getattr(verdict.failure, "retry_after", 0.0) >= 61
 
 
-async def test_f82_who_comes_next_is_told_the_same() -> None:
-    """While such a wait holds, no call is sent: each is told at once when to come back."""
+async def test_f82_the_next_call_gets_the_same() -> None:
+    """While such a wait holds, no call is sent: each fails at once with the time to retry."""
     async with (
         scripted([_answer(429, "Retry-After: 7200")]) as peer,
         trial(peer, works_on=False) as case,
@@ -448,7 +448,7 @@ async def test_f90_conflict_speaks_gongs_words() -> None:
 
 
 async def test_f90_other_items_go_on() -> None:
-    """In bulk a refused item stops nobody else."""
+    """In bulk, a rejected item stops no other."""
     refused = [3, 7, 11]
 
     async def act(exchange: Exchange) -> None:
@@ -478,7 +478,7 @@ async def test_f92_herd(per_second: int) -> None:
     acts = [_answer(429, "Retry-After: 20")]
     async with scripted(acts) as peer, trial(peer, limits=limits) as case:
         times = await _herd(case, 60)
-        # Whoever was under way when the refusal came is not part of the herd.
+        # Calls that were in flight when the 429 came do not count.
         held = [time for time in times if time >= times[0] + 20]
 
     in_any_second = zip(held, held[per_second:], strict=False)
@@ -488,7 +488,7 @@ async def test_f92_herd(per_second: int) -> None:
 
 
 async def test_f92_programs_do_not_come_back_together() -> None:
-    """Clients that were told the same wait come back spread out, and none of them early."""
+    """Clients that got the same wait come back spread out, and none of them early."""
     waits = []
     random.seed(7)
     for _ in range(12):

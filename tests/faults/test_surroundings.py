@@ -215,7 +215,7 @@ def _changes(number: int) -> Iterator[MeetingChange]:
 
 @pytest.mark.looptime
 async def test_f126_tenants_do_not_hold_each_other() -> None:
-    """A refusal of one company's call holds its clients, and nobody else's."""
+    """A 429 for one company pauses its clients, and no others."""
     loop = asyncio.get_running_loop()
     limits = Limits(per_second=None, per_day=100)
 
@@ -326,7 +326,7 @@ async def test_f132_many_items_take_no_more_memory_than_few(
 
 
 def test_f122_nothing_measures_by_the_wall_clock() -> None:
-    """The time of day is asked for in few places, all of which tell or keep it for other runs."""
+    """The wall clock is read in few places, all of which show it or store it for other runs."""
     package = Path(gong_async.__file__).parent
     asking = {
         file.relative_to(package).as_posix()

@@ -178,7 +178,7 @@ def answered(fake: FakeGong, status: int, start: float, end: float) -> int:
 
 @pytest.mark.full
 @pytest.mark.looptime
-async def test_the_whole_road_at_20_ms_jitter() -> None:
+async def test_over_a_socket_at_20_ms_jitter() -> None:
     """A client, a socket, a late way, a fake that counts by the sliding window: ten minutes."""
     chance = random.Random(7)
     random.seed(7)
@@ -193,7 +193,7 @@ async def test_the_whole_road_at_20_ms_jitter() -> None:
 
 
 @pytest.mark.looptime
-async def test_the_whole_road_when_the_quota_halves_and_returns() -> None:
+async def test_over_a_socket_when_the_quota_halves_and_returns() -> None:
     """The same way: 30 s after either change it makes 90 % of what is possible."""
     chance = random.Random(7)
     random.seed(7)

@@ -260,17 +260,17 @@ async def test_keys_of_another_version_are_left_alone(
     client: Redis, stores: list[RedisLimitStore]
 ) -> None:
     """Processes of an earlier version keep their state, and this one starts beside it."""
-    gate, day = (f"gong:{{{COMPANY}}}:{name}" for name in ("gate", "day"))
+    state, day = (f"gong:{{{COMPANY}}}:{name}" for name in ("gate", "day"))
     now = (await client.time())[0]
-    await client.hset(gate, mapping={"held": f"{now + 3600}.000000", "next": f"{now + 20}.000000"})
+    await client.hset(state, mapping={"held": f"{now + 3600}.000000", "next": f"{now + 20}.000000"})
     await client.hset(day, mapping={"first": 1, "last": 1, "used": 7, "s1": now, "c1": 7})
-    before = [await client.hgetall(key) for key in (gate, day)]
+    before = [await client.hgetall(key) for key in (state, day)]
     limiter = stores[0].limiter(COMPANY, EVEN)
 
     await call(limiter)
 
     assert (await limiter.quota()).used_today == 1
-    assert [await client.hgetall(key) for key in (gate, day)] == before
+    assert [await client.hgetall(key) for key in (state, day)] == before
 
 
 async def test_a_pause_outlives_lost_keys(client: Redis, stores: list[RedisLimitStore]) -> None:

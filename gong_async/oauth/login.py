@@ -82,7 +82,7 @@ class Login:
             self.use(await self._load(), fresh=False)
 
     async def renew_early(self) -> None:
-        """Renew before Gong refuses; if that fails now, Gong's refusal is waited for."""
+        """Renew before the token expires; if that fails, use it until Gong rejects it."""
         if not self.ends:
             return  # done meanwhile
         self._renew_at = None
@@ -108,7 +108,7 @@ class Login:
                 msg = "Gong has refused the refresh token before"
                 raise LoginRequiredError(msg)
             await check_writable(self.store)
-            grant = await self._buy(stored)
+            grant = await self._refresh(stored)
             if grant is not None:
                 await self._keep(grant, stored)
 
@@ -120,7 +120,7 @@ class Login:
         self._renew_at = None if left is None else self.clock() + left
 
     def forget(self) -> None:
-        """Use nothing any more."""
+        """Drop the tokens."""
         self.tokens, self._unsaved, self._renew_at = None, None, None
 
     async def _load(self) -> Tokens:
@@ -129,7 +129,7 @@ class Login:
             raise LoginRequiredError(f"not logged in ({self.store.name})")
         return tokens
 
-    async def _buy(self, stored: Tokens) -> Grant | None:
+    async def _refresh(self, stored: Tokens) -> Grant | None:
         """Return the next pair; None if another program stored one in spite of our lock."""
         self.shown.add(stored.access_token, stored.refresh_token)
         try:

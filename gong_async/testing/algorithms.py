@@ -1,7 +1,7 @@
 """The ways in which a server may count "three calls a second", each as a small pure class.
 
-Gong does not say which one it uses, so a client has to hold under every one of them. Time is handed
-in, in seconds of any clock that does not run backwards.
+Gong does not say which one it uses, so a client has to hold under every one of them. Time is an
+argument, in seconds of any clock that does not run backwards.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ALGORITHMS: tuple[AlgorithmName, ...] = get_args(AlgorithmName)
 """Every algorithm, for parametrised tests."""
 
 TOLERANCE = 1e-9
-"""Seconds; sums of floats such as 0.1 + 0.9 land a hair beside the instant that is meant."""
+"""Seconds; sums of floats such as 0.1 + 0.9 are slightly off."""
 
 
 class Algorithm(ABC):
@@ -85,7 +85,7 @@ class FixedWindow(Algorithm):
 
 @define
 class SlidingWindow(Algorithm):
-    """So many calls in any window, wherever one lays it: the strictest count that allows bursts."""
+    """So many calls in any window of that length: the strictest count that allows bursts."""
 
     rate: float
     _taken: deque[float] = field(factory=deque, init=False)

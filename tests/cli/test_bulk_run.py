@@ -272,7 +272,7 @@ def test_limits_that_cannot_be_meant(
 def test_calls_can_be_left_to_others(
     invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
-    """A reserve of the day is not touched: the job parks before it."""
+    """A reserve of the day is not touched: the job stops before it."""
     options = ("--per-day", "20", "--reserve", "10", "--no-check-organizers")
 
     done = invoke("bulk", "run", meetings(15), *options, *QUICK)

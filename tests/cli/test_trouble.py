@@ -113,7 +113,7 @@ def test_the_days_calls_are_used_up(
 def test_a_long_wait(
     invoke: Invoke, fake: FakeGong, meetings: Meetings, snapshot: JobSnapshot
 ) -> None:
-    """A wait of an hour is not waited for: the job parks until then."""
+    """A wait of an hour is not waited for: the job stops until then."""
     fake.script(Fault.rate_limited("3600"), on="updateMeeting", nth=5)
 
     done = invoke("bulk", "run", meetings(100), "--max-in-flight", "2", *QUICK)

@@ -110,9 +110,9 @@ def run(
         job = gong.bulk(inputs, journal=journal, options=options)
         plan = await plan_from(inputs, job, diagnostics)
         planned = JobFile(job.path)
-        if not new and (derived := _unfinished(planned)) is not None:
+        if not new and (other := _unfinished(planned)) is not None:
             _discard(planned)
-            raise _refusal(derived)
+            raise _refusal(other)
         status = planned.status()
         forecast = plan.forecast
         if forecast.requests > _MANY_REQUESTS and not yes and _is_interactive():
@@ -126,7 +126,7 @@ def run(
         text = [f"{reported}, from {inputs.path.name} to {status.origin}: {ends}"]
         left = forecast.left_today
         if left is not None and forecast.requests > left and not session.wait:
-            text.append(f"Only {left:,} calls left today: the job will park and can be resumed")
+            text.append(f"Only {left:,} calls left today: the job will stop and can be resumed")
         begin = {"job": status.id, "journal": str(job.path), "requests": forecast.requests}
         diagnostics.note("begin", text, **begin)
         return job
@@ -205,11 +205,11 @@ def _is_planned(file: JobFile) -> bool:
 def _unfinished(planned: JobFile) -> BulkStatus | None:
     """Return an unfinished job with the same changes and company."""
     mine = planned.header()
-    for other in list_jobs():
-        if other.path == planned.path:
+    for job in list_jobs():
+        if job.path == planned.path:
             continue
         try:
-            header, status = other.header(), other.status()
+            header, status = job.header(), job.status()
         except JournalError:
             continue  # an unreadable journal does not concern this job
         same = all(header.get(name) == mine[name] for name in ("input_digest", "company"))
@@ -218,16 +218,16 @@ def _unfinished(planned: JobFile) -> BulkStatus | None:
     return None
 
 
-def _refusal(derived: BulkStatus) -> JournalError:
-    name = name_of(derived)
-    if derived.pid is not None:
+def _refusal(other: BulkStatus) -> JournalError:
+    name = name_of(other)
+    if other.pid is not None:
         what = (
-            f"is running in process {derived.pid}; watch it: gong-async bulk status {name} --follow"
+            f"is running in process {other.pid}; watch it: gong-async bulk status {name} --follow"
         )
     else:
-        what = f"is {derived.state}; resume it: gong-async bulk resume {name}"
+        what = f"is {other.state}; resume it: gong-async bulk resume {name}"
     return JournalError(
-        f"job {derived.id} with the same changes {what}. To start another job, pass --new",
+        f"job {other.id} with the same changes {what}. To start another job, pass --new",
         reason="state",
     )
 

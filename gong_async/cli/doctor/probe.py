@@ -64,7 +64,7 @@ def _of_login(tokens: Tokens) -> Diagnosis:
     return ok("credential", f"login{ends}, refreshed automatically")
 
 
-NO_LOAD = "doctor@example.invalid"
+UNKNOWN_USER = "doctor@example.invalid"
 """The default user to ask about; `.invalid` addresses never exist (RFC 2606)."""
 
 _CALL = "POST /v2/meetings/integration/status"
@@ -99,19 +99,19 @@ class Probe:
         return findings
 
     async def _call(self, gong: GongClient) -> list[Diagnosis]:
-        listener = MeasuredTransport(gong._call.transport)  # noqa: SLF001 - our own
-        gong._attach_resources(evolve(gong._call, transport=listener))  # noqa: SLF001 - our own
+        measured = MeasuredTransport(gong._call.transport)  # noqa: SLF001 - our own
+        gong._attach_resources(evolve(gong._call, transport=measured))  # noqa: SLF001 - our own
         try:
-            status = await gong.meetings.integration_status([self.email or NO_LOAD])
+            status = await gong.meetings.integration_status([self.email or UNKNOWN_USER])
         except GongError as error:
             found = advise_error(error, self.target, named=self.email is not None)
         else:
             found = self._read(status)
         counted = "no call was made"
-        if listener.asked:
-            counted = f"{number_of(listener.asked, 'call')} made, counted in the day's quota"
+        if measured.asked:
+            counted = f"{number_of(measured.asked, 'call')} made, counted in the day's quota"
         found = evolve(found, seen=f"{found.seen} ({counted})")
-        return [found] if listener.ahead is None else [found, advise_clock(listener.ahead)]
+        return [found] if measured.ahead is None else [found, advise_clock(measured.ahead)]
 
     def _read(self, status: IntegrationStatus) -> Diagnosis:
         users = [

@@ -79,7 +79,7 @@ async def test_the_next_change_of_a_meeting_keeps_its_claim(journal: Journal, qu
 async def test_an_item_may_be_announced_and_ended_in_one_commit(
     journal: Journal, query: Query
 ) -> None:
-    """Whoever waited for the intent was cancelled: nothing was sent, and so the claim goes."""
+    """The call that waited for the intent was cancelled: nothing was sent, so the claim goes."""
     item = (await journal.page(-1, BulkOptions()))[0]
     waiting = asyncio.ensure_future(journal.intent(item))
     waiting.cancel()

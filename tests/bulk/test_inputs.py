@@ -499,7 +499,7 @@ def test_end_before_start(write: Write) -> None:
 
 
 def test_every_fault_of_a_row(write: Write) -> None:
-    """All that is wrong with a row is told at once."""
+    """All that is wrong with a row is reported at once."""
     row = "x,yesterday,2026-11-24T15:00:00,dana,lee,Renewal"
 
     assert [field for _, field, _ in faults(write("m.csv", csv(row)))] == [
@@ -555,7 +555,7 @@ def test_findings_are_counted(write: Write) -> None:
 def test_every_faulty_row(write: Write) -> None:
     """One fault does not hide the next, and good rows do not hide faults (F148)."""
     rows = [row_with(meeting_id=str(n)) for n in range(2_000)]
-    rows[1234] = row_with(organizer_email="nobody")
+    rows[1234] = row_with(organizer_email="unknown")
     rows[1876] = row_with(meeting_id="")
 
     found = faults(write("m.csv", csv(*rows)))
@@ -568,7 +568,7 @@ def test_every_faulty_row(write: Write) -> None:
 
 @pytest.mark.parametrize("secret", ["dana.private", "Secret title"])
 def test_values_are_not_repeated(write: Write, secret: str) -> None:
-    """Neither addresses nor titles are told, wherever the fault is."""
+    """Neither addresses nor titles are reported, wherever the fault is."""
     row = row_with(organizer_email="dana.private", title='"Secret title\0"')
 
     with pytest.raises(InputError) as caught:
@@ -728,7 +728,7 @@ def test_missing_column(write: Write, missing: str) -> None:
 
 
 def test_missing_key(write: Write) -> None:
-    """In JSONL, what is missing is told for its line; null is as good as missing."""
+    """In JSONL, what is missing is reported for its line; null is as good as missing."""
     path = write("m.jsonl", jsonl(OBJECT, {**OBJECT, "invitees": None}))
 
     assert faults(path) == [(2, "invitees", "missing; for no invitees, pass an empty list")]

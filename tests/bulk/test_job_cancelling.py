@@ -188,7 +188,7 @@ async def test_planning_that_is_cancelled_leaves_nothing(
 async def test_a_generator_that_is_dropped_releases_the_job(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """Nobody closes it: the garbage collector lets the loop do so."""
+    """It is never closed: the garbage collector lets the loop do so."""
     async with client(fake) as gong:
         job = gong.bulk([change(n) for n in range(COUNT)], state_dir=state, options=UNCHECKED)
         items = job.run()
@@ -265,7 +265,7 @@ class Nowhere:
 def test_a_loop_that_is_closed_under_a_job_releases_it(
     *, change: Change, tmp_path: Path, other: bool
 ) -> None:
-    """Nobody cancels its tasks; another loop can resume the job at once, by any object."""
+    """Its tasks are not cancelled; another loop can resume the job at once, by any object."""
     nowhere: Any = Nowhere()
 
     def make(changes: Any) -> BulkJob:

@@ -149,7 +149,7 @@ async def test_an_answer_that_does_not_come_is_given_up_after_the_drain(
 async def test_a_close_that_is_cancelled_ends_jobs_at_once(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """Nobody waits for answers, everything is released, and the reader's loop ends."""
+    """No response is awaited, everything is released, and the reader's loop ends."""
     fake.latency = 30.0
     gong = client(fake)
     job = gong.bulk([change(n) for n in range(COUNT)], state_dir=state, options=UNCHECKED)

@@ -247,7 +247,7 @@ async def test_a_source_that_fails_leaves_nothing_behind(
 async def test_a_bad_change_is_named_by_its_place(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """Whoever made the source can find it again."""
+    """The caller can find its own source again."""
     changes: Any = [change(1), change(2), {"title": "no change"}]
     async with client(fake) as gong:
         with pytest.raises(ValidationError, match=r"changes\[2\].*got dict"):
@@ -298,7 +298,7 @@ async def test_only_the_last_change_of_a_meeting_is_planned(
 async def test_with_keep_order_each_change_is_planned(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """Whoever asks for each change gets each."""
+    """With `keep_order`, every change is planned."""
     changes = [change(1 + number % 70, f"T {number}") for number in range(100)]
     async with client(fake) as gong:
         plan = await gong.bulk(
@@ -354,7 +354,7 @@ async def test_planning_again_returns_the_same(
 async def test_a_job_takes_its_options_from_its_journal(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """Whoever goes on with a job need not know how it was planned."""
+    """Resuming a job does not require the options of its plan."""
     changes = [change(1, "a"), change(1, "b")]
     async with client(fake) as gong:
         planned = gong.bulk(

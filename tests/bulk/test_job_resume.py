@@ -87,7 +87,7 @@ async def test_acknowledged_items_are_not_sent_again(
 async def test_old_items_in_doubt_are_not_sent_again(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """Somebody may have changed the meeting since: the item stays in doubt, and is named."""
+    """The meeting may have been changed since: the item stays in doubt, and is named."""
     options = BulkOptions(check_organizers=False, resend_in_doubt_within=3600.0)
     fake.script(Fault.drop_after(), on="3")
     fake.script(Fault.drop_after(), on="4")

@@ -256,7 +256,7 @@ async def test_resuming_a_finished_job_sends_nothing(
 async def test_the_status_is_read_while_the_job_runs(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """From outside the counts grow, the run is named, and its end is foretold."""
+    """From outside the counts grow, the run is named, and its end is forecast."""
     fake.latency = 0.01
     async with client(fake) as gong:
         job = gong.bulk([change(n) for n in range(1, 41)], state_dir=state)

@@ -177,7 +177,7 @@ async def test_a_short_retry_after_is_waited_for(
 async def test_too_many_failures_pause_the_job(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """Somebody has given the wrong file: most meetings are unknown."""
+    """With the wrong file, most meetings are unknown."""
     fake.missing_meetings.update(str(n) for n in range(0, 200, 2))
     fake.missing_meetings.update(str(n) for n in range(0, 200, 3))
     async with client(fake) as gong:
@@ -194,7 +194,7 @@ async def test_too_many_failures_pause_the_job(
 async def test_the_failure_limit_can_be_switched_off(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
-    """Whoever expects many failures gets them all."""
+    """With a ratio of 1, no number of failures pauses the job."""
     fake.missing_meetings.update(str(n) for n in range(100))
     options = BulkOptions(check_organizers=False, max_failure_ratio=None)
     async with client(fake) as gong:

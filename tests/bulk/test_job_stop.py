@@ -282,7 +282,7 @@ async def test_another_object_may_ask_to_pause(
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever runs the job looks into the journal now and then."""
+    """The run polls the journal."""
     monkeypatch.setattr(runner, "_LOOK_SECONDS", 0.02)
     fake.latency = 0.02
     async with client(fake) as gong:

@@ -33,7 +33,7 @@ Client = Callable[..., GongClient]
 Change = Callable[..., MeetingChange]
 
 UNCHECKED = BulkOptions(check_organizers=False)
-NO_PATIENCE = RetryPolicy(max_wait=0.5)
+NO_WAIT = RetryPolicy(max_wait=0.5)
 A_DAY = 0.8
 PER_DAY = 20
 
@@ -132,7 +132,7 @@ async def test_a_pause_ends_the_wait(
     monkeypatch: pytest.MonkeyPatch,
     who: str,
 ) -> None:
-    """Nobody has to wait for the next day to stop a job."""
+    """A job can be stopped before the next day."""
     monkeypatch.setattr(day, "DAY", 3600.0)
     async with client(fake, limits=limits) as gong:
         job = gong.bulk([change(n) for n in range(30)], state_dir=state, options=UNCHECKED)
@@ -159,7 +159,7 @@ async def test_a_long_retry_after_is_waited_for_on_request(
     monkeypatch.setattr(runner, "_SHORT_WAIT", 0.1)
     fake.script(Fault.rate_limited("2"), nth=6)
     async with client(fake) as gong:
-        patient = gong.with_options(retry=NO_PATIENCE)
+        patient = gong.with_options(retry=NO_WAIT)
         job = patient.bulk([change(n) for n in range(20)], state_dir=state, options=UNCHECKED)
         await drain(job.run(wait=True))
         status = await job.status()
@@ -192,7 +192,7 @@ async def test_nothing_is_sent_before_gong_said_that_it_may(
     assert 3500 < (status.resume_at - datetime.now(UTC)).total_seconds() <= 3602
 
 
-async def test_a_stop_costs_no_turn_of_the_day(
+async def test_a_stop_uses_no_call_of_the_day(
     fake: FakeGong, client: Client, change: Change, state: Path
 ) -> None:
     """Turns that were granted to updates which the stop has held back are given back."""

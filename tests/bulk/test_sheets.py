@@ -495,7 +495,7 @@ def test_old_and_protected_files(tmp_path: Path) -> None:
     ],
 )
 def test_other_files_by_the_name_of_a_sheet(tmp_path: Path, content: bytes, fault: str) -> None:
-    """What is no spreadsheet at all is told from a broken one, with what to do."""
+    """A file that is no spreadsheet is distinguished from a broken one, with what to do."""
     path = tmp_path / "m.xlsx"
     path.write_bytes(content)
 

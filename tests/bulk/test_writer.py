@@ -73,7 +73,7 @@ async def test_many_orders_share_commits(writer: Writer) -> None:
     assert 2 <= begun <= 10
 
 
-async def test_orders_of_one_turn_share_a_commit(writer: Writer) -> None:
+async def test_orders_of_one_tick_share_a_commit(writer: Writer) -> None:
     """What is ordered before the loop goes on is handed over together, also to an idle thread."""
     await writer.submit(put("first"))
     begun: list[str] = []
@@ -152,7 +152,7 @@ async def test_orders_of_a_failed_commit_all_fail(writer: Writer, query: Query) 
 
 
 async def test_an_exception_of_the_work_is_raised(writer: Writer) -> None:
-    """Nobody waits for ever because of a bug."""
+    """No task waits for ever because of a bug."""
 
     def mistake(connection: sqlite3.Connection) -> None:
         raise ZeroDivisionError

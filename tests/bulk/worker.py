@@ -39,7 +39,7 @@ def change(number: int) -> MeetingChange:
 
 
 def say(**what: object) -> None:
-    """Tell the parent."""
+    """Report the parent."""
     print(json.dumps(what), flush=True)  # noqa: T201 - this is how it is heard
 
 

@@ -48,7 +48,7 @@ def test_a_dropped_claim_is_released(path: Path) -> None:
 
 
 def test_a_lock_file_that_was_removed_is_noticed(path: Path) -> None:
-    """Whoever comes later makes another file, and would have another lock."""
+    """A later process makes another file, and would have another lock."""
     first = ProcessLock(path)
     first.take()
     path.unlink()

@@ -33,7 +33,7 @@ def mode_of(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def nobody(uid: int) -> None:
+def no_user(uid: int) -> None:
     """Look for a user who is in no list."""
     raise KeyError(uid)
 
@@ -85,7 +85,7 @@ def test_without_a_home_directory_it_says_what_to_set(
     variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a container whose user is a number: the error is ours, and names GONG_STATE_DIR."""
-    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr("pwd.getpwuid", no_user)
     for name in ("HOME", "XDG_STATE_HOME", "GONG_STATE_DIR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -105,11 +105,11 @@ def test_a_home_directory_that_is_not_known_is_not_invented(
     variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """`~` in GONG_STATE_DIR needs a home; XDG_STATE_HOME and a full path do not."""
-    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr("pwd.getpwuid", no_user)
     monkeypatch.delenv("HOME")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    for given in ("~/gong", "~nobody-of-that-name/gong"):
+    for given in ("~/gong", "~no-user-of-that-name/gong"):
         with pytest.raises(ConfigurationError, match="set GONG_STATE_DIR"):
             state_directory({"GONG_STATE_DIR": given})
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))

@@ -1,7 +1,7 @@
 -- Statements on a journal, with its ledger attached as `companion`.
 
 -- name: request
--- Ask whoever runs the job to pause or to cancel it.
+-- Request that the running process pauses or cancels the job.
 INSERT OR REPLACE INTO job VALUES ('request', ?), ('requested_at', ?);
 
 -- name: requested

@@ -23,8 +23,15 @@ from gong_async._storage.lock import ProcessLock
 from gong_async.bulk.engine import SETTLE_SECONDS
 from gong_async.bulk.error_scope import REQUESTED, Stop
 from gong_async.bulk.records import BulkItem, BulkOptions
-from gong_async.bulk.store.rows import JournalRow, make_ending, make_intent, make_views
-from gong_async.bulk.store.schema import JOURNAL, LEDGER, SQL
+from gong_async.bulk.store.schema import (
+    JOURNAL,
+    LEDGER,
+    SQL,
+    JournalRow,
+    make_ending,
+    make_intent,
+    make_views,
+)
 from gong_async.bulk.store.writer import Writer
 from gong_async.errors import JournalError
 

@@ -13,7 +13,7 @@ from attrs import define, field
 
 from gong_async._storage.database import Database
 from gong_async._storage.lock import ProcessLock
-from gong_async.bulk.store.rows import JournalRow, write_rows
+from gong_async.bulk.store.schema import JournalRow, write_rows
 from gong_async.errors import GongError, JournalError
 
 if TYPE_CHECKING:

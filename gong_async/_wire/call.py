@@ -107,8 +107,8 @@ class OpenCalls:
 class DeadlineScope:
     """A block of one task that raises `TimeoutError` when its time is over.
 
-    It is cut off after `seconds`, or when the client is closed.
-    As `asyncio.timeout`, which takes five times as long to enter and to leave.
+    It is cancelled after `seconds`, or when the client is closed. It replaces `asyncio.timeout`,
+    which takes five times as long to enter and to leave.
     """
 
     __slots__ = (

@@ -36,7 +36,7 @@ class Queue(ABC):
     since: dict[Priority, float] = field(
         factory=lambda: {"interactive": 0.0, "bulk": 0.0}, init=False
     )
-    """While calls of a priority wait: since when only the rate has delayed them."""
+    """The time since which only the rate delays the waiting calls of each priority."""
     _interactive: Waiters = field(factory=OrderedDict, init=False)
     _bulk: Waiters = field(factory=OrderedDict, init=False)
     _asking: int = field(default=0, init=False)

@@ -16,7 +16,7 @@ from attrs import Factory, evolve, frozen
 from gong_async.testing.faults import Fault, Then, Wire
 
 JSON_TYPE = "application/json;charset=UTF-8"
-"""The content type of every answer of Gong's, letter for letter."""
+"""The content type of every response of Gong."""
 
 
 @frozen(kw_only=True)
@@ -28,7 +28,7 @@ class FakeAnswer:
     headers: Mapping[str, str] = Factory(dict[str, str])
 
     def as_bytes(self) -> bytes:
-        """Write the answer out as HTTP/1.1, to be sent past the server's own writer."""
+        """Return the answer as HTTP/1.1, to be sent without the server's own writer."""
         return self.head() + self.body
 
     def head(self) -> bytes:
@@ -49,7 +49,7 @@ def make_answer(
     request_id: str,
     headers: Mapping[str, str] | None = None,
 ) -> FakeAnswer:
-    """Make an answer of Gong's kind: JSON, and the request's id in the trace header."""
+    """Return an answer like Gong's: JSON, and the request's id in the trace header."""
     return FakeAnswer(
         status=status,
         body=json.dumps(payload, ensure_ascii=False).encode(),
@@ -85,7 +85,7 @@ async def deliver(
     if fault.size is not None:
         return await _stream_padded(request, answer, fault.size), answer.status
     if fault.wire is not None:
-        return await _send_past(request, answer, fault.wire, closed)
+        return await _send_raw(request, answer, fault.wire, closed)
     if fault.afterwards:
         response = await _send_twice(request, answer, fault)
         return response, answer.status
@@ -127,7 +127,7 @@ async def _send_twice(request: web.BaseRequest, answer: FakeAnswer, fault: Fault
     return response
 
 
-async def _send_past(
+async def _send_raw(
     request: web.BaseRequest, answer: FakeAnswer, wire: Wire, closed: asyncio.Event
 ) -> tuple[web.StreamResponse, int | None]:
     reported = None

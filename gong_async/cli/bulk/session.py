@@ -32,7 +32,7 @@ _DRAINING = "stopping: waiting for updates in flight; the same signal again stop
 
 @define(eq=False, kw_only=True)
 class Driver:
-    """Reads a job's items to the end. The first signal pauses the job, the second aborts it."""
+    """Reads a job's items to the end. A signal pauses the job, a repeat of it aborts it."""
 
     job: BulkJob
     gong: GongClient
@@ -41,7 +41,7 @@ class Driver:
     _rate_meter: RateMeter = field(factory=RateMeter, init=False)
     _pausing: asyncio.Task[None] | None = field(default=None, init=False)
     _reading: asyncio.Task[None] | None = field(default=None, init=False)
-    _cut: bool = field(default=False, init=False)
+    _aborted: bool = field(default=False, init=False)
 
     async def drive(self, items: AsyncGenerator[BulkItem, None]) -> None:
         """Run until there are no more items, or the job is stopped.
@@ -59,7 +59,7 @@ class Driver:
                 task.cancel()
             await asyncio.wait(tasks)
             await self._show()
-        if not (self._cut and reading.cancelled()):
+        if not (self._aborted and reading.cancelled()):
             await reading
 
     def interrupt(self) -> None:
@@ -70,7 +70,7 @@ class Driver:
 
     def abort(self) -> None:
         """Stop reading items; updates in flight are in doubt."""
-        self._cut = True
+        self._aborted = True
         if self._reading is not None:
             self._reading.cancel()
 
@@ -94,7 +94,7 @@ class Driver:
             self.display.show(snapshot)
 
     async def _read(self, items: AsyncGenerator[BulkItem, None]) -> None:
-        if self._cut:
+        if self._aborted:
             return
         async with aclosing(items):
             async for _ in items:
@@ -165,7 +165,7 @@ class Session:
     async def _drive(self, start: Start, send: Send) -> tuple[BulkJob, bool]:
         """Return the job, and whether its journal was lost while it ran."""
         driver: Driver | None = None
-        missed = False
+        missed = False  # whether a signal came between the start and its driver
 
         def interrupted() -> None:
             nonlocal missed

@@ -19,10 +19,10 @@ CONNECT_SECONDS = 10.0
 
 _DAY = 86_400.0
 _FEW_DAYS = 7
-_NO_TIME_TO_TRUST = frozenset({9, 10})
+# Verification codes of OpenSSL.
+_NOT_VALID_NOW = frozenset({9, 10})
 _UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})
 _OTHER_HOST = frozenset({62, 64})
-"""X.509 verification codes of OpenSSL: wrong by the clock, no known issuer, another name."""
 
 _ISSUERS = frozenset(
     [
@@ -114,7 +114,7 @@ def advise_certificate(certificate: dict[str, Any], target: Target, version: str
 
 
 def _how_to_trust(code: int) -> str:
-    if code in _NO_TIME_TO_TRUST:
+    if code in _NOT_VALID_NOW:
         return "check this machine's clock; if it is right, the certificate is not valid now"
     if code in _OTHER_HOST:
         return (

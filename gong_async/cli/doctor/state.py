@@ -22,8 +22,8 @@ from gong_async.limits.sqlite.tables import FILE_NAME, LIMITS
 _ELSEWHERE = "set GONG_STATE_DIR to your own directory on a local disk"
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_NO_ROOM = 16 * 1024**2
-_LITTLE_ROOM = 256 * 1024**2
+_TOO_LITTLE_SPACE = 16 * 1024**2
+_LITTLE_SPACE = 256 * 1024**2
 _MOST_NAMED = 5
 
 
@@ -36,7 +36,7 @@ def check_state() -> Iterator[Diagnosis]:
         yield found
         if found.level == "problem":
             return
-        yield _room(folder)
+        yield _disk_space(folder)
         if folder.exists():
             yield from _files(folder)
             yield from _jobs()
@@ -66,13 +66,13 @@ def _directory(folder: Path) -> Diagnosis:
     return ok("state", f"{folder}, private to this user")
 
 
-def _room(folder: Path) -> Diagnosis:
+def _disk_space(folder: Path) -> Diagnosis:
     free = shutil.disk_usage(_existing(folder)).free
     seen = f"{free / 1024**2:,.0f} MiB free"
     do = "free disk space: jobs write a journal before sending, and a full disk stops them"
-    if free < _NO_ROOM:
+    if free < _TOO_LITTLE_SPACE:
         return problem("disk", seen, do)
-    return note("disk", seen, do) if free < _LITTLE_ROOM else ok("disk", seen)
+    return note("disk", seen, do) if free < _LITTLE_SPACE else ok("disk", seen)
 
 
 def _files(folder: Path) -> Iterator[Diagnosis]:

@@ -52,6 +52,7 @@ class MemoryQueue(Queue):
     """
 
     company: CompanyLimits
+    in_flight: int = field(default=0, init=False)  # again: its type is part of this class, too
     _offset: float = field(init=False, default=Factory(_offset, takes_self=True))
     """A loop's clock may start anywhere (virtual time does); all loops share one scale."""
 

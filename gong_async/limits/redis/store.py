@@ -54,7 +54,7 @@ class RedisLimitStore(LimitStore):
             secret = url if isinstance(url, Secret) else Secret(instance_of("url", url, str))
         if secret is not None:
             check_url(secret)
-        self.links = RedisLinks(secret, client, timeout)
+        self.links: RedisLinks = RedisLinks(secret, client, timeout)
 
     def make_queue(self, company: CompanyLimits) -> Queue:
         """Return a queue of `company` for the running loop."""

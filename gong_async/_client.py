@@ -164,7 +164,7 @@ class GongClient:
         """
         if environ is not None and not isinstance(environ, Mapping):
             raise ConfigurationError(f"environ must be a mapping, got {kind_of(environ)}")
-        from gong_async.oauth.environment import (  # noqa: PLC0415 - most programs have no login
+        from gong_async.oauth.credential import (  # noqa: PLC0415 - most programs have no login
             login_from_env,
         )
 

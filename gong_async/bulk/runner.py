@@ -25,8 +25,7 @@ from gong_async.bulk.error_scope import (
     stop_for,
     was_refused,
 )
-from gong_async.bulk.planner import forecast
-from gong_async.bulk.preflight import check_organizers
+from gong_async.bulk.planner import check_organizers, forecast
 from gong_async.bulk.records import BulkItem, BulkOptions, ItemState, JobState
 from gong_async.bulk.store.journal import Journal, PlannedItem
 from gong_async.errors import (

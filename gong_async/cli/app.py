@@ -128,7 +128,7 @@ _COMMANDS = {
     "login": CommandSpec("login", "Log in with OAuth, in the browser."),
     "logout": CommandSpec("login", "Delete the login stored on this machine."),
     "whoami": CommandSpec("login", "Show the credential that the commands use."),
-    "quota": CommandSpec("quota", "Show used and remaining API calls."),
+    "quota": CommandSpec("client", "Show used and remaining API calls."),
     "doctor": CommandSpec("doctor.command", "Diagnose installation, credential and network."),
     "fake": CommandSpec("fake", "Run a fake Gong server on this machine, for tests."),
 }

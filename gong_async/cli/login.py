@@ -17,8 +17,7 @@ from gong_async.cli.diagnostics import EPILOG, Diagnostics
 from gong_async.cli.interrupts import interrupts
 from gong_async.cli.loopback import Denied, Loopback, listening, redirect_uri
 from gong_async.errors import GongError, LoginRequiredError
-from gong_async.oauth.credential import OAuth
-from gong_async.oauth.environment import login_from_env, oauth_from_env
+from gong_async.oauth.credential import OAuth, login_from_env, oauth_from_env
 from gong_async.oauth.file_store import FileTokenStore
 from gong_async.oauth.tokens import Tokens
 

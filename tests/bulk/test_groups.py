@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from gong_async import BulkOptions, ConflictError, NotFoundError
-from gong_async.bulk.reports.anonymize import normalised
-from gong_async.bulk.reports.groups import ErrorGroup, error_groups, grouped
+from gong_async.bulk.reports.groups import ErrorGroup, error_groups, grouped, normalised
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.resources.meetings import UPDATE
 from gong_async.testing import FakeGong, Fault

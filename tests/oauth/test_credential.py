@@ -26,7 +26,7 @@ from gong_async import (
     LoginRequiredError,
     OAuth,
 )
-from gong_async.oauth.environment import login_from_env
+from gong_async.oauth.credential import login_from_env
 from gong_async.testing import FakeGong, Fault
 from oauth.logins import REDIRECT_URI, MemoryStore, application, approved, token_requests
 

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from gong_async._storage.database import Database
-from gong_async.bulk.reports.anonymize import impersonal
+from gong_async.bulk.reports.groups import impersonal
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.bulk.store.schema import JOURNAL, LEDGER, SQL
 from gong_async.errors import JournalError

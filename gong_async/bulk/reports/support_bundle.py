@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict
 
 from gong_async._distribution import __version__
-from gong_async.bulk.reports.anonymize import impersonal
-from gong_async.bulk.reports.groups import grouped
+from gong_async.bulk.reports.groups import grouped, impersonal
 from gong_async.bulk.store.job_file import JobFile
 
 if TYPE_CHECKING:

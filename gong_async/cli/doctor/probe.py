@@ -20,7 +20,7 @@ from gong_async.cli.interrupts import interruptible
 from gong_async.errors import ConfigurationError, GongError
 from gong_async.limits.sqlite.tables import FILE_NAME
 from gong_async.models.meetings import IntegrationStatus
-from gong_async.oauth.environment import CLIENT_ID, CLIENT_SECRET, login_from_env
+from gong_async.oauth.credential import CLIENT_ID, CLIENT_SECRET, login_from_env
 from gong_async.oauth.tokens import Tokens
 from gong_async.retry import RetryPolicy
 

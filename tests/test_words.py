@@ -38,7 +38,7 @@ NAMES = frozenset(
 say what these said."""
 
 PROSE = re.compile(
-    r"(?<![a-z])(tells?|told|shall|nobody|somebody|whoever|make-believe|roads?)(?![a-z])",
+    r"(?<![a-z.])(tells?|told|shall|nobody|somebody|whoever|make-believe|roads?)(?![a-z])",
     re.IGNORECASE,
 )
 """Not in prose, output and the names of tests: programs emit, report, return and raise."""

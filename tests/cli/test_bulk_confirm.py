@@ -144,7 +144,7 @@ def test_no_question(
 def test_without_a_terminal_there_is_no_question(
     invoke: Invoke, meetings: Meetings, fake: FakeGong
 ) -> None:
-    """A timer has nobody to ask."""
+    """A timer cannot answer a question."""
     done = invoke("bulk", "run", meetings(150), *QUICK)
 
     assert done.exit_code == 0, done.stderr

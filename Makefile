@@ -8,7 +8,7 @@ PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := gong_async tests benchmarks examples tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-full fuzz crash cancellations shutdowns bench bench-compare bench-pin architecture check format test-all test-lowest wheel clean
+.PHONY: help demo test coverage test-full test-newest fuzz crash cancellations shutdowns bench bench-compare bench-pin architecture check format test-all test-lowest wheel clean
 
 help:  ## Try: Show these targets
 	@for group in 'Try' 'Change' 'Test more' 'Stress' 'Measure' 'Tidy up'; do \
@@ -69,6 +69,8 @@ coverage: $(VENV)/.test  ## Change: Run `make test` and report branch coverage: 
 # These depend on the event loop and on the HTTP parser, so they run with the other ones as well.
 SURROUNDINGS := tests/faults tests/bulk tests/oauth
 
+CORE := tests/faults tests/resources tests/test_client.py tests/test_pipeline.py tests/bulk/test_update_many.py
+
 test-full: $(VENV)/.test  ## Test more: Run the slow tests; fault tests also under uvloop and with other parts of aiohttp
 	@echo "The slow tests take about 16 minutes on two cores."
 	@$(PYTEST) --full -m "full or hypothesis" $(ARGS)
@@ -91,6 +93,15 @@ test-lowest:  ## Test more: Run the tests with the oldest supported version of e
 	@.venvs/lowest/bin/python -m pip --quiet --disable-pip-version-check install \
 		--constraint .venvs/lowest/constraints.txt --editable '.[cli,redis]' --group test
 	@$(PYTEST) $(ARGS)
+
+# aiohttp alone may be a pre-release; the project's own bounds hold. Upgraded in every run.
+test-newest: VENV := .venvs/newest
+test-newest:  ## Test more: Run the core tests with the newest aiohttp, pre-releases included: 3 minutes
+	@$(MAKE) --no-print-directory VENV=.venvs/newest .venvs/newest/.test
+	@.venvs/newest/bin/python -m pip --quiet --disable-pip-version-check install \
+		--pre --upgrade 'aiohttp<4'
+	@.venvs/newest/bin/python -c 'import aiohttp; print("aiohttp", aiohttp.__version__)'
+	@$(PYTEST) $(CORE) $(ARGS)
 
 KILLS ?= 500
 SEED ?= 1

@@ -57,6 +57,8 @@ class Permit:
             probes = await queue.acquire(self._priority, self._max_wait)
             self._sent_at = queue.now()
             self.waited = self._sent_at - asked
+        else:
+            queue.in_flight += 1
         self._probes = probes
         return self
 

@@ -68,9 +68,7 @@ class MemoryQueue(Queue):
             wait = company.state.wait(now, wall, priority, max_wait)
             if wait or self.waiting or self.in_flight >= self.limits.max_in_flight:
                 return None
-            probes = company.state.take(now, wall, priority, now)
-        self.in_flight += 1
-        return probes
+            return company.state.take(now, wall, priority, now)
 
     async def ask(self, priority: Priority, max_wait: float) -> tuple[float, bool]:
         """Take the next permit: 0 and whether it is a probe; or the seconds until the next try."""

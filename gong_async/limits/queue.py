@@ -49,8 +49,8 @@ class Queue(ABC):
     def acquire_nowait(self, now: float, priority: Priority, max_wait: float) -> bool | None:
         """Raise at once the errors that waiting could only delay.
 
-        A permit that needs no wait may be granted at once: counts the call in `in_flight` and
-        returns whether it is a probe. None means that the call has to wait.
+        A permit that needs no wait may be granted at once: the return value is then whether it is
+        a probe, and the caller counts it in `in_flight`. None means that the call has to wait.
         """
 
     @abstractmethod

@@ -216,6 +216,25 @@ def test_each_library_has_one_door(file: Path) -> None:
     assert astray == []
 
 
+def test_undocumented_aiohttp_is_in_one_file() -> None:
+    """Its documentation names `aiohttp`, `aiohttp.hdrs` and `aiohttp.web`, and nothing private."""
+    documented = {"aiohttp", "aiohttp.hdrs", "aiohttp.web"}
+    modules = {
+        place(file)
+        for file in FILES
+        for name in imports(file)
+        if name.partition(".")[0] == "aiohttp" and name not in documented
+    }
+    private = {
+        place(file)
+        for file in PACKAGE.joinpath("_transport").glob("*.py")
+        for node in ast.walk(tree_of(file))
+        if isinstance(node, ast.Constant) and node.value in {"_loop", "_protocol", "_connector"}
+    }
+
+    assert modules | private == {"_transport/http1.py"}
+
+
 @pytest.mark.parametrize("file", sorted((PACKAGE / "testing").glob("*.py")), ids=place)
 def test_the_fake_knows_nothing_of_the_client(file: Path) -> None:
     """With our own converter behind it, a wrong key would be wrong on both sides, and pass."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,6 +178,18 @@ async def test_a_cell_cannot_begin_a_formula(jobs: Jobs, text: str) -> None:
     assert "'" in row["message"]
     assert row["message"].lstrip().startswith("'")
     assert row["message"].replace("'", "") == text
+
+
+@pytest.mark.parametrize("text", ["=1+1", "'=1+1", "''=1", " '@x", "'", "a,'=1;-2", "it's", "1-1"])
+async def test_a_cell_can_be_read_back(jobs: Jobs, text: str) -> None:
+    """Taking away one apostrophe before each sign gives the text back, as the docs say."""
+    job = await jobs.run([change(0)])
+    say(job, text)
+
+    ((row),) = rows(job)
+
+    signs = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
+    assert re.sub(rf"((?:^|[,;|\"])\s*)'(?='*[{signs}])", r"\1", row["message"]) == text
 
 
 @pytest.mark.parametrize("text", ['x";=1+1', "x,=1+1", 'x" ;  -1', "x|@SUM(A1)"])

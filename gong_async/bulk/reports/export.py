@@ -43,9 +43,10 @@ _LONGEST_CELL = 32_000
 """Spreadsheets have a limit of 32,767."""
 
 # Separators and quotes count as well: a program that expects another separator than ours begins
-# its cells there. The signs are also read in their wide, small and mathematical forms.
+# its cells there. The signs are also read in their wide, small and mathematical forms. Apostrophes
+# before a sign get one more, so that taking one away gives back what was there.
 _FORMULA = re.compile(
-    r"""((?:^|[,;|"])\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212])"""
+    r"""((?:^|[,;|"])\s*)(?='*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212])"""
 )
 _LEFT = (
     "SELECT meeting_id, body FROM item JOIN content USING (item_index) "

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from attrs import define, field
 
@@ -19,6 +19,9 @@ from gong_async.bulk.error_scope import Stop, requested_stop
 from gong_async.bulk.job_task import JobTask
 from gong_async.bulk.planner import Changes, Encode, digest_of, forecast, write_plan
 from gong_async.bulk.records import BulkItem, BulkOptions, BulkPlan, BulkStatus, ItemState
+from gong_async.bulk.reports.export import write_atomically
+from gong_async.bulk.reports.overview import ticket
+from gong_async.bulk.reports.page import html_page
 from gong_async.bulk.runner import Run
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.bulk.store.journal import Journal, make_header
@@ -126,6 +129,34 @@ class BulkJob:
                 yield item
             after = page[-1].index
 
+    async def write_report(
+        self,
+        path: str | Path,
+        *,
+        format: Literal["html", "md"] = "html",  # noqa: A002 - the word that everybody uses
+        with_personal_data: bool = False,
+    ) -> None:
+        """Write a report on the job to a file: a page for a browser, or Markdown for a ticket.
+
+        Works in any process, also while another one runs the job. The file is replaced as a whole
+        and readable only by you.
+
+        Args:
+            path: the file.
+            format: `html` or `md`.
+            with_personal_data: include titles, addresses and organizers.
+
+        Raises:
+            ConfigurationError: the format is neither.
+            JournalError: the journal is missing or unreadable.
+            OSError: the file cannot be written.
+        """
+        if format not in {"html", "md"}:
+            raise ConfigurationError(f"format must be html or md, got {format}")
+        report = html_page if format == "html" else ticket
+        lines = report(self._file, personal=with_personal_data)
+        await asyncio.to_thread(write_atomically, Path(path), lines)
+
     async def pause(self) -> None:
         """Pause the job: start no further items, finish those in flight. Works in any process.
 
@@ -218,6 +249,7 @@ class BulkJob:
         if (waiting := _still_waiting(header)) is not None:
             run.stop(waiting)
         task.begin(run)
+        await journal.note_quota(self._limits.per_second, self._limits.per_day)
         asked = await journal.begin_run(since)
         self.begun = True
         if asked is not None:

@@ -74,12 +74,45 @@ def test_items_in_a_state(invoke: Invoke, job: str) -> None:
     assert (row["meeting_id"], row["state"]) == (str(FIRST + 2), "failed")
 
 
-def test_states_of_a_summary(invoke: Invoke, job: str) -> None:
+@pytest.mark.parametrize("form", ["text", "html", "md"])
+def test_states_of_a_summary(invoke: Invoke, job: str, form: str) -> None:
     """A summary is of all states."""
-    done = invoke("bulk", "report", job, "--state", "failed")
+    done = invoke("bulk", "report", job, "--state", "failed", "--format", form)
 
     assert done.exit_code == 2
     assert "--state needs --format jsonl or csv" in done.stderr
+
+
+def test_a_page(invoke: Invoke, job: str, tmp_path: Path) -> None:
+    """As HTML it is one page for a browser, without personal data unless that is asked for."""
+    path = tmp_path / "report.html"
+
+    done = invoke("bulk", "report", job, "--format", "html", "--output", path)
+    personal = invoke("bulk", "report", job, "--format", "html", "--with-personal-data")
+
+    page = path.read_text()
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert page.startswith("<!doctype html>\n") and page.endswith("</html>\n")
+    assert "4 of 5 changes succeeded; 1 failed." in page
+    assert "dana@example.com" not in page and "Meeting 2" not in page
+    assert "dana@example.com" in personal.stdout and "Meeting 2" in personal.stdout
+
+
+def test_a_ticket(invoke: Invoke, job: str) -> None:
+    """As Markdown it is a summary for a ticket; items are identified by their lines."""
+    done = invoke("bulk", "report", job, "--format", "md")
+
+    assert done.stdout.startswith(f"## Bulk job `{job}`: completed\n")
+    assert f"First: line 4, meeting `{FIRST + 2}`" in done.stdout
+
+
+@pytest.mark.parametrize("form", ["text", "jsonl", "csv"])
+def test_personal_data_of_other_formats(invoke: Invoke, job: str, form: str) -> None:
+    """Only pages and tickets can include it."""
+    done = invoke("bulk", "report", job, "--format", form, "--with-personal-data")
+
+    assert done.exit_code == 2
+    assert "--with-personal-data needs --format html or md" in done.stderr
 
 
 def test_files(invoke: Invoke, job: str, tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
@@ -13,6 +16,9 @@ from gong_async._redact import Redactor
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.errors import ConflictError, GongError
 from gong_async.resources.meetings import UPDATE
+
+if TYPE_CHECKING:
+    from gong_async._storage.database import Connection
 
 _EMAIL = re.compile(
     r"""(?<![^\s@<>"'(),;:=/?&\[\]])[^\s@<>"'(),;:=/?&\[\]]+(?:@|%40)[^\s@<>"'(),;:=/?&\[\]]+""",
@@ -32,6 +38,7 @@ _PERSONAL = {
     "email": "<email>",
     "organizerEmail": "<email>",
 }
+_PATH = re.compile(r"(?<![\w:/<])(?:[A-Za-z]:\\|\\\\|/(?=[^\s/]+/))[^\s'\"]*")
 _SHORTEST = 3
 """Shorter texts may occur by chance."""
 
@@ -65,6 +72,16 @@ def impersonal(text: str, body: bytes | None) -> str:
     return without_addresses(text)
 
 
+def anonymous(text: str, body: bytes | None, journal: Path) -> str:
+    """Return `text` as `impersonal` does, and without paths, which may name a user."""
+    absolute = journal.absolute()
+    # The longest first, and word by word, because the name of a directory may have blanks.
+    for folder in (absolute, *absolute.parents, Path(os.path.expanduser("~"))):  # noqa: PTH111 - Path's own fails where there is no home
+        if len(folder.parts) > 1:
+            text = text.replace(str(folder), "<path>")
+    return _PATH.sub("<path>", impersonal(text, body))
+
+
 def _personal(value: object, placeholder: str | None = None) -> Iterator[tuple[str, str]]:
     match value:
         case dict():
@@ -89,11 +106,19 @@ _SKIPPED = "Skipped"
 _INTERRUPTED = "Interrupted"
 _NO_ANSWER = "In doubt"
 _RESUME = "Resume the job: items in doubt are sent again, unless they are too old"
-_REASONS = (
+_CAUSE = (
     "SELECT CASE WHEN reason = 'organizer' THEN 'Skipped' ELSE coalesce(error, 'In doubt') END, "
     "CASE WHEN reason = 'organizer' THEN coalesce(problem, message) ELSE message END, "
-    "count(*), min(item_index) FROM item JOIN organizer ON organizer.number = item.organizer "
-    "WHERE state IN ('failed', 'in_doubt') OR reason = 'organizer' GROUP BY 1, 2 ORDER BY 4"
+)
+_WRONG = "WHERE state IN ('failed', 'in_doubt') OR reason = 'organizer' "
+_REASONS = (
+    f"{_CAUSE}count(*), min(item_index) "
+    "FROM item JOIN organizer ON organizer.number = item.organizer "
+    f"{_WRONG}GROUP BY 1, 2 ORDER BY 4"
+)
+_REASONS_WITH_BODIES = (
+    f"{_CAUSE}item_index, body FROM item JOIN organizer ON organizer.number = item.organizer "
+    f"LEFT JOIN content USING (item_index) {_WRONG}ORDER BY item_index"
 )
 
 
@@ -109,6 +134,12 @@ class ErrorGroup:
     hint: str
     """What to do next, as a sentence; may be empty."""
 
+    @property
+    def kind_and_message(self) -> tuple[str, str]:
+        """The two parts of the text; the message may be empty."""
+        kind, _, message = self.text.partition(": ")
+        return kind, message
+
 
 def error_groups(job: JobFile) -> list[ErrorGroup]:
     """Return why items failed, are in doubt, or were skipped; rare reasons are one group.
@@ -117,7 +148,25 @@ def error_groups(job: JobFile) -> list[ErrorGroup]:
         JournalError: the journal is missing or cannot be read.
     """
     with job.reading() as connection:
+        return read_groups(connection, job.path, personal=True)
+
+
+def read_groups(connection: Connection, journal: Path, *, personal: bool) -> list[ErrorGroup]:
+    """Return the groups from a snapshot of a journal.
+
+    `personal` says whether titles, names and paths may occur in the texts; addresses never do.
+    """
+    if personal:
         return grouped(connection.execute(_REASONS))
+    return grouped(_impersonal_reasons(connection, journal))
+
+
+def _impersonal_reasons(
+    connection: Connection, journal: Path
+) -> Iterator[tuple[str, str | None, int, int]]:
+    for kind, message, index, body in connection.execute(_REASONS_WITH_BODIES):
+        text = None if message is None else anonymous(message, body, journal)
+        yield kind, text, 1, index
 
 
 def grouped(rows: Iterable[tuple[str, str | None, int, int]]) -> list[ErrorGroup]:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import asdict
 
 from gong_async._distribution import __version__
-from gong_async.bulk.reports.groups import grouped, impersonal
+from gong_async.bulk.reports.groups import anonymous, read_groups
 from gong_async.bulk.store.job_file import JobFile
 
 if TYPE_CHECKING:
@@ -23,14 +19,6 @@ if TYPE_CHECKING:
 
 _MOST_ITEMS = 1_000
 _MOST_ATTEMPTS = 20
-_PATH = re.compile(r"(?<![\w:/<])(?:[A-Za-z]:\\|\\\\|/(?=[^\s/]+/))[^\s'\"]*")
-_REASONS = (
-    "SELECT CASE WHEN reason = 'organizer' THEN 'Skipped' ELSE coalesce(error, 'In doubt') END, "
-    "CASE WHEN reason = 'organizer' THEN coalesce(problem, message) ELSE message END, "
-    "item_index, body FROM item JOIN organizer ON organizer.number = item.organizer "
-    "LEFT JOIN content USING (item_index) "
-    "WHERE state IN ('failed', 'in_doubt') OR reason = 'organizer' ORDER BY item_index"
-)
 _REQUEST = ("number", "run", "sent_at", "ended_at", "status", "request_id", "error")
 _ITEMS = (
     "SELECT item_index, line, meeting_id, state, attempts, status, request_id, error "
@@ -56,7 +44,7 @@ def support_bundle(job: JobFile) -> dict[str, object]:
         header: dict[str, Any] = dict(connection.execute("SELECT * FROM job").fetchall())
         (sqlite,) = connection.execute("SELECT sqlite_version()").fetchone()
         items = [_item(connection, row) for row in connection.execute(_ITEMS, (_MOST_ITEMS,))]
-        groups = grouped(_reasons(connection, job.path))
+        groups = read_groups(connection, job.path, personal=False)
         runs = [
             {"number": number, "began_at": _time(began), "ended_at": _time(ended), "ended": items}
             for number, began, ended, items in connection.execute(_RUNS)
@@ -76,7 +64,7 @@ def support_bundle(job: JobFile) -> dict[str, object]:
             "operation": header.get("operation"),
             "origin": status.origin,
             "state": status.state,
-            "reason": None if status.reason is None else _masked(status.reason, job.path),
+            "reason": None if status.reason is None else anonymous(status.reason, None, job.path),
             "planned_at": _time(header.get("planned_at")),
             "resume_at": _time(header.get("resume_at")),
             "purged_at": _time(header.get("purged_at")),
@@ -90,12 +78,6 @@ def support_bundle(job: JobFile) -> dict[str, object]:
         "items": items,
         "items_omitted": wrong - len(items),
     }
-
-
-def _reasons(connection: Connection, path: Path) -> Iterator[tuple[str, str | None, int, int]]:
-    for kind, message, index, body in connection.execute(_REASONS):
-        reported = None if message is None else _masked(impersonal(message, body), path)
-        yield kind, reported, 1, index
 
 
 def _item(connection: Connection, row: tuple[Any, ...]) -> dict[str, object]:
@@ -121,16 +103,6 @@ def _request(row: tuple[Any, ...]) -> dict[str, object]:
         "sent_at": _time(reported["sent_at"]),
         "ended_at": _time(reported["ended_at"]),
     }
-
-
-def _masked(text: str, path: Path) -> str:
-    """Return `text` without addresses, and without paths, which may name a user."""
-    absolute = path.absolute()
-    # The longest first, and word by word, because the name of a directory may have blanks.
-    for folder in (absolute, *absolute.parents, Path(os.path.expanduser("~"))):  # noqa: PTH111 - Path's own fails where there is no home
-        if len(folder.parts) > 1:
-            text = text.replace(str(folder), "<path>")
-    return _PATH.sub("<path>", impersonal(text, None))
 
 
 def _time(wall: float | None) -> str | None:

@@ -184,6 +184,11 @@ class Journal:
         asked: str | None = await self.write(work)
         return asked
 
+    async def note_quota(self, per_second: float | None, per_day: int | None) -> None:
+        """Write down the quota of the run, for reports."""
+        quota = {"per_second": per_second, "per_day": per_day}
+        await self.write(lambda connection: _set(connection, quota))
+
     async def end_run(self, stop: Stop | None) -> None:
         """Record the end of the run: completed, or stopped for a reason."""
         await self.write(self._end_of_run(stop))

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, get_args
 
 import click
 
 from gong_async.bulk.records import ItemState
-from gong_async.bulk.reports.export import export, failed_rows, make_undo_plan, write_atomically
+from gong_async.bulk.reports.export import (
+    Format,
+    export,
+    failed_rows,
+    make_undo_plan,
+    write_atomically,
+)
+from gong_async.bulk.reports.overview import ticket
+from gong_async.bulk.reports.page import html_page
 from gong_async.bulk.reports.purge import purge as purge_job
 from gong_async.bulk.reports.support_bundle import support_bundle
 from gong_async.bulk.store.job_file import JobFile, find_job, ledger_path
@@ -22,7 +31,8 @@ from gong_async.errors import JournalError
 
 _MOST_IDS = 20
 _READABLE = frozenset({".jsonl", ".ndjson"})
-ReportFormat = Literal["text", "jsonl", "csv"]
+_REPORTS = {"html": html_page, "md": ticket}
+ReportFormat = Literal["text", "html", "md", "jsonl", "csv"]
 
 
 def _input_file(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
@@ -39,7 +49,8 @@ def _input_file(_: click.Context, __: click.Parameter, path: Path | None) -> Pat
     type=click.Choice(get_args(ReportFormat)),
     default="text",
     show_default=True,
-    help="text is a summary; the others have one line per item.",
+    help="text is a summary, html a page for a browser, md a summary for a ticket; jsonl and csv "
+    "have one line per item.",
 )
 @click.option(
     "--state",
@@ -47,6 +58,12 @@ def _input_file(_: click.Context, __: click.Parameter, path: Path | None) -> Pat
     type=click.Choice(get_args(ItemState)),
     multiple=True,
     help="Only items in this state; may be repeated.",
+)
+@click.option(
+    "--with-personal-data",
+    "personal",
+    is_flag=True,
+    help="Include titles, addresses and organizers in html and md.",
 )
 @click.option("--output", type=NEW_FILE, help="Output file.  [default: stdout]")
 @click.option(
@@ -64,6 +81,7 @@ def report(
     name: str,
     form: ReportFormat,
     states: tuple[ItemState, ...],
+    personal: bool,
     output: Path | None,
     failed: Path | None,
     bundle: Path | None,
@@ -73,15 +91,17 @@ def report(
     Files are written atomically and readable only by you. A support bundle contains versions,
     options, counts and request ids, but no email address, title, name or credential.
     """
-    if states and form == "text":
+    if states and form not in get_args(Format):
         raise click.UsageError("--state needs --format jsonl or csv")
+    if personal and form not in _REPORTS:
+        raise click.UsageError("--with-personal-data needs --format html or md")
     job = find_job(name)
-    if form != "text":
+    if form == "text":
+        lines = _summary(job, diagnostics)
+    elif form == "jsonl" or form == "csv":  # noqa: PLR1714 - type checkers narrow this one
         lines = export(job, form, states)
-    elif diagnostics.as_json:
-        lines = iter([json.dumps(Summary.of(job).facts(), indent=2)])
     else:
-        lines = iter(Summary.of(job).lines())
+        lines = _REPORTS[form](job, personal=personal)
     if output is not None:
         write_atomically(output, lines)
         diagnostics.note("file", f"Wrote {output}", path=str(output))
@@ -135,6 +155,13 @@ def purge(diagnostics: Diagnostics, /, *, name: str, force: bool) -> None:
     removed = purge_job(job, ledger_path(), force=force)
     text = f"Removed {removed:,} contents from job {job.status().id} and the ledger"
     diagnostics.note("purge", text, removed=removed)
+
+
+def _summary(job: JobFile, diagnostics: Diagnostics) -> Iterator[str]:
+    summary = Summary.of(job)
+    if diagnostics.as_json:
+        return iter([json.dumps(summary.facts(), indent=2)])
+    return iter(summary.lines())
 
 
 def _print_rows(diagnostics: Diagnostics, path: Path, rows: int, when: str) -> None:

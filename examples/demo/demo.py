@@ -25,6 +25,7 @@ from gong_async.testing import FakeGong, Fault
 HOME = Path(__file__).parents[2]
 STATE = HOME / "build" / "demo"
 JOURNAL = STATE / "job.sqlite3"
+PAGE = STATE / "report.html"
 ALLOWED, USED = 50, 40
 """Calls a second that the fake Gong allows, and those that the command uses."""
 DELETED, LOST, STUMBLED = 57, 130, 310
@@ -142,6 +143,7 @@ def main() -> int:
         code = terminal.run("bulk", "resume", JOURNAL, *pace)
         items = STATE / "items.jsonl"
         terminal.run("bulk", "report", JOURNAL, "--format", "jsonl", "--output", items)
+        terminal.run("bulk", "report", JOURNAL, "--format", "html", "--output", PAGE)
         seconds = time.monotonic() - began
         wrong = [*check_items(story, items), *check_fake(story, fake)]
     if code != _SOME_FAILED:
@@ -217,7 +219,8 @@ def conclude(seconds: float) -> None:
     command = os.path.relpath(Path(sys.executable).with_name("gong-async"))
     print(
         f"\nAs expected, in {seconds:.0f} s: killed in the middle, and nothing was lost.\n"
-        f"{JOURNAL.relative_to(HOME)} holds what was sent and answered.\n"
+        f"{JOURNAL.relative_to(HOME)} holds what was sent and answered,\n"
+        f"{PAGE.relative_to(HOME)} is a report on it: open it in a browser.\n"
         "\n"
         "With your own Gong, whose API settings page shows the key and the base URL:\n"
         "  export GONG_ACCESS_KEY=... GONG_ACCESS_KEY_SECRET=...\n"

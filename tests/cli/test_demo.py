@@ -18,6 +18,7 @@ def story(name: str, change: str = "") -> subprocess.CompletedProcess[str]:
         "demo.ALLOWED, demo.USED = 500, 300\n"
         f"demo.STATE = demo.STATE.with_name({name!r})\n"
         "demo.JOURNAL = demo.STATE / demo.JOURNAL.name\n"
+        "demo.PAGE = demo.STATE / demo.PAGE.name\n"
         f"{change}\n"
         "sys.exit(demo.main())"
     )
@@ -45,6 +46,9 @@ def test_the_story() -> None:
     assert "398 succeeded, 1 failed, 1 skipped" in done.stderr
     assert "2 not updated: the deleted one" in done.stdout
     assert "GONG_BASE_URL=https://" in done.stdout
+    page = DEMO.parents[1] / "build" / "the-story" / "report.html"
+    assert "build/the-story/report.html is a report on it" in done.stdout
+    assert "398 of 400 changes succeeded; 1 failed, 1 skipped." in page.read_text()
 
 
 @pytest.mark.full

@@ -23,7 +23,7 @@ from gong_async.errors import ConfigurationError
 from gong_async.inputs import ids
 from gong_async.inputs.columns import Columns, folded_map
 from gong_async.inputs.findings import Finding, Findings, InputError, Note
-from gong_async.inputs.rows import read_change
+from gong_async.inputs.rows import doubts_of, read_change
 from gong_async.inputs.table import Row
 from gong_async.inputs.temporary import temporary_database
 from gong_async.inputs.text import GZIP, csv_rows, jsonl_rows, open_text
@@ -153,6 +153,8 @@ class Inputs:
         line, raw = item
         change = read_change(raw, line=line, times=self.times)
         if isinstance(change, MeetingChange):
+            for note in doubts_of(change, line=line):
+                self._found(note, columns, faults)
             return line, change
         for finding in change:
             self._found(finding, columns, faults)

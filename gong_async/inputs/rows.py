@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import NoReturn, TypeVar
 
@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from gong_async.errors import ValidationError
 from gong_async.inputs.columns import OPTIONAL, PERSON_FIELDS, fold, unknown
-from gong_async.inputs.findings import Finding
+from gong_async.inputs.findings import Finding, Note
 from gong_async.inputs.times import TimeReader
 from gong_async.models._shared import (
     check_email,
@@ -31,6 +31,8 @@ _AS_TEXT = "format the column as text and export it again"
 _SAFE_DIGITS = 15
 _MOST_SHOWN = 40
 _MOST_INVITEES = 20_000
+_HOUR = timedelta(hours=1)
+_LONG = 24 * _HOUR
 _SEVERAL = "several addresses in one entry; separate them with semicolons"
 _EXPONENT = re.compile(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]+[.,][0-9]*", re.ASCII)
@@ -106,6 +108,18 @@ def read_change(
     if id_ is None or update is None:
         return row.findings
     return MeetingChange(meeting_id=id_, update=update)
+
+
+def doubts_of(change: MeetingChange, *, line: int) -> Iterator[Note]:
+    """Yield what is valid in a change, and probably not what is meant."""
+    update = change.update
+    length = update.end_time - update.start_time
+    if length > _LONG:
+        problem = f"the meeting lasts {length / _HOUR:,.1f} hours; check the dates"
+        yield Note(line, "end_time", problem)
+    organizer = update.organizer_email.casefold()
+    if any(person.email and person.email.casefold() == organizer for person in update.invitees):
+        yield Note(line, "invitees", "the organizer is among the invitees; leave them out")
 
 
 def read_meeting(

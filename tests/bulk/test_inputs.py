@@ -649,6 +649,23 @@ def test_near_names_of_fields_that_the_file_has(write: Write) -> None:
     assert note.problem == "the columns 'Titel', 'organizer_name' are not known, and ignored"
 
 
+def test_what_is_probably_not_meant(write: Write) -> None:
+    """Long meetings, and organizers among the invitees, are noted."""
+    rows = (
+        row_with(end_time="2026-11-25T15:00:00+01:00"),
+        row_with(end_time="2026-11-26T16:30:00+01:00", meeting_id="2"),
+        row_with(invitees="lee@x.example; DANA@example.com", meeting_id="3"),
+    )
+
+    found = changes_of(write("m.csv", csv(*rows)))
+
+    assert len(found.changes) == 3
+    assert [str(note) for note in found.notes] == [
+        "line 3, end_time: the meeting lasts 49.5 hours; check the dates",
+        "line 4, invitees: the organizer is among the invitees; leave them out",
+    ]
+
+
 def test_no_unknown_columns(write: Write) -> None:
     """Strictly read, a file has no other columns than those of meetings."""
     path = write("m.csv", f"{HEADER},Titel,zzz\n{ROW},,\n")

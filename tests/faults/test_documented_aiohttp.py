@@ -18,6 +18,14 @@ IMPORTS = """
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 """
+
+
+@pytest.fixture(autouse=True)
+def usual_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the programs use the compiled parser: there is a warning of the other one, too."""
+    monkeypatch.delenv("AIOHTTP_NO_EXTENSIONS", raising=False)
+
+
 DIFFERENT = {
     "method": ("del ResponseHandler.force_close\n", "ResponseHandler.force_close is missing"),
     "class": (

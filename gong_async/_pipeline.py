@@ -198,8 +198,8 @@ class Pipeline:
             response = await self._send(call)
             return self._parse(call, response)
         except GongError as failed:
-            has_credential = call.authorization is not None
-            error = failure = (call.annotate if has_credential else call.credential_error)(failed)
+            authorized = call.authorization is not None
+            error = failure = call.annotate(failed) if authorized else call.credential_error(failed)
         finally:
             if call.attempts > before[0] and (self.hooks or call.after_attempt is not None):
                 self._finish_attempt(call, response, error, before)

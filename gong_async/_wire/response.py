@@ -87,6 +87,7 @@ def read_success(
         broken = _invalid(problem, response, redact, flaw="cut" if cut else "content")
     else:
         echo = request.echo
+        given: object = None
         if type(payload) is dict and request.requires == _REQUEST_ID and "errors" not in payload:
             given = payload.get("requestId")
             echoes = echo is None or payload.get(echo) == request.path[echo]
@@ -98,7 +99,7 @@ def read_success(
         if invalid is None:
             return payload, request_id(response, redact, payload)
         broken = invalid
-        del payload
+        del payload, given
     # A traceback may be shown with the locals of its frames, and a body may echo our secrets.
     del body
     raise broken

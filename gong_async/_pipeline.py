@@ -117,7 +117,8 @@ class Pipeline:
             if not call.scope.expired:
                 raise
             closed = self.open_calls.closed
-            error, cancelled = call.expired(None if closed else self.retry.deadline), False
+            error = expired = call.expired(None if closed else self.retry.deadline)
+            cancelled = False
         finally:
             if self.hooks:
                 finished = CallFinished(
@@ -129,7 +130,7 @@ class Pipeline:
                     cancelled=cancelled,
                 )
                 emit(self.hooks, finished)
-        raise error
+        raise expired
 
     def _prepare(
         self,

@@ -38,6 +38,8 @@ Page = list[tuple[int, MeetingChange]]
 
 _PAGE = 500
 """Rows of a usual size that are read at a time."""
+_AS_WRITTEN = TimeReader()
+"""Without a time zone and a format of its own."""
 
 
 @define(eq=False)
@@ -52,7 +54,7 @@ class Inputs:
     path: Path
     encoding: str | None = None
     ids_exact: bool = False
-    times: TimeReader = field(factory=TimeReader)
+    times: TimeReader = _AS_WRITTEN
     columns: Mapping[str, str] = field(factory=dict)
     """Fields of columns with other names: see `read_changes`."""
     strict: bool = False

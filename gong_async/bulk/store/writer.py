@@ -194,7 +194,7 @@ class Writer:
             with self.database.transaction(before_commit=in_place) as connection:
                 rows: list[JournalRow] = []
                 for order in batch:
-                    if type(order.work) is JournalRow:
+                    if isinstance(order.work, JournalRow):
                         rows.append(order.work)
                         continue
                     write_rows(connection, rows)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,14 @@ Meetings = Callable[..., Path]
 JobSnapshot = Callable[[], BulkStatus]
 UNCHECKED = "--no-check-organizers"
 FIRST = 7782342274025000001
+
+
+@pytest.fixture(autouse=True)
+def _hangups_are_not_ignored() -> Iterator[None]:
+    """The commands inherit what the tests were started with, as under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

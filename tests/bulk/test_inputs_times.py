@@ -307,3 +307,11 @@ def test_formats_that_lose_something(tmp_path: Path, date_format: str) -> None:
     """A format without a year, a minute or AM and PM would read a wrong time."""
     with pytest.raises(ConfigurationError, match="is not one of date, hour and minute"):
         read_changes(tmp_path / "meetings.csv", date_format=date_format)
+
+
+@pytest.mark.parametrize("text", ["2026-11-24 15.30", "2026-11-24T15,5", "2026-11-24 15:30.5Z"])
+def test_fractions_of_an_hour_or_minute(tmp_path: Path, text: str) -> None:
+    """A dot between hours and minutes would be read as a fraction of a second."""
+    problem = problem_of(tmp_path, text, timezone="Europe/Berlin")
+
+    assert problem.startswith(f"{text} is not an ISO-8601 time")

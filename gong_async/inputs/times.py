@@ -34,6 +34,11 @@ _NOON = 12
 _PROBE = datetime(2026, 11, 24, 15, 45, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _WITHOUT_SUMMER = frozenset({"EST", "MST", "HST"})
+_UTC = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT"})
+_DIRECTIVE = re.compile(r"%-?.")
+_ZONE_AS_TEXT = re.compile(r"(?<![a-z])(?:Z|UTC|GMT)$|[+-][0-9]{2}:?[0-9]{2}$", re.IGNORECASE)
+_TOUCHING = re.compile(r"(?:%[dmyYHIMSj]){2,}")
+"""Numbers without anything between them."""
 _EXAMPLE_ZONE = "Europe/Berlin"
 
 
@@ -66,9 +71,12 @@ def _checked_format(text: str | None) -> str | None:
     except ValueError:
         again = None
     is_whole = again is not None and again.replace(second=0, tzinfo=UTC) == _PROBE
-    if "%Z" in text or not is_whole:  # %Z is read, and then forgotten
+    names = _DIRECTIVE.findall(text)
+    # `strptime` reads %Z, and %p beside %H, and then forgets them.
+    if "%Z" in names or {"%H", "%p"} <= set(names) or not is_whole:
         problem = f"the date format {text!a} is not one of date, hour and minute"
-        raise ConfigurationError(f"{problem}; an example is '%d.%m.%Y %H:%M', and %z is an offset")
+        example = "'%d.%m.%Y %H:%M', or '%m/%d/%Y %I:%M %p' with AM and PM"
+        raise ConfigurationError(f"{problem}; an example is {example}, and %z is an offset")
     return text
 
 
@@ -80,6 +88,14 @@ class TimeReader:
     """What times without an offset are in."""
     date_format: str | None = field(default=None, converter=_checked_format)
     """How texts are written that are not ISO-8601, in the language of `strptime`."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.date_format is None or (self.zone is not None and self.zone.key in _UTC):
+            return
+        literals = _DIRECTIVE.sub(" ", self.date_format.replace("%z", "")).strip()
+        if "%z" not in self.date_format and (found := _ZONE_AS_TEXT.search(literals)):
+            problem = f"the date format {self.date_format!a} passes over the offset {found[0]}"
+            raise ConfigurationError(f"{problem}; write %z for it, or use the time zone UTC")
 
     def read(self, value: object) -> datetime:
         """Return the time that a cell stands for.
@@ -121,9 +137,15 @@ class TimeReader:
 
     def _in_format(self, date_format: str, text: str) -> datetime | None:
         try:
-            return datetime.strptime(text, date_format)  # noqa: DTZ007 - localized by the caller
+            found = datetime.strptime(text, date_format)  # noqa: DTZ007 - localized by the caller
         except ValueError:
             return None
+        if any(found.strftime(run) not in text for run in _TOUCHING.findall(date_format)):
+            _refuse(f"{_shown(text)}without leading zeros, so that it has several meanings")
+        has_weekday = "%a" in date_format or "%A" in date_format
+        if has_weekday and f"{found:%a}".lower() not in text.lower():
+            _refuse(f"the date is a {found:%A}, and the text has another day of the week")
+        return found
 
     def _localized(self, wall: datetime) -> datetime:
         """Return a local time with its offset; refuse one that does not exist, or comes twice."""

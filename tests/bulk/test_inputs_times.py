@@ -309,6 +309,66 @@ def test_formats_that_lose_something(tmp_path: Path, date_format: str) -> None:
         read_changes(tmp_path / "meetings.csv", date_format=date_format)
 
 
+@pytest.mark.parametrize(
+    ("date_format", "problem"),
+    [
+        ("%d.%m.%Y %H:%M %p", "is not one of date, hour and minute"),
+        ("%Y-%m-%dT%H:%M:%SZ", "passes over the offset Z; write %z"),
+        ("%d.%m.%Y %H:%M UTC", "passes over the offset UTC; write %z"),
+        ("%d.%m.%Y %H:%M +02:00", r"passes over the offset \+02:00; write %z"),
+    ],
+)
+def test_formats_that_pass_over_something(tmp_path: Path, date_format: str, problem: str) -> None:
+    """PM beside an hour of 24, and an offset as text, would change the time without a word."""
+    with pytest.raises(ConfigurationError, match=problem):
+        read_changes(tmp_path / "m.csv", timezone="Europe/Berlin", date_format=date_format)
+
+
+@pytest.mark.parametrize(
+    ("text", "date_format"),
+    [
+        ("24112026 1500", "%d%m%Y %H%M"),
+        ("20261124150000.123+01:00", "%Y%m%d%H%M%S.%f%z"),
+        ("Tue 24/11/2026 15:00 Uhr", "%a %d/%m/%Y %H:%M Uhr"),
+        ("TUESDAY, 24 Nov 2026 15:00 GMT+0100", "%A, %d %b %Y %H:%M GMT%z"),
+    ],
+)
+def test_formats_of_other_programs(tmp_path: Path, text: str, date_format: str) -> None:
+    """Numbers without separators have all their digits, and a day of the week agrees."""
+    found = start_of(tmp_path, text, timezone="Europe/Berlin", date_format=date_format)
+
+    assert found.replace(microsecond=0) == THREE
+
+
+def test_utc_as_text_in_the_zone_utc(tmp_path: Path) -> None:
+    """The zone says what the text says."""
+    options = {"timezone": "UTC", "date_format": "%d.%m.%Y %H:%M UTC"}
+
+    assert start_of(tmp_path, "24.11.2026 14:00 UTC", **options) == THREE
+
+
+@pytest.mark.parametrize(
+    ("text", "date_format"),
+    [("1022027 1500", "%d%m%Y %H%M"), ("01.02.2027 115", "%d.%m.%Y %H%M")],
+)
+def test_numbers_that_lost_their_leading_zeros(tmp_path: Path, text: str, date_format: str) -> None:
+    """1 February 2027 without its zero would be 10 February."""
+    options = {"timezone": "Europe/Berlin", "date_format": date_format}
+
+    problem = problem_of(tmp_path, text, **options)
+
+    assert problem == f"{text} is without leading zeros, so that it has several meanings"
+
+
+def test_another_day_of_the_week(tmp_path: Path) -> None:
+    """It shows that day and month are in another order than the format has them."""
+    options = {"timezone": "Europe/Berlin", "date_format": "%a %d/%m/%Y %H:%M"}
+
+    problem = problem_of(tmp_path, "Tue 01/02/2027 15:00", **options)
+
+    assert problem == "the date is a Monday, and the text has another day of the week"
+
+
 @pytest.mark.parametrize("text", ["2026-11-24 15.30", "2026-11-24T15,5", "2026-11-24 15:30.5Z"])
 def test_fractions_of_an_hour_or_minute(tmp_path: Path, text: str) -> None:
     """A dot between hours and minutes would be read as a fraction of a second."""

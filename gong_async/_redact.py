@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import gc
 import hmac
 import html
 import inspect
@@ -19,6 +20,8 @@ import sys
 import traceback
 import unicodedata
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from types import FrameType
 from typing import Any, ClassVar, NoReturn, TypeVar, cast
 from urllib.parse import quote, quote_plus
 from weakref import WeakSet
@@ -139,7 +142,11 @@ def hide_locals(function: F) -> F:
 
 
 def _without_locals(error: BaseException) -> BaseException:
-    """Clear the locals of the frames of an exception and of those that led to it."""
+    """Clear the locals of the frames of an exception and of those that led to it.
+
+    A frame that still runs or waits is left alone: a task of the caller's own may have kept one of
+    these exceptions and gone on.
+    """
     waiting: list[BaseException | None] = [error]
     known: set[int] = set()
     while waiting:
@@ -149,9 +156,19 @@ def _without_locals(error: BaseException) -> BaseException:
         known.add(id(one))
         if one.__suppress_context__:
             one.__context__ = None
-        traceback.clear_frames(one.__traceback__)
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if _may_be_cleared(frame):
+                with suppress(RuntimeError):  # it still runs or waits
+                    frame.clear()
         waiting += (one.__cause__, one.__context__)
     return error
+
+
+def _may_be_cleared(frame: FrameType) -> bool:
+    """Return whether clearing a frame has no effect but to clear it, or to raise `RuntimeError`."""
+    # Before Python 3.13, it ends a coroutine that waits, and the task of that never goes on. But
+    # only when its function has ended does a frame own its variables, and with them its code.
+    return sys.version_info >= (3, 13) or frame.f_code in gc.get_referents(frame)
 
 
 TEXT_LIMIT = 500

@@ -283,6 +283,33 @@ async def test_a_cancellation_is_hidden_as_well() -> None:
     assert PLAIN not in everything(caught.value)
 
 
+async def test_a_task_that_keeps_an_exception_goes_on() -> None:
+    """Its frame is in the traceback of what led to the failure, and waits meanwhile."""
+    goes_on = asyncio.Event()
+    kept: list[Exception] = []
+
+    async def keep() -> str:
+        try:
+            _parse(PLAIN)
+        except GongError as error:
+            kept.append(error)
+        await goes_on.wait()
+        return "went on"
+
+    def fail(_: str) -> str:
+        raise LookupError("nothing to return") from kept[0]
+
+    task = asyncio.create_task(keep())
+    await asyncio.sleep(0)
+    with pytest.raises(LookupError):
+        _hidden(PLAIN, fail)
+    with pytest.raises(LookupError):
+        await _hidden_async(PLAIN, fail)
+    goes_on.set()
+
+    assert await asyncio.wait_for(task, 5) == "went on"
+
+
 async def test_a_hidden_function_is_called_as_any_other() -> None:
     """Results, names and signatures are those of the function."""
     assert _hidden("ab", str.upper) == "ABa copy of ab"

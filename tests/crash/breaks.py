@@ -176,7 +176,7 @@ def torn_orders() -> None:
 
     def broken(self: Writer, batch: list[Any]) -> None:
         with self.database.transaction() as connection:
-            connection.execute("DROP TRIGGER IF EXISTS item_moved")
+            connection.execute("DROP TRIGGER IF EXISTS item_state")
         commit(self, batch)
         with self.database.transaction() as connection:
             connection.execute(recount)

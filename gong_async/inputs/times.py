@@ -31,6 +31,8 @@ _NUMERIC_DATE = re.compile(
 _HARMLESS = re.compile(r"[0-9][0-9 .:/+,TZAPMUCW-]{0,39}", re.ASCII | re.IGNORECASE)
 """A text that can only be a time: it may be repeated in a finding."""
 _NOON = 12
+_YEAR_BEGINS = 20
+"""The least number of two digits before month and day that may be a year."""
 _PROBE = datetime(2026, 11, 24, 15, 45, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _WITHOUT_SUMMER = frozenset({"EST", "MST", "HST"})
@@ -48,11 +50,19 @@ def _zone(name: str | None) -> ZoneInfo | None:
     if name.upper() in _WITHOUT_SUMMER:
         problem = f"{name} has no daylight saving time; name a place, America/New_York for example"
         raise ConfigurationError(problem)
+    if name.startswith(("Etc/GMT+", "Etc/GMT-")) and name[8:] != "0":
+        sign = "-" if name[7] == "+" else "+"
+        problem = (
+            f"{name} is UTC{sign}{name[8:]}, not what it seems; name a place, or write offsets"
+        )
+        raise ConfigurationError(problem)
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):
         pass
-    known = {each.lower(): each for each in available_timezones()}
+    # Of `GMT+1` and `PST`, the nearest names are other zones.
+    places = (each for each in available_timezones() if "/" in each or each == "UTC")
+    known = {each.lower(): each for each in places if not each.startswith("Etc/")}
     if not known:
         problem = "this system has no time zones; install them: pip install tzdata"
     else:
@@ -230,13 +240,18 @@ def _reading_of(text: str) -> str:
     years = "%Y" if len(year) > 2 else "%y"  # noqa: PLR2004
     behind = _clock_format(clock)
     readings: list[tuple[str, str]] = []
-    for day, month, order in ((first, second, "%d{0}%m"), (second, first, "%m{0}%d")):
+    orders = [
+        (full, second, first, f"%d{mark}%m{mark}{years}"),
+        (full, first, second, f"%m{mark}%d{mark}{years}"),
+    ]
+    if len(year) == 2 and int(first) >= _YEAR_BEGINS:  # noqa: PLR2004
+        orders.append((2000 + int(first), second, year, f"%y{mark}%m{mark}%d"))
+    for of_year, month, day, order in orders:
         try:
-            meant = date(full, int(month), int(day))
+            meant = date(of_year, int(month), int(day))
         except ValueError:
             continue
-        pattern = f"{order.format(mark)}{mark}{years}{behind}"
-        readings.append((f"{meant.day} {meant:%B} {meant.year}", pattern))
+        readings.append((f"{meant.day} {meant:%B} {meant.year}", order + behind))
     if not readings:
         return ""
     meanings = dict.fromkeys(meaning for meaning, _ in readings)

@@ -166,6 +166,13 @@ def test_cells_that_are_half_a_time(tmp_path: Path, cell: object, problem: str) 
                 "'%d.%m.%Y %H:%M:%S'"
             ),
         ),
+        (
+            "26-11-24 15:00",
+            (
+                "may be 26 November 2024 or 24 November 2026; name the format (--date-format, "
+                "date_format=): '%d-%m-%y %H:%M' or '%y-%m-%d %H:%M'"
+            ),
+        ),
     ],
 )
 def test_dates_of_which_the_format_is_not_named(tmp_path: Path, text: str, reading: str) -> None:
@@ -287,6 +294,10 @@ def test_what_is_no_time_is_not_repeated(tmp_path: Path, text: str) -> None:
     [
         ("Europe/Berln", "there is no time zone 'Europe/Berln'; did you mean Europe/Berlin?"),
         ("EST", "EST has no daylight saving time; name a place, America/New_York for example"),
+        ("GMT+1", "there is no time zone 'GMT+1'; did you mean Europe/Berlin?"),
+        ("PST", "there is no time zone 'PST'; did you mean Europe/Berlin?"),
+        ("utc", "there is no time zone 'utc'; did you mean UTC?"),
+        ("Etc/GMT+1", "Etc/GMT+1 is UTC-1, not what it seems; name a place, or write offsets"),
         ("../etc/passwd", "there is no time zone '../etc/passwd'"),
         ("Europe", "there is no time zone 'Europe'"),
         ("", "there is no time zone ''"),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import gettempdir
@@ -80,3 +83,18 @@ def test_faults(invoke: Invoke, content: bytes) -> None:
 
     assert done.exit_code == 2
     assert done.stderr.startswith("error: stdin.csv")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a POSIX shell")
+def test_closed_standard_input(environment: dict[str, str]) -> None:
+    """As in a shell with `<&-`."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", '"$0" -m gong_async bulk plan - <&-', sys.executable],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "error: Invalid value for FILE: standard input is closed\n" in done.stderr

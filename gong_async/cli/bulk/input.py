@@ -121,6 +121,8 @@ def template(diagnostics: Diagnostics, /, *, file: Path) -> None:
 def _spooled() -> Path:
     """Write standard input to a file, which is removed when the command ends."""
     folder = click.get_current_context().with_resource(TemporaryDirectory(prefix="gong-async-"))
+    if sys.stdin is None:  # as with `<&-`
+        raise click.BadParameter("standard input is closed", param_hint="FILE")
     spool = Path(folder, "stdin")
     with spool.open("xb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)

@@ -110,9 +110,9 @@ def test_many_requests_are_confirmed(
 
 @on_terminals
 def test_a_signal_ends_the_question(
-    on_terminal: OnTerminal, meetings: Meetings, fake: FakeGong
+    on_terminal: OnTerminal, meetings: Meetings, fake: FakeGong, jobs: Jobs
 ) -> None:
-    """Ctrl-C is an answer, too."""
+    """Ctrl-C is an answer, too: no job is left that could be resumed."""
     terminal = on_terminal(meetings(100), *QUICK)
 
     terminal.read_to("[y/N] ")
@@ -120,6 +120,7 @@ def test_a_signal_ends_the_question(
 
     assert terminal.process.wait(60) == 75
     assert fake.received_count == 0
+    assert jobs() == []
 
 
 @on_terminals

@@ -117,8 +117,13 @@ def run(
         forecast = plan.forecast
         if forecast.requests > _MANY_REQUESTS and not yes and _is_interactive():
             question = f"Send {forecast.requests:,} requests to {status.origin}?"
-            if not await _confirmed(question):
-                _discard(planned)
+            confirmed = False
+            try:
+                confirmed = await _confirmed(question)
+            finally:  # also at a signal: a job that was not confirmed must not be resumed
+                if not confirmed:
+                    _discard(planned)
+            if not confirmed:
                 raise click.ClickException("not confirmed; nothing was sent")
         print_result(status.id)
         ends = f"about {duration(forecast.seconds)}, until {moment(forecast.finishes_at)}"

@@ -98,6 +98,8 @@ class Columns:
     mapped: Mapping[str, str] = field(init=False)
     names: dict[str, str] = field(factory=dict, init=False)
     """How the file names fields that are mapped."""
+    met: set[str] = field(factory=set, init=False)
+    """Folded names that are mapped, and were found in the file."""
     _noted: set[str] = field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -109,16 +111,17 @@ class Columns:
         mapped = self.mapped.get(folded)
         if mapped is None:
             return FIELDS.get(folded)
+        self.met.add(folded)
         if mapped and fold(mapped) != folded:
             self.names[mapped] = name.strip()
         return mapped
 
-    def missing(self, present: Iterable[str]) -> Iterator[str]:
-        """Yield what is wrong where a column is mapped that a header does not have."""
+    def missing(self, present: Iterable[str], kind: str = "column") -> Iterator[str]:
+        """Yield what is wrong where a name is mapped that a file does not have."""
         folded = {fold(name) for name in present}
         for name, target in self.given.items():
             if target and fold(name) not in folded:
-                yield f"the column {_shown(name)} is missing, which is mapped to {target}"
+                yield f"the {kind} {_shown(name)} is missing, which is mapped to {target}"
 
     def unknown(
         self, names: Iterable[str], present: Collection[str | None], *, line: int, kind: str

@@ -29,6 +29,9 @@ _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 _SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?\1*\s*', re.IGNORECASE)
 """Some programs add separators to it until it is as long as the other rows."""
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_SAMPLE = 1 << 20
+"""Bytes that are compared with an encoding."""
+_HIGH_BYTES = bytes(range(0x80, 0x100))
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 _ONE_A_LINE = "; each line is one object, as `jq -c` writes them"
 _SAVE = "save the file as UTF-8"
@@ -77,6 +80,8 @@ def open_text(path: Path, encoding: str | None) -> Iterator[TextIO | Finding]:
             head, problem = b"", _NO_GZIP
         else:
             problem = _not_text(head, encoding)
+            if problem is None and encoding is not None and _is_utf_8(path, encoding):
+                problem = f"UTF-8, not {encoding}; read it without another encoding"
         if problem is not None:
             yield Finding(0, None, problem)
             return
@@ -127,14 +132,19 @@ def csv_rows(text: TextIO, columns: Columns) -> Iterator[Row | Finding]:
 
 def jsonl_rows(text: TextIO, columns: Columns) -> Iterator[Row | Finding]:
     """Yield the objects of a file with one JSON object a line; blank lines are left out."""
+    is_empty = True
     try:
         for line, content in _lines(text):
             if not content.strip():
                 continue
+            is_empty = False
             if problem := _foreign_byte(content):
                 yield Finding(line, None, problem)
                 continue
             yield from object_row(line, content, columns, _ONE_A_LINE)
+        if not is_empty:  # a key may be left out of some objects, but not of all
+            for problem in columns.missing(columns.met, "key"):
+                yield Finding(0, None, problem)
     except _Overlong as error:
         yield Finding(error.args[0], None, _overlong("line"))
     except UnicodeError:
@@ -306,6 +316,22 @@ def _not_text(head: bytes, encoding: str | None) -> str | None:
     if not head.startswith(_UTF_16) and len(head) > 1 and (head[0] == 0) != (head[1] == 0):
         return f"probably UTF-16 without a byte order mark; {_SAVE}"
     return None
+
+
+def _is_utf_8(path: Path, encoding: str) -> bool:
+    """Whether a file is UTF-8, in an encoding of one byte a character that would take it as well.
+
+    Text of those that is not ASCII is practically never UTF-8 by chance.
+    """
+    try:
+        if len(_HIGH_BYTES.decode(encoding, "ignore")) <= len(_HIGH_BYTES) // 2:
+            return False
+        with _opened(path) as file:
+            sample = file.read(_SAMPLE)
+        codecs.getincrementaldecoder("utf-8")().decode(sample)
+    except (LookupError, ValueError, *_BROKEN_GZIP):  # reported where the file is read
+        return False
+    return not sample.isascii()
 
 
 def _foreign_byte(text: str) -> str | None:

@@ -936,6 +936,23 @@ def test_encodings_that_are_named(write: Write, encoding: str) -> None:
     assert found.changes[0].update.title == "Caf\u00e9 \u20ac"
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "iso8859-15", "koi8-r", "cp437"])
+def test_utf_8_in_another_encoding(write: Write, encoding: str) -> None:
+    """Each title would be garbled, and no byte would be wrong."""
+    text = csv(row_with(title="Gespr\u00e4ch")).encode()
+
+    for path in (write("m.csv", text), write("m.csv.gz", gzip.compress(text))):
+        with pytest.raises(InputError, match=f"UTF-8, not {encoding}"):
+            read_changes(path, encoding=encoding).check()
+
+
+def test_ascii_in_any_encoding(write: Write) -> None:
+    """It is the same in all of them."""
+    found = changes_of(write("m.csv", csv(ROW).encode()), encoding="cp1252")
+
+    assert len(found.changes) == 1
+
+
 def test_bytes_that_an_encoding_does_not_have(write: Write) -> None:
     """Each cell with such bytes is named, in JSONL each line."""
     row = row_with(title="\u0081").encode("latin-1")
@@ -1383,3 +1400,18 @@ def rewrite(path: Path, to: Path, before: bytes, after: bytes) -> None:
                 assert before in content
                 content = content.replace(before, after)
             target.writestr(name, content)
+
+
+def test_a_mapped_key_that_no_object_has(write: Write) -> None:
+    """A misspelt key would clear the field of every meeting; some objects may be without it."""
+    untitled = {key: value for key, value in OBJECT.items() if key != "title"}
+    objects = [untitled | {"Betreff": "Renewal"}, untitled]
+    path = write("m.jsonl", "\n".join(map(json.dumps, objects)))
+
+    with pytest.raises(InputError) as caught:
+        read_changes(path, columns={"Betref": "title", "Betreff": ""}).check()
+    found = list(read_changes(path, columns={"Betreff": "title"}))
+
+    problems = [str(finding) for finding in caught.value.findings]
+    assert problems == ["file: the key 'Betref' is missing, which is mapped to title"]
+    assert [change.update.title for change in found] == ["Renewal", None]

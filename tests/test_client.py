@@ -14,16 +14,20 @@ from typing import Any
 
 import aiohttp
 import pytest
+from attrs import evolve
 
 from gong_async import (
     APITimeoutError,
     BearerAuth,
     ConfigurationError,
     Delivery,
+    Endpoint,
     GongClient,
     GongError,
     Limits,
     MeetingUpdate,
+    ProtocolError,
+    RawResult,
     RetryPolicy,
     UsageError,
 )
@@ -441,6 +445,24 @@ async def test_closing_ends_hundreds_of_calls(
     assert sum(error.outcome_unknown for error in errors) == 16
     assert fake.connections_open == 0
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.looptime
+async def test_no_connection_is_used_after_the_answer_to_another_request(
+    fake: FakeGong, client: Client, update: MeetingUpdate
+) -> None:
+    """Nor if a creation, which has connections of its own, was the first one in the meantime."""
+    fake.script(evolve(Fault.wrong_id("7"), hold=5.0), on="2")
+    async with client(fake, retry=RetryPolicy(max_attempts=1)) as gong:
+        wrong = asyncio.create_task(failure(gong.meetings.update("2", update)))
+        await asyncio.sleep(1)
+        await failure(gong.request(Endpoint("POST", "/v2/unknown", RawResult), body={}))
+        error = await wrong
+        await gong.meetings.update("3", update)
+
+    assert isinstance(error, ProtocolError)
+    assert error.flaw == "mismatch"
+    assert [request.connection for request in fake.received] == [1, 2, 3]
 
 
 # Other options on the same connections and limits.

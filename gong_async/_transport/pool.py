@@ -106,7 +106,8 @@ class SessionPool:
         if session is None or session.closed:
             session = self._open(fresh=fresh, https=request.url.startswith("https:"))
             here.sessions[fresh] = session
-            here.origins.clear()
+            for of_closed in [origin for origin in here.origins if origin[0] == fresh]:
+                del here.origins[of_closed]
         return session
 
     def _origin(self, request: Request, session: ClientSession, here: Loop) -> Origin:

@@ -151,6 +151,27 @@ async def test_personal_data_is_left_out(job: JobFile, report: Callable[..., str
     assert ("Secret plan" in with_it) is (report is page_of)
 
 
+@pytest.mark.parametrize("report", [page_of, ticket_of])
+@pytest.mark.parametrize(
+    ("title", "quoted"),
+    [
+        ("Secret plan " + "x" * 10_000, "Secret plan " + "x" * 10_000),
+        ("Secret plan to buy the company", "Secret plan to buy..."),
+        ("Secret <plan> & more", "Secret &lt;plan&gt; &amp; more"),
+        ("Secret plan f\u00fcr alle", "Secret plan f\\u00fcr alle"),
+        ("Secret plan", "x" * 455 + " Secret plan, and so on " + "x" * 80),
+    ],
+)
+async def test_a_title_that_is_cut_or_escaped_is_left_out(
+    fake: FakeGong, jobs: Jobs, report: Callable[..., str], title: str, quoted: str
+) -> None:
+    """Messages are cut where they are too long, and servers escape what they quote."""
+    fake.script(Fault.status(400, errors=(f"no {quoted}",)), on=change(0).meeting_id)
+    job = await jobs.run([change(0, title=title)])
+
+    assert "Secret" not in report(job) and "Secret" in report(job, personal=True)
+
+
 async def test_a_link_with_an_address_is_personal(fake: FakeGong, jobs: Jobs) -> None:
     """A link of Gong's that names a person is left out, too."""
     fix = "https://app.gong.io/fix?user=dana%40example.com"

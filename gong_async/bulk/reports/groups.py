@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,10 @@ _PERSONAL = {
 _PATH = re.compile(r"(?<![\w:/<])(?:[A-Za-z]:\\|\\\\|/(?=[^\s/]+/))[^\s'\"]*")
 _SHORTEST = 3
 """Shorter texts may occur by chance."""
+_BEGINNING = 16
+"""Characters of a longer text that do not occur by chance."""
+_CUT = "\u2026"
+"""What a message ends with that is too long."""
 
 
 def without_addresses(text: str) -> str:
@@ -69,6 +75,8 @@ def impersonal(text: str, body: bytes | None) -> str:
         ordered = sorted(found, key=len, reverse=True)
         pattern = re.compile("|".join(map(re.escape, ordered)), re.IGNORECASE)
         text = pattern.sub(lambda match: found.get(match[0].lower(), "<text>"), text)
+    for value, placeholder in () if body is None else _personal(json.loads(body)):
+        text = _without_beginning(text, value, placeholder)
     return without_addresses(text)
 
 
@@ -82,6 +90,25 @@ def anonymous(text: str, body: bytes | None, journal: Path) -> str:
     return _PATH.sub("<path>", impersonal(text, body))
 
 
+def _without_beginning(text: str, value: str, placeholder: str) -> str:
+    """Return `text` without a value of which only the beginning is there, in a cut message."""
+    folded = text.lower()
+    if len(folded) != len(text):  # of some letters, the small one has two characters
+        return text
+    beginning = value[:_BEGINNING]
+    if len(value) >= _BEGINNING and beginning in folded:
+        start = folded.index(beginning)
+        pairs = zip(folded[start:], value, strict=False)
+        length = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        rest = _without_beginning(text[start + length :], value, placeholder)
+        return f"{text[:start]}{placeholder}{rest}"
+    if folded.endswith(_CUT):
+        for length in range(len(beginning), _SHORTEST - 1, -1):
+            if folded.endswith(beginning[:length] + _CUT):
+                return f"{text[: -length - len(_CUT)]}{placeholder}{_CUT}"
+    return text
+
+
 def _personal(value: object, placeholder: str | None = None) -> Iterator[tuple[str, str]]:
     match value:
         case dict():
@@ -92,9 +119,15 @@ def _personal(value: object, placeholder: str | None = None) -> Iterator[tuple[s
                 yield from _personal(inner)
         case str() if placeholder is not None and len(value) >= _SHORTEST:
             yield value.lower(), placeholder
-            if not value.isprintable():
-                # Error messages escape its control characters.
-                yield Redactor()(value, len(value) * 10).lower(), placeholder
+            # Error messages escape its control characters, and servers what HTML or JSON escape.
+            escaped = (
+                Redactor()(value, len(value) * 10),
+                html.escape(value),
+                json.dumps(value)[1:-1],
+            )
+            for text in dict.fromkeys(escaped):
+                if text != value:
+                    yield text.lower(), placeholder
 
 
 _MOST_GROUPS = 50

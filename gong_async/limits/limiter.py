@@ -110,8 +110,7 @@ class Limiter:
 
     def detach(self) -> None:
         """Note that the client is closed: its limits no longer apply."""
-        self.company.limiters.discard(self)
-        self.company.agree()
+        self.company.detach(self)
 
 
 def _state(company: CompanyLimits) -> LimiterState:
@@ -135,6 +134,8 @@ class CompanyLimits:
     """Added to monotonic time it is the wall time. Fixed at the start, so that later steps of the
     wall clock do not change the daily count."""
     limiters: WeakSet[Limiter] = field(factory=WeakSet, init=False, repr=False)
+    _agreeing: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+    """Held while `limiters` change and the limits that follow from them."""
     queues: dict[asyncio.AbstractEventLoop, Queue] = field(factory=dict, init=False, repr=False)
 
     def open_queue(self) -> Queue:
@@ -150,7 +151,19 @@ class CompanyLimits:
             queue = self.queues[loop] = self._make_queue(self)
         return queue
 
-    def agree(self) -> None:
+    def attach(self, limiter: Limiter) -> None:
+        """Note that a client was opened: its limits apply, too."""
+        with self._agreeing:
+            self.limiters.add(limiter)
+            self._agree()
+
+    def detach(self, limiter: Limiter) -> None:
+        """Note that a client was closed: its limits no longer apply."""
+        with self._agreeing:
+            self.limiters.discard(limiter)
+            self._agree()
+
+    def _agree(self) -> None:
         """Apply the strictest limits of all open clients; what was counted and learned stays."""
         wanted = [limiter.limits for limiter in self.limiters]
         if not wanted:
@@ -216,8 +229,7 @@ class LimitStore(ABC):
                 self._sweep()
                 known = self._companies[company] = CompanyLimits(company, limits, self.make_queue)
             limiter = Limiter(limits, known)
-            known.limiters.add(limiter)
-            known.agree()
+            known.attach(limiter)
             return limiter
 
     @abstractmethod

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import time
 import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from attrs import frozen
 
 from gong_async import BasicAuth, GongClient, Limits, MeetingUpdate, RateLimitError
 from gong_async.limits.limiter import Limiter
@@ -53,6 +56,42 @@ async def test_two_clients_of_one_company_share(fake_gong: FakeGong) -> None:
     assert fake_gong.quota_refusals == 0
     assert quotas == [20, 20]
     assert held.value.attempts == 0
+
+
+@frozen(eq=False, kw_only=True)
+class SlowToCompare(Limits):
+    """Limits during whose first comparison something else happens."""
+
+    meanwhile: Callable[[], None]
+
+    def __eq__(self, other: object) -> bool:
+        self.meanwhile()
+        return NotImplemented
+
+    __hash__ = object.__hash__
+
+
+def test_clients_of_several_threads_are_opened_and_closed_at_once() -> None:
+    """While one is closed, others are opened; then the strictest limits of the open ones apply."""
+    store = MemoryLimitStore()
+    opened: list[Limiter] = []
+    strict = Limits(max_in_flight=1)
+    opening = threading.Thread(target=lambda: opened.append(store.limiter("A", strict)))
+
+    def open_once() -> None:
+        if opening.ident is None:
+            opening.start()
+            opening.join(0.2)  # it may have to wait for what goes on here
+
+    first = store.limiter("A", Limits(max_in_flight=3))
+    slow = SlowToCompare(max_in_flight=2, meanwhile=lambda: None)
+    kept = [store.limiter("A", slow) for _ in range(3)]
+    object.__setattr__(slow, "meanwhile", open_once)
+    first.detach()
+    opening.join()
+
+    assert len(kept) == 3
+    assert opened[0].company.limits.max_in_flight == 1
 
 
 @pytest.mark.looptime

@@ -127,6 +127,33 @@ async def test_a_cancelled_probe_delays_no_other_call(stores: list[RedisLimitSto
     assert (await limiters[1].quota()).in_flight == 0
 
 
+async def test_an_unused_permit_from_before_a_pause_ends_no_probe(
+    stores: list[RedisLimitStore],
+) -> None:
+    """Another call of the same loop probes: the next one still waits for its outcome."""
+    limiter = stores[0].limiter(COMPANY, EVEN)
+    probing, answered = asyncio.Event(), asyncio.Event()
+
+    async def probe() -> None:
+        async with limiter.acquire(max_wait=MAX_WAIT) as permit:
+            probing.set()
+            await answered.wait()
+            permit.accepted()
+
+    async with limiter.acquire(max_wait=MAX_WAIT) as early:
+        await call(limiter, throttled=0.1)
+        probe_task = asyncio.create_task(probe())
+        await probing.wait()
+        early.unused()
+    following = asyncio.create_task(call(limiter))
+    await asyncio.wait([following], timeout=0.5)
+    went_early = following.done()
+    answered.set()
+    await asyncio.gather(probe_task, following)
+
+    assert not went_early
+
+
 async def test_a_pause_beyond_max_wait_fails_at_once(stores: list[RedisLimitStore]) -> None:
     """Another process learns with its first question that nothing goes for hours."""
     limiters = [store.limiter(COMPANY, EVEN) for store in stores]

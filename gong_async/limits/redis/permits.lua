@@ -247,7 +247,7 @@ elseif action == 'undo' then
     redis.call('HINCRBY', day, 'c' .. last, -1)
     used = redis.call('HINCRBY', day, 'used', -1)
   end
-  end_probe()
+  if ARGV[17] == '1' then end_probe() end
 end
 
 if #changes > 0 then

@@ -92,7 +92,7 @@ class RedisQueue(Queue):
 
     def undo(self, *, probes: bool) -> None:
         """Take back a permit whose request was not sent."""
-        self.links.here.later(self._take_back())
+        self.links.here.later(self._take_back(probes=probes))
 
     async def settle(self, outcome: PermitOutcome) -> None:
         """Record how a permit was used; a 429 is sent to Redis at once."""
@@ -207,10 +207,10 @@ class RedisQueue(Queue):
     async def _undo(self, asking: asyncio.Task[Reply | None]) -> None:
         reply = await asking
         if reply is not None and reply.granted:
-            await self._take_back()
+            await self._take_back(probes=reply.state == "probe")
 
-    async def _take_back(self) -> None:
-        await self._run("undo")
+    async def _take_back(self, *, probes: bool) -> None:
+        await self._run("undo", "bulk", "1" if probes else "")
         self.wake()
 
     async def _publish_429(self, pause: float, sent_at: float) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from gong_async.inputs.rows import Unusable
+
 if TYPE_CHECKING:
     from gong_async.inputs.temporary import Connection
 
@@ -50,7 +52,8 @@ _NOT_A_DATE_CODE = re.compile(r'"[^"]*"?|\\.|_.|\*.|\[(?![hmsHMS]+\])[^\]]*\]?')
 _DATE_CODE = re.compile(r"[dmyhs]", re.IGNORECASE)
 _CLOCK_CODE = re.compile(r"[hs]", re.IGNORECASE)
 _BUILT_IN_CLOCKS = frozenset((18, 19, 20, 21, 22, 32, 33, 45, 46, 47))
-_NO_DATE, _DATE, _DATE_AND_CLOCK = 0, 1, 2
+_NO_DATE, _DATE, _DATE_AND_CLOCK, _WITH_ZONE = 0, 1, 2, 3
+_ZONE_AS_TEXT = re.compile(r'"[^"]*\b(?:Z|UTC|GMT)\b[^"]*"|\\Z', re.IGNORECASE)
 _PHANTOM = 60
 """The day 29 February 1900 of spreadsheets: from the next day on, they count right."""
 _EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - spreadsheets have no zones
@@ -187,10 +190,12 @@ class Styles(Elements):
         """Handle the start of a known element."""
         number = attributes.get("numFmtId", "")
         if name == "numFmt" and parent == "numFmts":
-            code = attributes.get("formatCode", "").partition(";")[0]
-            code = _NOT_A_DATE_CODE.sub("", code)
+            text = attributes.get("formatCode", "").partition(";")[0]
+            code = _NOT_A_DATE_CODE.sub("", text)
             kind = _DATE if _DATE_CODE.search(code) else _NO_DATE
-            self.codes[number] = _DATE_AND_CLOCK if _CLOCK_CODE.search(code) else kind
+            if _CLOCK_CODE.search(code):
+                kind = _WITH_ZONE if _ZONE_AS_TEXT.search(text) else _DATE_AND_CLOCK
+            self.codes[number] = kind
         elif name == "xf" and parent == "cellXfs":
             built_in = number.isascii() and number.isdigit() and len(number) < 4  # noqa: PLR2004
             known = built_in and int(number) in _BUILT_IN_DATES
@@ -203,9 +208,11 @@ class Styles(Elements):
         """Return what a number stands for in a cell of that style.
 
         That is a `datetime`, a `date` if no clock is shown and it is midnight, a `time` if there
-        is no date, or the number itself.
+        is no date, or the number itself. `Unusable` is a time that is shown with a zone as text.
         """
         kind = self._kind(style)
+        if kind == _WITH_ZONE:
+            return Unusable("a date cell whose format shows UTC, which its value does not have")
         if not kind or not 0 <= number < _LAST_DAY:
             return number
         if number < 1 or (not since_1904 and number <= _PHANTOM):

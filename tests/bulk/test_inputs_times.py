@@ -113,6 +113,24 @@ def test_midnight_in_a_date_cell(tmp_path: Path) -> None:
     assert start_of(tmp_path, wall, timezone="Europe/Berlin") == wall.replace(tzinfo=WINTER)
 
 
+@pytest.mark.parametrize(
+    "code", ['yyyy-mm-dd"T"hh:mm:ss"Z"', "yyyy-mm-dd hh:mm\\Z", 'd.m.yy h:mm "UTC"']
+)
+def test_date_cells_that_show_a_zone(tmp_path: Path, code: str) -> None:
+    """The zone is a text of the format: the cell shows UTC, and would be read as a local time."""
+    path = tmp_path / "meetings.xlsx"
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active.append(HEADER)
+    wall = datetime(2026, 11, 24, 15)  # noqa: DTZ001 - as a spreadsheet has it
+    book.active.append(["1", wall, LATER, "dana@example.com", ""])
+    book.active["B2"].number_format = code
+    book.save(path)
+
+    with pytest.raises(InputError, match="a date cell whose format shows UTC"):
+        read_changes(path, timezone="Europe/Berlin").check()
+
+
 def test_days_since_1904(tmp_path: Path) -> None:
     """A workbook says from when it counts days."""
     path = tmp_path / "meetings.xlsx"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -60,6 +61,18 @@ def test_the_spreadsheet_opens_in_other_programs(invoke: Invoke, tmp_path: Path)
     assert list(read_changes(tmp_path / "saved.xlsx", timezone="UTC")) == list(
         read_changes(path, timezone="UTC")
     )
+
+
+@pytest.mark.parametrize("name", ["meetings.csv", "my meetings.xlsx"])
+def test_the_command_that_is_named_works(invoke: Invoke, tmp_path: Path, name: str) -> None:
+    """It has the path as a shell needs it, and the zone that date cells need."""
+    done = invoke("bulk", "template", tmp_path / name)
+
+    _, _, command = done.stderr.strip().partition("check it: gong-async ")
+    planned = invoke(*shlex.split(command))
+
+    assert planned.exit_code == 0, planned.stderr
+    assert "to send     1\n" in planned.stdout
 
 
 def test_a_template_on_standard_output(invoke: Invoke) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shlex
 import shutil
 import sys
 import tomllib
@@ -115,7 +116,9 @@ def template(diagnostics: Diagnostics, /, *, file: Path) -> None:
             write_xlsx_template(target, day)
         else:
             target.write(csv_template(day).encode())
-    diagnostics.note("template", f"Wrote {file.name}; check it: gong-async bulk plan {file.name}")
+    command = f"gong-async bulk plan {shlex.quote(str(file))}"
+    zone = " --timezone Europe/Berlin" if suffix == ".xlsx" else ""  # as an example
+    diagnostics.note("template", f"Wrote {file.name}; check it: {command}{zone}")
 
 
 def _spooled() -> Path:

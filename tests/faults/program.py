@@ -63,5 +63,5 @@ def run(
 def is_quiet(ended: subprocess.CompletedProcess[str]) -> bool:
     """Whether a program ended well and nothing was complained of."""
     # On a busy machine asyncio, in its debug mode, logs steps that took long.
-    slow = re.compile(r"Executing <.*> took [0-9.]+ seconds\n")
+    slow = re.compile(r"(WARNING asyncio )?Executing <.*> took [0-9.]+ seconds\n")
     return ended.returncode == 0 and slow.sub("", ended.stderr) == ""

@@ -8,9 +8,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import gettempdir
 
 import openpyxl  # type: ignore[import-untyped]
 import pytest
@@ -64,16 +64,20 @@ def test_what_comes_in_is_read_as_a_file_would_be(invoke: Invoke, content: bytes
     assert "to send     1\n" in done.stdout
 
 
-def test_a_run(invoke: Invoke, fake: FakeGong) -> None:
+def test_a_run(
+    invoke: Invoke, fake: FakeGong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A job needs its file only once, and leaves no copy of it."""
-    before = set(Path(gettempdir()).glob("gong-async-*"))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
 
     done = invoke("bulk", "run", "-", input=csv(), catch_exceptions=False)
 
     assert done.exit_code == 0, done.stderr
     assert "from stdin.csv to http" in done.stderr
     assert fake.received_count == 2
-    assert set(Path(gettempdir()).glob("gong-async-*")) <= before
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"\x1f\x8b", b"meeting_id\n1\n"])

@@ -197,6 +197,7 @@ def test_bulk_import_of_a_file_that_was_edited(fake: FakeGong, tmp_path: Path, s
         ),
         (None, "No such file"),
     ],
+    ids=["no such column", "not UTF-8", "a large field", "no file"],
 )
 def test_bulk_import_of_what_is_no_such_file(
     fake: FakeGong, tmp_path: Path, text: str | None, words: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,20 @@ JobState = Literal[
 SkipReason = Literal["superseded", "unchanged", "organizer", "cancelled"]
 """Why an item was skipped: the job has a later change of the same meeting, Gong has already
 acknowledged this state, the organizer's meetings cannot be updated, or the job was cancelled."""
+
+
+MEANINGS: Mapping[str, tuple[str, str]] = {
+    "succeeded": ("succeeded", "Gong acknowledged the update."),
+    "failed": ("failed", "Gong rejected the update."),
+    "in_doubt": ("in doubt", "No answer came. The update may have been applied."),
+    "organizer": ("skipped", "Gong cannot update the meetings of this organizer."),
+    "superseded": ("superseded", "This job has a later change of the same meeting."),
+    "unchanged": ("unchanged", "Gong has acknowledged this update before."),
+    "cancelled": ("cancelled", "The job was cancelled before it was sent."),
+    "in_flight": ("in flight", "Sent; the answer is outstanding."),
+    "pending": ("pending", "Not sent yet."),
+}
+"""Label and meaning of item states and skip reasons; "skipped" is for an organizer."""
 
 
 @frozen(kw_only=True)
@@ -176,3 +190,20 @@ class BulkStatus:
     def rate(self) -> float:
         """Items per second in the current or last run."""
         return self.ended_in_run / self.seconds if self.seconds > 0 else 0.0
+
+
+def tally(status: BulkStatus) -> dict[str, int]:
+    """Return the number of items by state, and of skipped items by reason, as in `MEANINGS`."""
+    counted = {str(name): items for name, items in status.counts.items()}
+    counted |= {str(name): items for name, items in status.skipped.items()}
+    return {name: counted[name] for name in MEANINGS}
+
+
+def moment(when: datetime) -> str:
+    """Format a time in UTC."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def number_of(count: int, thing: str) -> str:
+    """Format a count with its noun."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"

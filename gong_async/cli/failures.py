@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gong_async.cli.bulk.wording import number_of
+from gong_async.bulk.records import number_of
 from gong_async.cli.diagnostics import Diagnostics, Exit
 from gong_async.errors import (
     ConfigurationError,

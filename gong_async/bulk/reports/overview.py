@@ -14,26 +14,20 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from gong_async._redact import Redactor
-from gong_async.bulk.records import BulkOptions, BulkStatus
+from gong_async.bulk.records import (
+    MEANINGS,
+    BulkOptions,
+    BulkStatus,
+    moment,
+    number_of,
+    tally,
+)
 from gong_async.bulk.reports.groups import ErrorGroup, anonymous, impersonal, read_groups
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.limits.types import Limits
 
 if TYPE_CHECKING:
     from gong_async._storage.database import Connection
-
-MEANINGS = {
-    "succeeded": ("succeeded", "Gong acknowledged the update."),
-    "failed": ("failed", "Gong rejected the update."),
-    "in_doubt": ("in doubt", "No answer came. The update may have been applied."),
-    "organizer": ("skipped", "Gong cannot update the meetings of this organizer."),
-    "superseded": ("superseded", "This job has a later change of the same meeting."),
-    "unchanged": ("unchanged", "Gong has acknowledged this update before."),
-    "cancelled": ("cancelled", "The job was cancelled before it was sent."),
-    "in_flight": ("in flight", "Sent; the answer is outstanding."),
-    "pending": ("pending", "Not sent yet."),
-}
-"""Label and meaning of item states and skip reasons; "skipped" is for an organizer."""
 
 DAY = 86_400
 _LEAST_INTERVALS, _MOST_INTERVALS = 10, 96
@@ -220,9 +214,7 @@ class Overview:
     @property
     def counts(self) -> Mapping[str, int]:
         """Number of items by state or skip reason, as in `MEANINGS`."""
-        counted = {str(name): items for name, items in self.status.counts.items()}
-        counted |= {str(name): items for name, items in self.status.skipped.items()}
-        return {name: counted[name] for name in MEANINGS}
+        return tally(self.status)
 
 
 @frozen
@@ -453,19 +445,9 @@ def usage_sentences(overview: Overview) -> Iterator[str]:
             yield f"Gong throttled {throttled:,} of them (429)."
 
 
-def number_of(count: int, thing: str) -> str:
-    """Format a count with its noun."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
-
-
 def place_of(item: ReportedItem) -> str:
     """Return where an item is found in the source: its line, or its number."""
     return str(item.index + 1 if item.line is None else item.line)
-
-
-def moment(when: datetime) -> str:
-    """Format a time in UTC."""
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def unit(seconds: int) -> str:

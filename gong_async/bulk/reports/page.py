@@ -18,18 +18,16 @@ from attrs import define, field
 
 from gong_async._redact import Redactor
 from gong_async._storage.package_data import package_text
+from gong_async.bulk.records import MEANINGS, moment, number_of
 from gong_async.bulk.reports.overview import (
     DAY,
-    MEANINGS,
     Overview,
     ReportedItem,
     ReportSource,
     Usage,
     doubt_advice,
     length,
-    moment,
     next_steps,
-    number_of,
     place_of,
     unit,
     usage_sentences,

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gong_async._redact import Redactor
-from gong_async.cli.bulk.wording import COUNTS, JobSnapshot, duration, seconds_to, tally
+from gong_async.bulk.records import MEANINGS, tally
+from gong_async.cli.bulk.wording import JobSnapshot, duration, seconds_to
 
 _STYLES = {"succeeded": "green", "failed": "bold red", "in_doubt": "yellow", "organizer": "magenta"}
 _SOON = 20 * 3600.0
@@ -61,7 +62,7 @@ def _bar(snapshot: JobSnapshot) -> Table:
 
 def _counts(snapshot: JobSnapshot) -> Text:
     return Text(_GAP).join(
-        Text(f"{items:,} {COUNTS[name]}", style=_STYLES[name] if items else "dim")
+        Text(f"{items:,} {MEANINGS[name][0]}", style=_STYLES[name] if items else "dim")
         for name, items in tally(snapshot.status).items()
         if name in _STYLES and (items or name in {"succeeded", "failed"})
     )

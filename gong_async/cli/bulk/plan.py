@@ -14,11 +14,11 @@ import click
 
 from gong_async._client import GongClient
 from gong_async._redact import Redactor
-from gong_async.bulk.records import BulkOptions, BulkPlan, SkipReason
+from gong_async.bulk.records import BulkOptions, BulkPlan, SkipReason, moment, number_of
 from gong_async.bulk.reports.differences import Difference, differences
 from gong_async.bulk.store.job_file import SUFFIX, JobFile, ledger_path
 from gong_async.cli.bulk.input import InputOptions, input_options, plan_from
-from gong_async.cli.bulk.wording import duration, moment, number_of
+from gong_async.cli.bulk.wording import duration
 from gong_async.cli.client import client_options, connect, given
 from gong_async.cli.diagnostics import EPILOG, Diagnostics, one_line
 from gong_async.cli.interrupts import interruptible

@@ -12,7 +12,8 @@ from typing import Protocol
 import click
 from attrs import define, field
 
-from gong_async.cli.bulk.wording import JobSnapshot, tally
+from gong_async.bulk.records import tally
+from gong_async.cli.bulk.wording import JobSnapshot
 from gong_async.cli.diagnostics import Diagnostics
 
 _LINE_SECONDS = 60.0

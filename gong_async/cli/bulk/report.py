@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import click
 
-from gong_async.bulk.records import ItemState
+from gong_async.bulk.records import ItemState, number_of
 from gong_async.bulk.reports.export import (
     Format,
     export,
@@ -24,7 +24,7 @@ from gong_async.bulk.reports.purge import purge as purge_job
 from gong_async.bulk.reports.support_bundle import support_bundle
 from gong_async.bulk.store.job_file import JobFile, find_job, ledger_path
 from gong_async.cli.bulk.summary import Summary
-from gong_async.cli.bulk.wording import name_of, number_of
+from gong_async.cli.bulk.wording import name_of
 from gong_async.cli.diagnostics import EPILOG, Diagnostics, Exit
 from gong_async.cli.options import NEW_FILE, job_argument
 from gong_async.errors import JournalError

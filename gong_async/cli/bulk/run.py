@@ -15,12 +15,12 @@ import click
 
 from gong_async._client import GongClient
 from gong_async.bulk.job import BulkJob
-from gong_async.bulk.records import BulkOptions, BulkStatus
+from gong_async.bulk.records import BulkOptions, BulkStatus, moment
 from gong_async.bulk.store.job_file import JobFile, find_job, list_jobs
 from gong_async.cli.bulk.input import InputOptions, input_options, plan_from
 from gong_async.cli.bulk.plan import show_plan
 from gong_async.cli.bulk.session import Session
-from gong_async.cli.bulk.wording import counts, duration, moment, name_of
+from gong_async.cli.bulk.wording import counts, duration, name_of
 from gong_async.cli.client import client_options, given
 from gong_async.cli.diagnostics import EPILOG, Diagnostics, Exit, print_result
 from gong_async.cli.options import (

@@ -11,22 +11,12 @@ from typing import Any
 import click
 
 from gong_async.bulk.error_scope import requested_stop
-from gong_async.bulk.records import BulkStatus
+from gong_async.bulk.records import MEANINGS, BulkStatus, moment, tally
 from gong_async.bulk.store.job_file import JobFile, find_job, list_jobs
 from gong_async.bulk.store.journal import Journal
 from gong_async.cli.bulk.progress import make_progress
 from gong_async.cli.bulk.summary import Summary
-from gong_async.cli.bulk.wording import (
-    COUNTS,
-    RateMeter,
-    counts,
-    duration,
-    facts,
-    moment,
-    name_of,
-    seconds_to,
-    tally,
-)
+from gong_async.cli.bulk.wording import RateMeter, counts, duration, facts, name_of, seconds_to
 from gong_async.cli.diagnostics import EPILOG, Diagnostics, Exit, one_line
 from gong_async.cli.options import job_argument
 from gong_async.errors import JournalError
@@ -117,7 +107,7 @@ def _describe(found: BulkStatus) -> dict[str, str]:
         reported["resumes"] = _until(found.resume_at)
     for name, items in tally(found).items():
         if items or name == "succeeded":
-            reported[COUNTS[name]] = f"{items:,}"
+            reported[MEANINGS[name][0]] = f"{items:,}"
     if found.began_at is not None and found.state != "interrupted":
         began = f"run {found.runs} since {moment(found.began_at)}"
         reported["rate"] = f"{found.rate:.1f} per second, {began}"

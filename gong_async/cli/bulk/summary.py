@@ -7,10 +7,10 @@ from typing import Any
 
 from attrs import frozen
 
-from gong_async.bulk.records import BulkStatus
+from gong_async.bulk.records import BulkStatus, moment, number_of
 from gong_async.bulk.reports.groups import ErrorGroup, error_groups
 from gong_async.bulk.store.job_file import JobFile
-from gong_async.cli.bulk.wording import counts, duration, facts, moment, name_of, number_of
+from gong_async.cli.bulk.wording import counts, duration, facts, name_of
 from gong_async.cli.diagnostics import Exit, one_line
 
 _BULK = "gong-async bulk"

@@ -13,26 +13,13 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
-from gong_async.bulk.records import BulkStatus
+from gong_async.bulk.records import MEANINGS, BulkStatus, moment, tally
 from gong_async.bulk.store.job_file import jobs_directory
 from gong_async.errors import ConfigurationError
 
 _MINUTE = 60
 _HOUR = 3600
 _DAY = 86_400
-
-COUNTS = {
-    "succeeded": "succeeded",
-    "failed": "failed",
-    "in_doubt": "in doubt",
-    "organizer": "skipped",
-    "superseded": "superseded",
-    "unchanged": "unchanged",
-    "cancelled": "cancelled",
-    "in_flight": "in flight",
-    "pending": "pending",
-}
-"""Labels of item states and skip reasons; "skipped" is for an organizer."""
 
 
 def duration(seconds: float) -> str:
@@ -47,27 +34,10 @@ def duration(seconds: float) -> str:
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
-def moment(when: datetime) -> str:
-    """Format a time in UTC."""
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
-
-
-def number_of(count: int, thing: str) -> str:
-    """Format a count with its noun."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
-
-
-def tally(status: BulkStatus) -> dict[str, int]:
-    """Return the number of items by state, and of skipped items by reason."""
-    counted = {str(name): items for name, items in status.counts.items()}
-    counted |= {str(name): items for name, items in status.skipped.items()}
-    return {name: counted[name] for name in COUNTS}
-
-
 def counts(status: BulkStatus, *, always: Collection[str] = ("succeeded", "failed")) -> str:
     """Format the counts that are above zero, and those in `always`."""
     return ", ".join(
-        f"{items:,} {COUNTS[name]}"
+        f"{items:,} {MEANINGS[name][0]}"
         for name, items in tally(status).items()
         if items or name in always
     )

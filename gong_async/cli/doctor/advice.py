@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gong_async.cli.bulk.wording import duration, moment, number_of
+from gong_async.bulk.records import moment, number_of
+from gong_async.cli.bulk.wording import duration
 from gong_async.cli.doctor.environment import SETTINGS_PAGE, Target
 from gong_async.cli.doctor.findings import Diagnosis, advised, note, ok, problem
 from gong_async.errors import (

@@ -11,7 +11,7 @@ import click
 from attrs import frozen
 
 from gong_async._redact import Redactor
-from gong_async.cli.bulk.wording import number_of
+from gong_async.bulk.records import number_of
 from gong_async.cli.diagnostics import EPILOG, Diagnostics, Exit
 from gong_async.cli.doctor.environment import (
     Target,

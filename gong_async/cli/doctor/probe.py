@@ -11,7 +11,7 @@ from gong_async._client import GongClient
 from gong_async._storage.private_file import state_directory
 from gong_async._transport import MeasuredTransport
 from gong_async.auth import BasicAuth, auth_from_env
-from gong_async.cli.bulk.wording import moment, number_of
+from gong_async.bulk.records import moment, number_of
 from gong_async.cli.client import connect, given
 from gong_async.cli.doctor.advice import advise_clock, advise_error, advise_quota
 from gong_async.cli.doctor.environment import Target

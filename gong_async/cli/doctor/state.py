@@ -11,10 +11,10 @@ from pathlib import Path
 
 from gong_async._storage.database import Database
 from gong_async._storage.private_file import MOUNTS, file_system_problem, state_directory
-from gong_async.bulk.records import BulkStatus
+from gong_async.bulk.records import BulkStatus, moment, number_of
 from gong_async.bulk.store.job_file import jobs_directory, ledger_path, list_jobs
 from gong_async.bulk.store.schema import LEDGER
-from gong_async.cli.bulk.wording import moment, name_of, number_of
+from gong_async.cli.bulk.wording import name_of
 from gong_async.cli.doctor.findings import Diagnosis, advised, note, ok, problem
 from gong_async.errors import ConfigurationError, GongError, JournalError
 from gong_async.limits.sqlite.tables import FILE_NAME, LIMITS

@@ -64,18 +64,15 @@ def normalised(text: str) -> str:
 
 def impersonal(text: str, body: bytes | None) -> str:
     """Return `text` without addresses, and without the title and the names of a meeting's body."""
+    personal = () if body is None else tuple(_personal(json.loads(body)))
     folded = text.lower()
-    found = {
-        value: placeholder
-        for value, placeholder in (() if body is None else _personal(json.loads(body)))
-        if value in folded
-    }
+    found = {value: placeholder for value, placeholder in personal if value in folded}
     if found:
         # Longest first, so that a full name is replaced before its halves.
         ordered = sorted(found, key=len, reverse=True)
         pattern = re.compile("|".join(map(re.escape, ordered)), re.IGNORECASE)
         text = pattern.sub(lambda match: found.get(match[0].lower(), "<text>"), text)
-    for value, placeholder in () if body is None else _personal(json.loads(body)):
+    for value, placeholder in personal:
         text = _without_beginning(text, value, placeholder)
     return without_addresses(text)
 

@@ -19,9 +19,6 @@ from gong_async.bulk.error_scope import Stop, requested_stop
 from gong_async.bulk.job_task import JobTask
 from gong_async.bulk.planner import Changes, Encode, digest_of, forecast, write_plan
 from gong_async.bulk.records import BulkItem, BulkOptions, BulkPlan, BulkStatus, ItemState
-from gong_async.bulk.reports.export import write_atomically
-from gong_async.bulk.reports.overview import ticket
-from gong_async.bulk.reports.page import html_page
 from gong_async.bulk.runner import Run
 from gong_async.bulk.store.job_file import JobFile
 from gong_async.bulk.store.journal import Journal, make_header
@@ -153,6 +150,11 @@ class BulkJob:
         """
         if format not in {"html", "md"}:
             raise ConfigurationError(f"format must be html or md, got {format}")
+        # Imported here: most jobs are run and never reported on by the same process.
+        from gong_async.bulk.reports.export import write_atomically  # noqa: PLC0415
+        from gong_async.bulk.reports.overview import ticket  # noqa: PLC0415
+        from gong_async.bulk.reports.page import html_page  # noqa: PLC0415
+
         report = html_page if format == "html" else ticket
         lines = report(self._file, personal=with_personal_data)
         await asyncio.to_thread(write_atomically, Path(path), lines)

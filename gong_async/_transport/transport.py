@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 from attrs import define, field
 
 from gong_async._redact import Secret
 from gong_async._wire import AttemptProgress, Request, Response
+from gong_async._wire.response import http_date
 
 
 class Transport(Protocol):
@@ -45,7 +44,7 @@ class MeasuredTransport:
         response = await self.transport.send(
             request, authorization, timeout=timeout, progress=progress
         )
-        there = _date(response.headers.get("Date", ""))
+        there = http_date(response.headers.get("Date", ""))
         if there is not None:
             # `Date` has whole seconds: on average the true time is half a second later.
             self.ahead = (began + time.time()) / 2 - (there.timestamp() + 0.5)
@@ -54,11 +53,3 @@ class MeasuredTransport:
     def discard_connections(self) -> None:
         """Keep later requests off the connections that are open now."""
         self.transport.discard_connections()
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        read = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return read.replace(tzinfo=UTC) if read.tzinfo is None else read

@@ -296,14 +296,15 @@ def _one(value: str, date: str | None, now: datetime) -> float | None:
         if len(match[1]) > _MOST_DIGITS:
             return math.inf
         return float(value)
-    until = _http_date(value)
+    until = http_date(value)
     if until is None:
         return None
-    start = (_http_date(date) if date else None) or now
+    start = (http_date(date) if date else None) or now
     return max((until - start).total_seconds(), 0.0)
 
 
-def _http_date(value: str) -> datetime | None:
+def http_date(value: str) -> datetime | None:
+    """Return the time of a `Date` or `Retry-After` header; None if it is none."""
     if not value.isascii() or not value[:1].isalpha():
         return None
     try:

@@ -251,8 +251,7 @@ class BulkJob:
         if (waiting := _still_waiting(header)) is not None:
             run.stop(waiting)
         task.begin(run)
-        await journal.note_quota(self._limits.per_second, self._limits.per_day)
-        asked = await journal.begin_run(since)
+        asked = await journal.begin_run(since, self._limits)
         self.begun = True
         if asked is not None:
             run.stop(requested_stop(asked))

@@ -14,6 +14,7 @@ from gong_async import BulkOptions, GongClient, MeetingChange
 from gong_async.bulk.planner import write_plan
 from gong_async.bulk.records import BulkItem, ItemState
 from gong_async.bulk.store.journal import Journal, PlannedItem, make_header
+from gong_async.limits.types import Limits
 from gong_async.models.converter import make_converter, to_json
 from gong_async.testing import FakeGong
 
@@ -36,7 +37,7 @@ async def journal(tmp_path: Path, change: Change) -> AsyncIterator[Journal]:
     encode = partial(to_json, make_converter())
     digest = await write_plan(journal, [*changes, change(COUNT, "a"), change(COUNT, "b")], encode)
     await journal.seal(digest, options)
-    await journal.begin_run()
+    await journal.begin_run(0.0, Limits())
     yield journal
     await journal.close()
 

@@ -20,6 +20,7 @@ from gong_async.bulk.records import BulkItem
 from gong_async.bulk.runner import Run
 from gong_async.bulk.store.journal import Journal
 from gong_async.bulk.store.writer import Writer
+from gong_async.limits.types import Limits
 from gong_async.models.meetings import UpdatedMeeting
 from gong_async.retry import RetryPolicy
 
@@ -99,8 +100,8 @@ def _at_the_beginning(statement: str, when: str) -> None:
         before.update(await opened(self))
         return dict(before)
 
-    async def broken(self: Journal, since: float = 0.0) -> str | None:
-        asked = await begin_run(self, since)
+    async def broken(self: Journal, since: float, limits: Limits) -> str | None:
+        asked = await begin_run(self, since, limits)
         if self.run > 1 and before["state"] in when:
             await self.write(lambda connection: connection.execute(statement) and None)
         return asked

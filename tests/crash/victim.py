@@ -22,14 +22,15 @@ from gong_async import GongClient
 from gong_async.bulk.job import BulkJob
 from gong_async.bulk.records import BulkItem
 from gong_async.bulk.store.journal import Journal
+from gong_async.limits.types import Limits
 
 
 def report_progress(begun: int, reported: int) -> None:
     """Report when the work begins, and each item that the caller gets."""
     begin_run, send = Journal.begin_run, BulkJob._send
 
-    async def watched_begin(self: Journal, since: float = 0.0) -> str | None:
-        asked = await begin_run(self, since)
+    async def watched_begin(self: Journal, since: float, limits: Limits) -> str | None:
+        asked = await begin_run(self, since, limits)
         os.write(begun, b"b")
         return asked
 

@@ -34,6 +34,7 @@ from gong_async.bulk.store.schema import (
 )
 from gong_async.bulk.store.writer import Writer
 from gong_async.errors import JournalError
+from gong_async.limits.types import Limits
 
 if TYPE_CHECKING:
     from gong_async._storage.database import Connection
@@ -160,10 +161,11 @@ class Journal:
         self.id, self.company = header.get("id", ""), header.get("company", "")
         return header
 
-    async def begin_run(self, since: float = 0.0) -> str | None:
+    async def begin_run(self, since: float, limits: Limits) -> str | None:
         """Record that a run begins; items that an earlier run left in flight are in doubt now.
 
-        Returns what another process requested after `since`, in seconds since the epoch.
+        Its limits are for reports. Returns what another process requested after `since`, in
+        seconds since the epoch.
         """
 
         def work(connection: Connection) -> str | None:
@@ -172,10 +174,15 @@ class Journal:
             self.run = int(cursor.lastrowid or 0)
             make_views(connection, self.run, self.company, self.id)
             asked = _asked(connection, since)
-            _set(
-                connection,
-                {"state": "running", "request": asked, "reason": None, "resume_at": None},
-            )
+            beginning = {
+                "state": "running",
+                "request": asked,
+                "reason": None,
+                "resume_at": None,
+                "per_second": limits.per_second,
+                "per_day": limits.per_day,
+            }
+            _set(connection, beginning)
             return asked
 
         # In a transaction of its own: it writes to the ledger alone, and so all or nothing.
@@ -183,11 +190,6 @@ class Journal:
         self._begun = True  # from here on there is a run to end, even if this fails
         asked: str | None = await self.write(work)
         return asked
-
-    async def note_quota(self, per_second: float | None, per_day: int | None) -> None:
-        """Write down the quota of the run, for reports."""
-        quota = {"per_second": per_second, "per_day": per_day}
-        await self.write(lambda connection: _set(connection, quota))
 
     async def end_run(self, stop: Stop | None) -> None:
         """Record the end of the run: completed, or stopped for a reason."""

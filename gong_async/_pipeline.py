@@ -316,8 +316,7 @@ class Pipeline:
                     call.renewed, wait = True, 0.0
             case Action.RETRY | Action.RETRY_ONCE:
                 call.failures += 1
-                most = policy.max_attempts if decision.action is Action.RETRY else 2
-                if call.failures < min(most, policy.max_attempts):
+                if call.failures < policy.attempts_after(decision.action):
                     wait = policy.wait_after(error, call.failures)
                 if wait is not None and not self.budget.spend(error):
                     error.message += " (not retried: too many calls of this client are failing)"

@@ -136,6 +136,16 @@ class RetryPolicy:
     resend_creates: bool = field(default=False, validator=a_flag)
     """Retry a creation whose response was lost. It may then be created twice."""
 
+    def attempts_after(self, action: Action) -> int:
+        """Return how many attempts a call may have, by what follows a failed one."""
+        match action:
+            case Action.RETRY:
+                return self.max_attempts
+            case Action.RETRY_ONCE:
+                return min(2, self.max_attempts)
+            case _:
+                return 0
+
     def backoff(self, failures: int) -> float:
         """Return the seconds to wait after `failures` failed attempts, with full jitter."""
         ceilings = backoff.expo(factor=self.backoff_base, max_value=self.backoff_cap)

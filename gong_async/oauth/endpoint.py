@@ -30,7 +30,6 @@ TOKEN_ROUTE = "/oauth2/generate-customer-token"  # noqa: S105 - a route
 
 # Together with the longest timeout, all of it has to end before the store's lock does.
 _POLICY = RetryPolicy(max_attempts=3, max_refusals=1, max_wait=10.0)
-_MOST_FAILURES = {Action.RETRY: _POLICY.max_attempts, Action.RETRY_ONCE: 2}
 _LOST = (
     "; Gong may have answered with new tokens, and the old ones are then spent: "
     "if Gong refuses them from now on, log in again"
@@ -156,7 +155,7 @@ class _Question:
             if self.refusals <= _POLICY.max_refusals and wait <= _POLICY.max_wait:
                 return wait
         self.failures += 1
-        if self.failures < _MOST_FAILURES.get(decision.action, 0):
+        if self.failures < _POLICY.attempts_after(decision.action):
             return _POLICY.backoff(self.failures)
         failing = "the login failed" if self.old is None else "the login could not be renewed"
         lost = _LOST if decision.outcome_unknown and self.old is not None else ""

@@ -56,6 +56,7 @@ class BulkJob:
     begun: bool = field(default=False, init=False)
     """Whether this object has begun to send."""
     _task: JobTask | None = field(default=None, init=False, repr=False)
+    """The task that `pause` and `cancel` stop."""
     _file: JobFile = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -204,7 +205,7 @@ class BulkJob:
         self._register(task)
         task.start(work)
         if self._task is None or not self._task.is_active:
-            self._set_target(task)
+            self._task = task
         return task
 
     async def _send(
@@ -231,7 +232,7 @@ class BulkJob:
         self, task: JobTask, *, canary: int | None, wait: bool, again: bool, since: float
     ) -> None:
         journal = task.journal
-        self._set_target(task)  # holds the lock: no other task of this job is running
+        self._task = task  # holds the lock: no other task of this job is running
         if not again:
             await self._write_plan(task)
         await asyncio.to_thread(task.file.require)
@@ -259,7 +260,7 @@ class BulkJob:
 
     async def _plan(self, task: JobTask) -> BulkPlan:
         journal = task.journal
-        self._set_target(task)  # holds the lock: no other task of this job is running
+        self._task = task  # holds the lock: no other task of this job is running
         await self._write_plan(task)
         asked = await journal.asked()
         stop = requested_stop("cancel") if asked == "cancel" else task.final_stop()
@@ -268,10 +269,6 @@ class BulkJob:
         elif stop is not None and stop.state == "paused":
             await journal.note_request("pause")
         return await self._describe(journal)
-
-    def _set_target(self, task: JobTask) -> None:
-        """Make the task the target of `pause` and `cancel`."""
-        self._task = task
 
     async def _write_plan(self, task: JobTask) -> None:
         """Write the plan to the journal, unless it is complete."""

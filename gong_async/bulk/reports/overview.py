@@ -500,7 +500,7 @@ def _causes(overview: Overview) -> Iterator[str]:
             yield f"  - {cause.group.hint}"
         if cause.fix_url:
             yield f"  - Correct it at <{cause.fix_url}>"
-        where = f"item {cause.group.first + 1}" if cause.line is None else f"line {cause.line}"
+        where = _where(cause.group.first, cause.line)
         yield f"  - First: {where}, meeting {_code(cause.meeting_id)}"
 
 
@@ -526,12 +526,16 @@ def _doubts(source: ReportSource, overview: Overview) -> Iterator[str]:
         yield paragraph
         yield ""
     for item in items:
-        place = f"item {place_of(item)}" if item.line is None else f"line {place_of(item)}"
+        place = _where(item.index, item.line)
         last = "" if item.last_at is None else f", last request {moment(item.last_at)}"
         id_ = "" if item.request_id is None else f", request id {_code(item.request_id)}"
         yield f"- {place}: meeting {_code(item.meeting_id)}{last}{id_}"
     if (more := overview.counts["in_doubt"] - len(items)) > 0:
         yield f"- and {more:,} more"
+
+
+def _where(index: int, line: int | None) -> str:
+    return f"item {index + 1}" if line is None else f"line {line}"
 
 
 def _section(title: str) -> Iterator[str]:
